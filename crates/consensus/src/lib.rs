@@ -1,0 +1,1 @@
+//! The rules of the engine and the engine itself: a pure state machine.

@@ -1,0 +1,1 @@
+//! Farming: plots on many disks, challenges, proofs, the signing guard, submission.

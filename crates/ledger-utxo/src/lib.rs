@@ -1,0 +1,1 @@
+//! Mass Net's ledger: Bitcoin-format transactions over pure key-value state.

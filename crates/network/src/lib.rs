@@ -1,0 +1,1 @@
+//! Peers, gossip and headers-first sync.

@@ -1,0 +1,1 @@
+//! A full node: clock, wiring and the loop that performs the engine's effects.

@@ -1,0 +1,1 @@
+//! Plot files: creation, opening, look-up, solving.

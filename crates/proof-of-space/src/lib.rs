@@ -1,0 +1,16 @@
+//! The proof of space as mathematics: parameters, qualities, proofs, [`verify`].
+//!
+//! The construction is that of CHIP-48: a plot answers a challenge with zero or more **quality chains**
+//! of 16 links, each of which commits to a full **proof** of 128 x-values. Finding the chains takes four
+//! short reads of a plot; finding the proof behind one takes seconds of work; checking it takes
+//! microseconds and no plot.
+//!
+//! No files here: those are in `mass-plot`.
+
+mod params;
+mod proof;
+mod verify;
+
+pub use params::{META_GROUP, ParamsError, PlotParams, PlotSize, Strength};
+pub use proof::{PROOF_X_VALUES, Proof, QUALITY_LINKS, QualityChain};
+pub use verify::{ProofError, plot_id, verify};

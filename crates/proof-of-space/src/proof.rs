@@ -1,0 +1,120 @@
+//! Quality chains and proofs, and their bytes.
+
+use mass_primitives::{PlotId, Quality, Tag, TaggedHasher};
+
+use crate::params::{PlotSize, Strength};
+
+/// Links of a quality chain.
+pub const QUALITY_LINKS: usize = 16;
+
+/// X-values of a proof: eight for each link.
+pub const PROOF_X_VALUES: usize = 8 * QUALITY_LINKS;
+
+/// What a plot answers to a challenge: 16 proof fragments of 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QualityChain([u64; QUALITY_LINKS]);
+
+impl QualityChain {
+    /// Wraps the links.
+    #[must_use]
+    pub const fn new(links: [u64; QUALITY_LINKS]) -> Self {
+        Self(links)
+    }
+
+    /// The links in order.
+    #[must_use]
+    pub const fn links(&self) -> &[u64; QUALITY_LINKS] {
+        &self.0
+    }
+
+    /// The hash under which the chain draws in the lottery:
+    /// `H("quality", plot_id, strength u8, links as 16 little-endian u64)`.
+    #[must_use]
+    pub fn quality(&self, plot_id: &PlotId, strength: Strength) -> Quality {
+        let start = TaggedHasher::new(Tag::Quality).chain(plot_id.as_bytes()).chain([strength.get()]);
+        Quality::new(self.0.iter().fold(start, |hasher, link| hasher.chain(link.to_le_bytes())).finish())
+    }
+}
+
+/// A proof: 128 x-values of k bits, in the order of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Proof {
+    size: PlotSize,
+    x_values: [u32; PROOF_X_VALUES],
+}
+
+impl Proof {
+    /// Wraps x-values; `None` if one of them has more than k bits.
+    #[must_use]
+    pub fn new(size: PlotSize, x_values: [u32; PROOF_X_VALUES]) -> Option<Self> {
+        x_values.iter().all(|x| x >> size.get() == 0).then_some(Self { size, x_values })
+    }
+
+    /// The plot size that the proof is for.
+    #[must_use]
+    pub const fn size(&self) -> PlotSize {
+        self.size
+    }
+
+    /// The x-values.
+    #[must_use]
+    pub const fn x_values(&self) -> &[u32; PROOF_X_VALUES] {
+        &self.x_values
+    }
+
+    /// Writes the x-values as one big-endian bit string of `128 * k` bits, which fills its bytes exactly.
+    pub fn write(&self, out: &mut impl Extend<u8>) {
+        let width = u32::from(self.size.get());
+        let (mut buffer, mut filled) = (0u64, 0u32);
+        for x in self.x_values {
+            buffer = (buffer << width) | u64::from(x);
+            filled += width;
+            while filled >= 8 {
+                filled -= 8;
+                out.extend([(buffer >> filled) as u8]);
+            }
+        }
+    }
+
+    /// Reads what [`Self::write`] wrote; `None` unless the length is exactly right.
+    #[must_use]
+    pub fn read(size: PlotSize, bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != size.proof_bytes() {
+            return None;
+        }
+        let width = u32::from(size.get());
+        let (mut buffer, mut filled) = (0u64, 0u32);
+        let mut bytes = bytes.iter();
+        let mut x_values = [0u32; PROOF_X_VALUES];
+        for x in &mut x_values {
+            while filled < width {
+                buffer = (buffer << 8) | u64::from(*bytes.next()?);
+                filled += 8;
+            }
+            filled -= width;
+            *x = ((buffer >> filled) & ((1 << width) - 1)) as u32;
+        }
+        Some(Self { size, x_values })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn proofs_round_trip(half_k in 9u8..=14, seed in proptest::collection::vec(any::<u32>(), PROOF_X_VALUES)) {
+            let size = PlotSize::new(2 * half_k).unwrap();
+            let x_values = core::array::from_fn(|i| seed[i] & ((1 << size.get()) - 1));
+            let proof = Proof::new(size, x_values).unwrap();
+            let mut bytes = Vec::new();
+            proof.write(&mut bytes);
+            prop_assert_eq!(bytes.len(), size.proof_bytes());
+            prop_assert_eq!(Proof::read(size, &bytes), Some(proof));
+            prop_assert_eq!(Proof::read(size, &bytes[1..]), None);
+        }
+    }
+}

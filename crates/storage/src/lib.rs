@@ -1,0 +1,1 @@
+//! Headers, blocks, state and undo in one crash-safe commit per block.
