@@ -7,10 +7,12 @@
 //!
 //! No files here: those are in `mass-plot`.
 
+mod group;
 mod params;
 mod proof;
 mod verify;
 
+pub use group::{GROUP_VERSION, GroupIdentity};
 pub use params::{META_GROUP, ParamsError, PlotParams, PlotSize, Strength};
 pub use proof::{PROOF_X_VALUES, Proof, QUALITY_LINKS, QualityChain};
 pub use verify::{ProofError, plot_id, verify};
