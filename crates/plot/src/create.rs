@@ -1,0 +1,117 @@
+//! Making a plot: written under another name, checked, made durable, and only then named a plot.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+};
+
+use mass_primitives::{Challenge, Encode};
+use mass_proof_of_space::{GroupIdentity, META_GROUP, PlotSize, verify};
+
+use crate::{
+    directory::{NAME_PREFIX, PLOT_SUFFIX, UNFINISHED_SUFFIX, claim},
+    error::PlotError,
+    plot::{PLOT_INDEX, Plot},
+};
+
+/// Challenges that a fresh plot gets to show that it can prove something. It answers each with a chain or
+/// more with odds of about one half.
+const TRIAL_CHALLENGES: u8 = 64;
+
+/// The name of the plot file of a group, `plot-k<k>-<first 16 hex digits of the group id>.plot`.
+#[must_use]
+pub fn file_name(identity: &GroupIdentity) -> String {
+    format!("{}{PLOT_SUFFIX}", stem(identity))
+}
+
+/// Makes the plot of a group in `dir`, and returns its file. All cores are busy meanwhile.
+///
+/// Killed half-way, it leaves an unfinished file, which the next attempt reuses and
+/// [`clean_orphans`](crate::clean_orphans) removes.
+///
+/// # Errors
+/// [`PlotError::Exists`], [`PlotError::Busy`], [`PlotError::NoSpace`]; others if making or checking fails.
+pub fn create(dir: &Path, identity: &GroupIdentity) -> Result<PathBuf, PlotError> {
+    let finished = dir.join(file_name(identity));
+    let unfinished = dir.join(format!("{}{UNFINISHED_SUFFIX}", stem(identity)));
+    if unfinished.to_str().is_none() {
+        return Err(PlotError::PathText(unfinished));
+    }
+    check_space(dir, identity.size)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&unfinished)
+        .map_err(PlotError::io(&unfinished))?;
+    if !claim(&file, &unfinished)? {
+        return Err(PlotError::Busy(unfinished));
+    }
+    // The lock keeps every other maker of this plot away, so what is not there now will not be.
+    let made = if finished.exists() {
+        Err(PlotError::Exists(finished.clone()))
+    } else {
+        make(&file, &unfinished, &finished, identity)
+    };
+    if made.is_err() {
+        // The error that led here matters more than one of tidying up.
+        let _ = fs::remove_file(&unfinished);
+    }
+    made?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(PlotError::io(dir))?;
+    Ok(finished)
+}
+
+fn make(file: &File, unfinished: &Path, finished: &Path, identity: &GroupIdentity) -> Result<(), PlotError> {
+    chia_pos2::create_v2_single_plot_group(
+        unfinished,
+        identity.size.get(),
+        identity.strength.get(),
+        identity.group_id().as_bytes(),
+        PLOT_INDEX.get(),
+        META_GROUP,
+        &identity.to_bytes(),
+    )
+    .map_err(PlotError::Plotter)?;
+    try_out(&Plot::open(unfinished)?, identity)?;
+    file.sync_all().map_err(PlotError::io(unfinished))?;
+    fs::rename(unfinished, finished).map_err(PlotError::io(finished))
+}
+
+/// Lets a fresh plot answer challenges until one proof has been found and verified.
+fn try_out(plot: &Plot, identity: &GroupIdentity) -> Result<(), PlotError> {
+    if plot.identity() != identity {
+        return Err(PlotError::Unproven("it carries another identity"));
+    }
+    for trial in 0..TRIAL_CHALLENGES {
+        let mut bytes = identity.group_id().get();
+        bytes[0] ^= trial;
+        let challenge = Challenge::new(bytes);
+        if let Some(chain) = plot.qualities(&challenge)?.first() {
+            let proof = plot.solve(chain)?;
+            return match verify(plot.params(), &challenge, &proof) {
+                Ok(found) if found == *chain => Ok(()),
+                Ok(_) => Err(PlotError::Unproven("its proof is of another quality chain")),
+                Err(_) => Err(PlotError::Unproven("its proof is invalid")),
+            };
+        }
+    }
+    Err(PlotError::Unproven("it answers no challenge"))
+}
+
+fn check_space(dir: &Path, size: PlotSize) -> Result<(), PlotError> {
+    let volume = rustix::fs::statvfs(dir).map_err(|error| PlotError::io(dir)(error.into()))?;
+    let free = volume.f_bavail.saturating_mul(volume.f_frsize);
+    let needed = space_needed(size);
+    if free < needed { Err(PlotError::NoSpace { dir: dir.to_owned(), needed, free }) } else { Ok(()) }
+}
+
+/// Bytes that a plot file may take: twice the nominal bytes covers the small sizes, whose files exceed them most.
+pub(crate) const fn space_needed(size: PlotSize) -> u64 {
+    2 * size.nominal_bytes()
+}
+
+fn stem(identity: &GroupIdentity) -> String {
+    let group_id = identity.group_id().to_string();
+    format!("{NAME_PREFIX}k{}-{}", identity.size, &group_id[..16])
+}
