@@ -106,9 +106,9 @@ fn check_space(dir: &Path, size: PlotSize) -> Result<(), PlotError> {
     if free < needed { Err(PlotError::NoSpace { dir: dir.to_owned(), needed, free }) } else { Ok(()) }
 }
 
-/// Bytes that a plot file may take: twice the nominal bytes covers the small sizes, whose files exceed them most.
+/// Bytes that a plot file may take: it exceeds its nominal bytes by 1 to 4 in 100.
 pub(crate) const fn space_needed(size: PlotSize) -> u64 {
-    2 * size.nominal_bytes()
+    size.nominal_bytes() / 8 * 9
 }
 
 fn stem(identity: &GroupIdentity) -> String {

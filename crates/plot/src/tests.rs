@@ -107,6 +107,23 @@ fn garbage_is_refused() {
 }
 
 #[test]
+fn damage_anywhere_never_crashes() {
+    let (_dir, path) = made(10);
+    let len = fs::metadata(&path).unwrap().len();
+    let mut state = 1u64;
+    for _ in 0..200 {
+        // A multiplicative generator is random enough to spread the damage.
+        let _ = open_damaged(&path, |bytes| {
+            for _ in 0..2000 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let at = 118 + (state >> 33) % (len - 118 - 8192);
+                bytes[at as usize] = (state >> 24) as u8;
+            }
+        });
+    }
+}
+
+#[test]
 fn every_field_of_the_head_is_checked() {
     type Expected = fn(&PlotError) -> bool;
     let cases: [(usize, Expected); 12] = [
