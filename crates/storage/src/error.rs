@@ -1,0 +1,117 @@
+//! What can go wrong with a store, and whether its handle is still of use.
+
+use mass_primitives::{BlockId, ChainId, Height};
+
+/// Why the store refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another handle, perhaps in another process, has the file open.
+    #[error("the store is open elsewhere")]
+    Locked,
+    /// The file belongs to another chain.
+    #[error("the store belongs to chain {got}, expected {expected}")]
+    OtherChain {
+        /// Chain that the file belongs to.
+        got: ChainId,
+        /// Chain asked for.
+        expected: ChainId,
+    },
+    /// The file has the schema of another version.
+    #[error("the store has schema {got}, expected {expected}")]
+    OtherSchema {
+        /// Schema of the file.
+        got: u32,
+        /// Schema of this version.
+        expected: u32,
+    },
+    /// The file is not what this store wrote.
+    #[error("the store is corrupt: {0}")]
+    Corrupt(String),
+    /// The medium or the database failed.
+    #[error("the store failed: {0}")]
+    Medium(Box<redb::Error>),
+    /// An earlier write failed; this handle does nothing more.
+    #[error("an earlier write failed; the store must be opened anew")]
+    Failed,
+    /// The parent of the block is not the tip.
+    #[error("parent {parent:?} is not the tip {tip:?}")]
+    NotOnTip {
+        /// Parent of the block; `None` for a genesis block.
+        parent: Option<BlockId>,
+        /// The tip; `None` if the store is empty.
+        tip: Option<BlockId>,
+    },
+    /// The height does not follow the tip's.
+    #[error("height {got}, expected {expected}")]
+    WrongHeight {
+        /// Height of the block.
+        got: Height,
+        /// Height after the tip.
+        expected: Height,
+    },
+    /// The header is stored with another height.
+    #[error("header {id} is stored at height {stored}, not {got}")]
+    HeaderHeight {
+        /// The header.
+        id: BlockId,
+        /// Height stored.
+        stored: Height,
+        /// Height given.
+        got: Height,
+    },
+    /// There is no tip to disconnect.
+    #[error("the store has no tip")]
+    NoTip,
+    /// The undo of the tip has been pruned.
+    #[error("the undo of height {0} has been pruned")]
+    UndoPruned(Height),
+    /// Something exceeds its bound.
+    #[error("{what}: {got} exceeds the bound {bound}")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Size found.
+        got: usize,
+        /// Bound that holds.
+        bound: usize,
+    },
+}
+
+impl StoreError {
+    /// Whether the machine or the file is at fault, so that the handle is of no more use.
+    /// What is not fatal is a refusal: nothing was written and the handle is good.
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Medium(_) | Self::Failed)
+    }
+}
+
+impl From<redb::DatabaseError> for StoreError {
+    fn from(error: redb::DatabaseError) -> Self {
+        match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => Self::Locked,
+            other => redb::Error::from(other).into(),
+        }
+    }
+}
+
+impl From<redb::Error> for StoreError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Corrupted(why) => Self::Corrupt(why),
+            other => Self::Medium(Box::new(other)),
+        }
+    }
+}
+
+macro_rules! through_redb_error {
+    ($($error:ty),+) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                redb::Error::from(error).into()
+            }
+        }
+    )+};
+}
+
+through_redb_error!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);

@@ -1,0 +1,152 @@
+//! What can be read. Each read sees one committed state of the whole store; a [`Snapshot`] goes on
+//! seeing it while blocks are connected.
+
+use mass_consensus::ledger::{StateRead, StateReadError};
+use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot};
+use redb::ReadOnlyTable;
+
+use crate::{
+    Store, StoreError, Tip,
+    store::{corrupt, read_tip},
+    tables::{ACTIVE, BODIES, HEADERS, HEADERS_BY_HEIGHT, META, SEALS, STATE},
+};
+
+/// A header as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredHeader {
+    /// Id of the block.
+    pub id: BlockId,
+    /// Height of the block.
+    pub height: Height,
+    /// Encoding of the sealed header.
+    pub bytes: Vec<u8>,
+}
+
+/// A key of the state and its value.
+pub type KeyValue = (Vec<u8>, Vec<u8>);
+
+impl Store {
+    /// The last block of the active chain; `None` before the genesis block.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn tip(&self) -> Result<Option<Tip>, StoreError> {
+        read_tip(&self.begin_read()?.open_table(META)?)
+    }
+
+    /// A header of any branch.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn header(&self, id: &BlockId) -> Result<Option<StoredHeader>, StoreError> {
+        let headers = self.begin_read()?.open_table(HEADERS)?;
+        let found = headers.get(id.as_bytes())?;
+        Ok(found.map(|found| {
+            let (height, bytes) = found.value();
+            StoredHeader { id: *id, height: Height::new(height), bytes: bytes.to_vec() }
+        }))
+    }
+
+    /// All headers of all branches from a height on, in the order of height, then of id.
+    ///
+    /// # Errors
+    /// A fatal error, here or from the iterator.
+    pub fn headers(
+        &self,
+        from: Height,
+    ) -> Result<impl Iterator<Item = Result<StoredHeader, StoreError>> + use<>, StoreError> {
+        let txn = self.begin_read()?;
+        let headers = txn.open_table(HEADERS)?;
+        let index = txn.open_table(HEADERS_BY_HEIGHT)?;
+        let range = index.range((from.get(), BlockId::ZERO.as_bytes())..)?;
+        Ok(range.map(move |entry| {
+            let (key, _) = entry?;
+            let (height, id) = key.value();
+            let found = headers.get(id)?.ok_or_else(|| corrupt("an indexed header is missing"))?;
+            let bytes = found.value().1.to_vec();
+            Ok(StoredHeader { id: BlockId::new(*id), height: Height::new(height), bytes })
+        }))
+    }
+
+    /// The headers that a key sealed in a slot, in the order of id. Two are a double seal.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn headers_by_seal(&self, farmer: &FarmerPublicKey, slot: Slot) -> Result<Vec<BlockId>, StoreError> {
+        let seals = self.begin_read()?.open_table(SEALS)?;
+        let key = |id| (farmer.as_bytes(), slot.get(), id);
+        let range = seals.range(key(&[0; BlockId::LEN])..=key(&[0xff; BlockId::LEN]))?;
+        range.map(|entry| Ok(BlockId::new(*entry?.0.value().2))).collect()
+    }
+
+    /// The body of a block of any branch.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn body(&self, id: &BlockId) -> Result<Option<Vec<u8>>, StoreError> {
+        let bodies = self.begin_read()?.open_table(BODIES)?;
+        Ok(bodies.get(id.as_bytes())?.map(|bytes| bytes.value().to_vec()))
+    }
+
+    /// The block of the active chain at a height.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn active_id(&self, height: Height) -> Result<Option<BlockId>, StoreError> {
+        let active = self.begin_read()?.open_table(ACTIVE)?;
+        Ok(active.get(height.get())?.map(|id| BlockId::new(*id.value())))
+    }
+
+    /// The state as it is now, with the tip that it belongs to.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let txn = self.begin_read()?;
+        Ok(Snapshot { tip: read_tip(&txn.open_table(META)?)?, state: txn.open_table(STATE)? })
+    }
+}
+
+/// The state after one block, unchanged by later ones. Space that later blocks free is kept while it lives.
+#[derive(Debug)]
+pub struct Snapshot {
+    tip: Option<Tip>,
+    state: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+impl Snapshot {
+    /// The block that the state is after.
+    #[must_use]
+    pub const fn tip(&self) -> Option<Tip> {
+        self.tip
+    }
+
+    /// All keys with a prefix and their values, in the order of keys. The empty prefix has them all.
+    ///
+    /// # Errors
+    /// A fatal error, here or from the iterator.
+    pub fn scan(
+        &self,
+        prefix: &[u8],
+    ) -> Result<impl Iterator<Item = Result<KeyValue, StoreError>> + use<>, StoreError> {
+        let range = self.state.range(prefix..)?;
+        let prefix = prefix.to_vec();
+        Ok(range
+            .map(|entry| {
+                let (key, value) = entry?;
+                Ok((key.value().to_vec(), value.value().to_vec()))
+            })
+            .take_while(move |entry| {
+                entry.as_ref().map_or(true, |(key, _): &KeyValue| key.starts_with(&prefix))
+            }))
+    }
+}
+
+impl StateRead for Snapshot {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateReadError> {
+        match self.state.get(key) {
+            Ok(found) => Ok(found.map(|value| value.value().to_vec())),
+            Err(error) => Err(StateReadError(error.to_string())),
+        }
+    }
+}

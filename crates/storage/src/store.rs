@@ -1,0 +1,357 @@
+//! The store's handle: opening, and the operations that write. Each is one transaction.
+//!
+//! Commits have two phases: the single-phase commit of the database trusts a checksum that is not
+//! cryptographic, and blocks are bytes that strangers choose.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use mass_consensus::ledger::StateDelta;
+use mass_primitives::{BlockId, ChainId, Decode, DecodeError, Encode, FarmerPublicKey, Height, Reader, Slot};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+
+use crate::{
+    StoreError,
+    tables::{
+        ACTIVE, BODIES, HEADERS, HEADERS_BY_HEIGHT, META, META_CHAIN, META_SCHEMA, META_TIP, SCHEMA, SEALS,
+        STATE, UNDO,
+    },
+    undo::{self, Replaced, UNDO_BYTES_MAX, Undo},
+};
+
+/// The last block of the active chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// Its height.
+    pub height: Height,
+    /// Its id.
+    pub id: BlockId,
+}
+
+impl Encode for Tip {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.height.encode(out);
+        self.id.encode(out);
+    }
+}
+
+impl Decode for Tip {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { height: Height::decode(reader)?, id: BlockId::decode(reader)? })
+    }
+}
+
+/// A header to store, of any branch.
+#[derive(Clone, Copy, Debug)]
+pub struct NewHeader<'a> {
+    /// Id of the block.
+    pub id: BlockId,
+    /// Height of the block.
+    pub height: Height,
+    /// Key that sealed it.
+    pub farmer: FarmerPublicKey,
+    /// Slot in which it was sealed.
+    pub slot: Slot,
+    /// Encoding of the sealed header.
+    pub bytes: &'a [u8],
+}
+
+/// A block that becomes the tip.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectBlock<'a> {
+    /// Id of the block.
+    pub id: BlockId,
+    /// Height of the block.
+    pub height: Height,
+    /// The block before; `None` for the genesis block.
+    pub parent: Option<BlockId>,
+    /// Encoding of the sealed header.
+    pub header_bytes: &'a [u8],
+    /// Encoding of the body.
+    pub body: &'a [u8],
+    /// What the block changes in the state.
+    pub delta: &'a StateDelta,
+}
+
+/// The store of one chain. Reads are in [`crate::Snapshot`] and in the methods beside it.
+#[derive(Debug)]
+pub struct Store {
+    db: Database,
+    failed: AtomicBool,
+}
+
+impl Store {
+    /// Opens the file at `path`, or makes it if there is none or it is empty.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], [`StoreError::OtherChain`], [`StoreError::OtherSchema`], or a fatal error
+    /// if the file cannot be read or is no store.
+    pub fn open(path: impl AsRef<Path>, chain: &ChainId) -> Result<Self, StoreError> {
+        Self::from_database(Database::create(path)?, chain)
+    }
+
+    pub(crate) fn from_database(db: Database, chain: &ChainId) -> Result<Self, StoreError> {
+        let store = Self { db, failed: AtomicBool::new(false) };
+        let fresh = store.db.begin_read()?.list_tables()?.next().is_none();
+        if fresh {
+            store.write(|txn| initialise(txn, chain))?;
+        } else {
+            check_identity(&store.db.begin_read()?, chain)?;
+        }
+        Ok(store)
+    }
+
+    /// Stores a header of any branch and indexes its seal. A header already stored keeps its bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::HeaderHeight`] if it is stored at another height, or a fatal error.
+    pub fn put_header(
+        &self,
+        id: BlockId,
+        height: Height,
+        farmer: FarmerPublicKey,
+        slot: Slot,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        self.put_headers(&[NewHeader { id, height, farmer, slot, bytes }])
+    }
+
+    /// Stores many headers in one commit, all or none.
+    ///
+    /// # Errors
+    /// As [`Store::put_header`].
+    pub fn put_headers(&self, headers: &[NewHeader<'_>]) -> Result<(), StoreError> {
+        self.write(|txn| {
+            let mut seals = txn.open_table(SEALS)?;
+            for header in headers {
+                insert_header(txn, header.id, header.height, header.bytes)?;
+                let seal = (header.farmer.as_bytes(), header.slot.get(), header.id.as_bytes());
+                seals.insert(seal, ())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Stores the body of a block of any branch.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn put_body(&self, id: BlockId, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write(|txn| {
+            txn.open_table(BODIES)?.insert(id.as_bytes(), bytes)?;
+            Ok(())
+        })
+    }
+
+    /// Makes `block` the tip: stores its header and body, changes the state and keeps the undo. The
+    /// seal of the header is indexed by [`Store::put_header`], not here.
+    ///
+    /// # Errors
+    /// [`StoreError::NotOnTip`], [`StoreError::WrongHeight`], [`StoreError::HeaderHeight`],
+    /// [`StoreError::TooLarge`], or a fatal error.
+    pub fn connect(&self, block: &ConnectBlock<'_>) -> Result<(), StoreError> {
+        undo::check_delta(block.delta)?;
+        self.write(|txn| {
+            let mut meta = txn.open_table(META)?;
+            check_follows(block, read_tip(&meta)?)?;
+            insert_header(txn, block.id, block.height, block.header_bytes)?;
+            txn.open_table(BODIES)?.insert(block.id.as_bytes(), block.body)?;
+            txn.open_table(ACTIVE)?.insert(block.height.get(), block.id.as_bytes())?;
+            let undo = apply_delta(txn, block)?.to_bytes();
+            undo::check("bytes of an undo", undo.len(), UNDO_BYTES_MAX)?;
+            txn.open_table(UNDO)?.insert(block.height.get(), undo.as_slice())?;
+            let tip = Tip { height: block.height, id: block.id }.to_bytes();
+            meta.insert(META_TIP, tip.as_slice())?;
+            Ok(())
+        })
+    }
+
+    /// Takes the tip off the active chain, restores the state before it and returns its id. Header and
+    /// body stay.
+    ///
+    /// # Errors
+    /// [`StoreError::NoTip`], [`StoreError::UndoPruned`], or a fatal error.
+    pub fn disconnect_tip(&self) -> Result<BlockId, StoreError> {
+        self.write(|txn| {
+            let mut meta = txn.open_table(META)?;
+            let tip = read_tip(&meta)?.ok_or(StoreError::NoTip)?;
+            restore(txn, tip)?;
+            let mut active = txn.open_table(ACTIVE)?;
+            active.remove(tip.height.get())?;
+            match tip.height.get().checked_sub(1) {
+                None => {
+                    meta.remove(META_TIP)?;
+                }
+                Some(height) => {
+                    let id = active.get(height)?.ok_or_else(|| corrupt("no active block below the tip"))?;
+                    let parent = Tip { height: Height::new(height), id: BlockId::new(*id.value()) };
+                    meta.insert(META_TIP, parent.to_bytes().as_slice())?;
+                }
+            }
+            Ok(tip.id)
+        })
+    }
+
+    /// Forgets the undo of all blocks below the height: they can no longer be disconnected.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn prune_undo(&self, below: Height) -> Result<(), StoreError> {
+        self.write(|txn| Ok(txn.open_table(UNDO)?.retain_in(..below.get(), |_, _| false)?))
+    }
+
+    pub(crate) fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
+        self.check_alive()?;
+        Ok(self.db.begin_read()?)
+    }
+
+    fn check_alive(&self) -> Result<(), StoreError> {
+        if self.failed.load(Ordering::Acquire) { Err(StoreError::Failed) } else { Ok(()) }
+    }
+
+    /// One transaction: committed if `change` succeeds, else aborted. A fatal error ends the handle.
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let result = self.try_write(change);
+        if result.as_ref().is_err_and(StoreError::is_fatal) {
+            self.failed.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn try_write<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.check_alive()?;
+        let mut txn = self.db.begin_write()?;
+        // Another thread's write may have failed while this one waited for its turn.
+        self.check_alive()?;
+        txn.set_two_phase_commit(true);
+        match change(&txn) {
+            Ok(value) => {
+                txn.commit()?;
+                Ok(value)
+            }
+            Err(error) => {
+                txn.abort()?;
+                Err(error)
+            }
+        }
+    }
+}
+
+pub(crate) fn corrupt(why: &str) -> StoreError {
+    StoreError::Corrupt(why.to_owned())
+}
+
+pub(crate) fn read_tip(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Option<Tip>, StoreError> {
+    meta.get(META_TIP)?.map(|bytes| decode("tip", bytes.value())).transpose()
+}
+
+fn decode<T: Decode>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    T::from_bytes(bytes).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
+}
+
+fn initialise(txn: &WriteTransaction, chain: &ChainId) -> Result<(), StoreError> {
+    txn.open_table(HEADERS)?;
+    txn.open_table(HEADERS_BY_HEIGHT)?;
+    txn.open_table(SEALS)?;
+    txn.open_table(BODIES)?;
+    txn.open_table(ACTIVE)?;
+    txn.open_table(STATE)?;
+    txn.open_table(UNDO)?;
+    let mut meta = txn.open_table(META)?;
+    meta.insert(META_SCHEMA, SCHEMA.to_bytes().as_slice())?;
+    meta.insert(META_CHAIN, chain.as_bytes().as_slice())?;
+    Ok(())
+}
+
+fn check_identity(txn: &ReadTransaction, chain: &ChainId) -> Result<(), StoreError> {
+    let meta = txn.open_table(META)?;
+    let schema = meta.get(META_SCHEMA)?.ok_or_else(|| corrupt("no schema"))?;
+    let schema: u32 = decode("schema", schema.value())?;
+    if schema != SCHEMA {
+        return Err(StoreError::OtherSchema { got: schema, expected: SCHEMA });
+    }
+    let got = meta.get(META_CHAIN)?.ok_or_else(|| corrupt("no chain id"))?;
+    let got: ChainId = decode("chain id", got.value())?;
+    if got != *chain {
+        return Err(StoreError::OtherChain { got, expected: *chain });
+    }
+    Ok(())
+}
+
+fn check_follows(block: &ConnectBlock<'_>, tip: Option<Tip>) -> Result<(), StoreError> {
+    let tip_id = tip.map(|tip| tip.id);
+    if block.parent != tip_id {
+        return Err(StoreError::NotOnTip { parent: block.parent, tip: tip_id });
+    }
+    let expected = match tip {
+        None => Height::ZERO,
+        Some(tip) => tip.height.next().ok_or_else(|| corrupt("the tip has the last height"))?,
+    };
+    if block.height == expected {
+        Ok(())
+    } else {
+        Err(StoreError::WrongHeight { got: block.height, expected })
+    }
+}
+
+fn insert_header(
+    txn: &WriteTransaction,
+    id: BlockId,
+    height: Height,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    let mut headers = txn.open_table(HEADERS)?;
+    if let Some(known) = headers.get(id.as_bytes())? {
+        let stored = Height::new(known.value().0);
+        return if stored == height {
+            Ok(())
+        } else {
+            Err(StoreError::HeaderHeight { id, stored, got: height })
+        };
+    }
+    headers.insert(id.as_bytes(), (height.get(), bytes))?;
+    txn.open_table(HEADERS_BY_HEIGHT)?.insert((height.get(), id.as_bytes()), ())?;
+    Ok(())
+}
+
+fn apply_delta(txn: &WriteTransaction, block: &ConnectBlock<'_>) -> Result<Undo, StoreError> {
+    let mut state = txn.open_table(STATE)?;
+    let mut replaced = Vec::with_capacity(block.delta.len());
+    for (key, value) in block.delta.iter() {
+        let before = match value {
+            Some(value) => state.insert(key, value)?,
+            None => state.remove(key)?,
+        };
+        replaced.push(Replaced { key: key.to_vec(), before: before.map(|value| value.value().to_vec()) });
+    }
+    Ok(Undo { block: block.id, replaced })
+}
+
+fn restore(txn: &WriteTransaction, tip: Tip) -> Result<(), StoreError> {
+    let undo: Undo = {
+        let mut undos = txn.open_table(UNDO)?;
+        let bytes = undos.remove(tip.height.get())?.ok_or(StoreError::UndoPruned(tip.height))?;
+        decode("undo", bytes.value())?
+    };
+    if undo.block != tip.id {
+        return Err(corrupt("the undo is another block's"));
+    }
+    let mut state = txn.open_table(STATE)?;
+    for Replaced { key, before } in &undo.replaced {
+        match before {
+            Some(value) => state.insert(key.as_slice(), value.as_slice())?,
+            None => state.remove(key.as_slice())?,
+        };
+    }
+    Ok(())
+}

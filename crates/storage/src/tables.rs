@@ -1,0 +1,35 @@
+//! The tables of the file. A change to any of them, or to what their bytes mean, raises [`SCHEMA`].
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `headers` | block id | height, bytes of the sealed header |
+//! | `headers_by_height` | height, block id | nothing |
+//! | `seals` | farmer, slot, block id | nothing |
+//! | `bodies` | block id | bytes of the body |
+//! | `active` | height | block id on the active chain |
+//! | `state` | key of the ledger | value of the ledger |
+//! | `undo` | height | undo of the active block at that height |
+//! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id |
+
+use mass_primitives::{BlockId, FarmerPublicKey};
+use redb::TableDefinition;
+
+/// Version of the tables.
+pub const SCHEMA: u32 = 1;
+
+type Id = &'static [u8; BlockId::LEN];
+type Farmer = &'static [u8; FarmerPublicKey::LEN];
+
+pub(crate) const HEADERS: TableDefinition<'_, Id, (u32, &[u8])> = TableDefinition::new("headers");
+pub(crate) const HEADERS_BY_HEIGHT: TableDefinition<'_, (u32, Id), ()> =
+    TableDefinition::new("headers_by_height");
+pub(crate) const SEALS: TableDefinition<'_, (Farmer, u64, Id), ()> = TableDefinition::new("seals");
+pub(crate) const BODIES: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("bodies");
+pub(crate) const ACTIVE: TableDefinition<'_, u32, Id> = TableDefinition::new("active");
+pub(crate) const STATE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state");
+pub(crate) const UNDO: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("undo");
+pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+
+pub(crate) const META_SCHEMA: &str = "schema";
+pub(crate) const META_CHAIN: &str = "chain";
+pub(crate) const META_TIP: &str = "tip";

@@ -1,0 +1,154 @@
+//! Tests of the store: refusals one by one here, random chains in `model`, crashes in `crash`.
+
+use std::fs;
+
+use mass_consensus::ledger::{StateDelta, StateRead as _};
+use mass_primitives::{BlockId, ChainId, Encode as _, FarmerPublicKey, Height, Slot};
+use redb::Database;
+
+use crate::{
+    ConnectBlock, Store, StoreError, Tip,
+    tables::{META, META_SCHEMA},
+};
+
+mod crash;
+mod model;
+
+pub(crate) const CHAIN: ChainId = ChainId::new([7; 32]);
+
+fn id(number: u8) -> BlockId {
+    BlockId::new([number; 32])
+}
+
+fn delta(changes: &[(&[u8], Option<&[u8]>)]) -> StateDelta {
+    let mut delta = StateDelta::new();
+    for (key, value) in changes {
+        match value {
+            Some(value) => delta.put(key.to_vec(), value.to_vec()),
+            None => delta.delete(key.to_vec()),
+        }
+    }
+    delta
+}
+
+fn connect(
+    store: &Store,
+    number: u8,
+    height: u32,
+    parent: Option<u8>,
+    delta: &StateDelta,
+) -> Result<(), StoreError> {
+    store.connect(&ConnectBlock {
+        id: id(number),
+        height: Height::new(height),
+        parent: parent.map(id),
+        header_bytes: &[number],
+        body: &[number, number],
+        delta,
+    })
+}
+
+#[test]
+fn a_block_is_read_back_and_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+    assert_eq!(store.tip().unwrap(), None);
+    connect(&store, 1, 0, None, &delta(&[(b"a1", Some(b"x")), (b"b", Some(b""))])).unwrap();
+    let before = store.snapshot().unwrap();
+    connect(&store, 2, 1, Some(1), &delta(&[(b"a1", None), (b"a2", Some(b"y")), (b"c", None)])).unwrap();
+
+    assert_eq!(before.get(b"a1").unwrap(), Some(b"x".to_vec()));
+    assert_eq!(before.tip().unwrap().id, id(1));
+    let scanned: Vec<_> = store.snapshot().unwrap().scan(b"a").unwrap().map(Result::unwrap).collect();
+    assert_eq!(scanned, [(b"a2".to_vec(), b"y".to_vec())]);
+    assert_eq!(store.active_id(Height::new(1)).unwrap(), Some(id(2)));
+
+    assert_eq!(store.disconnect_tip().unwrap(), id(2));
+    assert_eq!(store.tip().unwrap(), Some(Tip { height: Height::ZERO, id: id(1) }));
+    assert_eq!(store.active_id(Height::new(1)).unwrap(), None);
+    assert_eq!(store.body(&id(2)).unwrap(), Some(vec![2, 2]));
+    assert_eq!(store.header(&id(2)).unwrap().unwrap().bytes, [2]);
+    assert_eq!(store.snapshot().unwrap().get(b"a1").unwrap(), Some(b"x".to_vec()));
+    assert_eq!(store.snapshot().unwrap().get(b"b").unwrap(), Some(Vec::new()));
+}
+
+#[test]
+fn a_block_that_does_not_follow_is_refused_and_the_handle_lives() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+    let none = StateDelta::new();
+    assert!(matches!(store.disconnect_tip(), Err(StoreError::NoTip)));
+    assert!(matches!(connect(&store, 2, 1, Some(1), &none), Err(StoreError::NotOnTip { .. })));
+    assert!(matches!(connect(&store, 1, 1, None, &none), Err(StoreError::WrongHeight { .. })));
+    connect(&store, 1, 0, None, &none).unwrap();
+    assert!(matches!(connect(&store, 2, 1, None, &none), Err(StoreError::NotOnTip { .. })));
+    assert!(matches!(connect(&store, 2, 2, Some(1), &none), Err(StoreError::WrongHeight { .. })));
+    let long = delta(&[(&[0; crate::KEY_BYTES_MAX + 1], None)]);
+    assert!(matches!(connect(&store, 2, 1, Some(1), &long), Err(StoreError::TooLarge { .. })));
+    assert_eq!(store.header(&id(2)).unwrap(), None);
+    connect(&store, 2, 1, Some(1), &none).unwrap();
+}
+
+#[test]
+fn a_pruned_undo_cannot_be_disconnected() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+    connect(&store, 1, 0, None, &StateDelta::new()).unwrap();
+    connect(&store, 2, 1, Some(1), &StateDelta::new()).unwrap();
+    store.prune_undo(Height::new(1)).unwrap();
+    store.disconnect_tip().unwrap();
+    assert!(matches!(store.disconnect_tip(), Err(StoreError::UndoPruned(Height::ZERO))));
+    assert_eq!(store.tip().unwrap().unwrap().id, id(1));
+}
+
+#[test]
+fn double_seals_are_found_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (FarmerPublicKey::new([1; 32]), FarmerPublicKey::new([2; 32]));
+    let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+    connect(&store, 1, 0, None, &StateDelta::new()).unwrap();
+    for (number, height, farmer, slot) in [(9, 2, one, 5), (1, 0, one, 5), (3, 1, one, 6), (4, 1, two, 5)] {
+        store.put_header(id(number), Height::new(height), farmer, Slot::new(slot), &[number]).unwrap();
+    }
+    drop(store);
+    let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+    assert_eq!(store.headers_by_seal(&one, Slot::new(5)).unwrap(), [id(1), id(9)]);
+    assert_eq!(store.headers_by_seal(&two, Slot::new(6)).unwrap(), []);
+    let order: Vec<_> = store.headers(Height::new(1)).unwrap().map(|header| header.unwrap().id).collect();
+    assert_eq!(order, [id(3), id(4), id(9)]);
+    let elsewhere = store.put_header(id(9), Height::new(3), one, Slot::new(5), &[9]);
+    assert!(matches!(elsewhere, Err(StoreError::HeaderHeight { .. })));
+}
+
+#[test]
+fn another_chain_schema_or_handle_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = Store::open(&path, &CHAIN).unwrap();
+    assert!(matches!(Store::open(&path, &CHAIN), Err(StoreError::Locked)));
+    drop(store);
+    assert!(matches!(Store::open(&path, &ChainId::ZERO), Err(StoreError::OtherChain { .. })));
+
+    let db = Database::open(&path).unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.open_table(META).unwrap().insert(META_SCHEMA, 99u32.to_bytes().as_slice()).unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    assert!(matches!(Store::open(&path, &CHAIN), Err(StoreError::OtherSchema { got: 99, .. })));
+}
+
+#[test]
+fn a_truncated_or_foreign_file_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = Store::open(&path, &CHAIN).unwrap();
+    connect(&store, 1, 0, None, &delta(&[(b"a", Some(&[5; 100_000]))])).unwrap();
+    drop(store);
+    let whole = fs::read(&path).unwrap();
+    for part in [1, 100, 511, 4095, 4096, whole.len() / 2, whole.len() - 4096, whole.len() - 1] {
+        fs::write(&path, &whole[..part]).unwrap();
+        assert!(Store::open(&path, &CHAIN).is_err(), "{part} of {} bytes", whole.len());
+    }
+    fs::write(&path, b"no store at all".repeat(1000)).unwrap();
+    assert!(Store::open(&path, &CHAIN).is_err());
+}

@@ -1,0 +1,130 @@
+//! Random chains against a `BTreeMap`, with the file opened anew after each step.
+
+use std::collections::BTreeMap;
+
+use mass_consensus::ledger::StateDelta;
+use mass_primitives::{BlockId, Decode as _, Encode as _, Height};
+use proptest::{collection::vec, option, prelude::*};
+
+use super::CHAIN;
+use crate::{
+    ConnectBlock, Store,
+    undo::{Replaced, Undo},
+};
+
+pub(super) type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+type State = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The chain as it should be: each block's id and the state after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Model {
+    blocks: Vec<(BlockId, State)>,
+    made: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Connect(Changes),
+    Disconnect,
+}
+
+pub(super) fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
+    let key = vec(0u8..4, 0..4);
+    let changes = vec((key, option::of(vec(any::<u8>(), 0..300))), 0..12);
+    vec(prop_oneof![3 => changes.prop_map(Step::Connect), 1 => Just(Step::Disconnect)], 1..count)
+}
+
+impl Model {
+    /// Takes the step in the model and in the store; they must agree that it can be taken.
+    pub(super) fn step(&mut self, store: &Store, step: &Step) -> Result<(), crate::StoreError> {
+        match step {
+            Step::Connect(changes) => self.connect(store, changes),
+            Step::Disconnect => match self.blocks.pop() {
+                Some((id, _)) => store.disconnect_tip().map(|gone| assert_eq!(gone, id)),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn connect(&mut self, store: &Store, changes: &Changes) -> Result<(), crate::StoreError> {
+        let mut state = self.blocks.last().map(|(_, state)| state.clone()).unwrap_or_default();
+        let mut delta = StateDelta::new();
+        for (key, value) in changes {
+            match value {
+                Some(value) => {
+                    delta.put(key.clone(), value.clone());
+                    state.insert(key.clone(), value.clone());
+                }
+                None => {
+                    delta.delete(key.clone());
+                    state.remove(key);
+                }
+            }
+        }
+        self.made += 1;
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&self.made.to_le_bytes());
+        let (id, height) = (BlockId::new(bytes), u32::try_from(self.blocks.len()).unwrap());
+        let parent = self.blocks.last().map(|(id, _)| *id);
+        self.blocks.push((id, state));
+        store.connect(&ConnectBlock {
+            id,
+            height: Height::new(height),
+            parent,
+            header_bytes: &bytes,
+            body: &bytes[..8],
+            delta: &delta,
+        })
+    }
+
+    /// Whether the store is as the model says: tip, active chain, bodies and the whole state.
+    pub(super) fn is(&self, store: &Store) -> bool {
+        let state = self.blocks.last().map(|(_, state)| state.clone()).unwrap_or_default();
+        let scanned: State = store.snapshot().unwrap().scan(b"").unwrap().map(Result::unwrap).collect();
+        let tip = store.tip().unwrap();
+        let active = |height: usize| store.active_id(Height::new(u32::try_from(height).unwrap())).unwrap();
+        tip.map(|tip| tip.id) == self.blocks.last().map(|(id, _)| *id)
+            && tip.map_or(0, |tip| tip.height.get() as usize + 1) == self.blocks.len()
+            && self.blocks.iter().enumerate().all(|(height, (id, _))| active(height) == Some(*id))
+            && active(self.blocks.len()).is_none()
+            && self.blocks.iter().all(|(id, _)| store.body(id).unwrap() == Some(id.as_bytes()[..8].to_vec()))
+            && store.headers(Height::ZERO).unwrap().map(Result::unwrap).count() >= self.blocks.len()
+            && scanned == state
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_follows_the_model(steps in steps(16)) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut model = Model::default();
+        for step in &steps {
+            let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+            model.step(&store, step).unwrap();
+            prop_assert!(model.is(&store));
+            drop(store);
+            prop_assert!(model.is(&Store::open(dir.path().join("store"), &CHAIN).unwrap()));
+        }
+        let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+        while store.tip().unwrap().is_some() {
+            model.step(&store, &Step::Disconnect).unwrap();
+            prop_assert!(model.is(&store));
+        }
+    }
+
+    #[test]
+    fn an_undo_round_trips(block: [u8; 32], replaced: BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
+        let replaced = replaced.into_iter().map(|(key, before)| Replaced { key, before }).collect();
+        let undo = Undo { block: BlockId::new(block), replaced };
+        prop_assert_eq!(Undo::from_bytes(&undo.to_bytes()), Ok(undo));
+    }
+
+    #[test]
+    fn no_bytes_make_the_undo_decoder_panic(bytes: Vec<u8>) {
+        if let Ok(undo) = Undo::from_bytes(&bytes) {
+            prop_assert_eq!(undo.to_bytes(), bytes);
+        }
+    }
+}
