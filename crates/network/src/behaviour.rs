@@ -1,0 +1,113 @@
+//! Which libp2p protocols a node speaks and how they are set: gossip, sync, identification, and the
+//! limit of connections. No discovery: peers are configured or dialed by command.
+
+use std::{collections::HashMap, iter, time::Duration};
+
+use libp2p::{
+    StreamProtocol,
+    connection_limits::{self, ConnectionLimits},
+    gossipsub::{
+        self, IdentTopic, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds,
+        TopicScoreParams, ValidationMode,
+    },
+    identify,
+    identity::Keypair,
+    request_response::{self, ProtocolSupport},
+    swarm::NetworkBehaviour,
+};
+
+use crate::{
+    codec::SyncCodec,
+    config::{Names, message_id},
+    handle::Topic,
+    wire::BLOCK_BYTES_MAX,
+};
+
+/// Room for the envelope around the largest gossip message.
+const ENVELOPE_BYTES_MAX: usize = 1024;
+/// Two nodes may dial each other at the same moment.
+const CONNECTIONS_PER_PEER_MAX: u32 = 2;
+const PENDING_MAX: u32 = 32;
+const SYNC_STREAMS_MAX: usize = 16;
+const SYNC_TIMEOUT: Duration = Duration::from_secs(20);
+/// What one invalid message costs its sender, squared in their number; below -80 it is ignored.
+const INVALID_MESSAGE_WEIGHT: f64 = -25.0;
+
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    pub limits: connection_limits::Behaviour,
+    pub gossip: gossipsub::Behaviour,
+    pub sync: request_response::Behaviour<SyncCodec>,
+    pub identify: identify::Behaviour,
+}
+
+impl Behaviour {
+    /// # Errors
+    /// What libp2p finds wrong with the settings.
+    pub fn new(keypair: &Keypair, names: Names, max_connections: u32) -> Result<Self, String> {
+        let protocol = StreamProtocol::try_from_owned(names.sync()).map_err(|error| error.to_string())?;
+        let sync = request_response::Config::default()
+            .with_request_timeout(SYNC_TIMEOUT)
+            .with_max_concurrent_streams(SYNC_STREAMS_MAX);
+        let identify = identify::Config::new(names.identity(), keypair.public())
+            .with_agent_version(concat!("mass/", env!("CARGO_PKG_VERSION")).to_owned())
+            .with_cache_size(0);
+        Ok(Self {
+            limits: connection_limits::Behaviour::new(limits(max_connections)),
+            gossip: gossip(names)?,
+            sync: request_response::Behaviour::with_codec(
+                SyncCodec,
+                iter::once((protocol, ProtocolSupport::Full)),
+                sync,
+            ),
+            identify: identify::Behaviour::new(identify),
+        })
+    }
+}
+
+/// A quarter of the connections is kept for peers that we choose ourselves.
+pub(crate) fn limits(max_connections: u32) -> ConnectionLimits {
+    let pending = max_connections.min(PENDING_MAX);
+    ConnectionLimits::default()
+        .with_max_established(Some(max_connections))
+        .with_max_established_incoming(Some(max_connections - max_connections / 4))
+        .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX))
+        .with_max_pending_incoming(Some(pending))
+        .with_max_pending_outgoing(Some(pending))
+}
+
+fn gossip(names: Names) -> Result<gossipsub::Behaviour, String> {
+    let config = gossipsub::ConfigBuilder::default()
+        .protocol_id_prefix(names.gossip())
+        .validation_mode(ValidationMode::Anonymous)
+        .validate_messages()
+        .max_transmit_size(BLOCK_BYTES_MAX + ENVELOPE_BYTES_MAX)
+        .message_id_fn(|message| MessageId::new(&message_id(&message.data)))
+        .build()
+        .map_err(|error| error.to_string())?;
+    let mut gossip = gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config)?;
+    let topics = Topic::ALL.map(|topic| IdentTopic::new(names.topic(topic)));
+    let scores: HashMap<_, _> = topics.iter().map(|topic| (topic.hash(), scoring())).collect();
+    gossip.with_peer_score(
+        PeerScoreParams { topics: scores, ..PeerScoreParams::default() },
+        PeerScoreThresholds::default(),
+    )?;
+    for topic in &topics {
+        gossip.subscribe(topic).map_err(|error| error.to_string())?;
+    }
+    Ok(gossip)
+}
+
+/// Only invalid messages cost: a quiet topic is no fault, blocks are minutes apart.
+fn scoring() -> TopicScoreParams {
+    TopicScoreParams {
+        topic_weight: 1.0,
+        time_in_mesh_weight: 0.0,
+        first_message_deliveries_weight: 0.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: INVALID_MESSAGE_WEIGHT,
+        invalid_message_deliveries_decay: 0.99,
+        ..TopicScoreParams::default()
+    }
+}

@@ -1,0 +1,79 @@
+//! What a network is made from, and the names that bind it to one chain.
+
+use std::fmt;
+
+use libp2p::{Multiaddr, PeerId, identity::Keypair};
+use mass_primitives::ChainId;
+use sha2::{Digest, Sha256};
+
+use crate::handle::Topic;
+
+/// Commands and events that wait in a channel at the most.
+pub(crate) const CHANNEL_LEN: usize = 256;
+
+/// What a network is made from.
+#[derive(Clone)]
+pub struct Config {
+    /// The chain; peers of another one are sent away.
+    pub chain_id: ChainId,
+    /// Addresses to listen on; port 0 lets the system choose. The memory twin chooses its own.
+    pub listen: Vec<Multiaddr>,
+    /// Secret seed of the ed25519 key that is our identity among peers.
+    pub seed: [u8; 32],
+    /// Peers that are dialed again whenever they are gone.
+    pub peers: Vec<Multiaddr>,
+    /// Connections at the most, in both directions together.
+    pub max_connections: u32,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("chain_id", &self.chain_id)
+            .field("listen", &self.listen)
+            .field("peers", &self.peers)
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn keypair(mut seed: [u8; 32]) -> Keypair {
+    Keypair::ed25519_from_bytes(&mut seed).expect("any 32 bytes are an ed25519 seed")
+}
+
+/// The identity that belongs to a seed.
+#[must_use]
+pub fn peer_id(seed: [u8; 32]) -> PeerId {
+    keypair(seed).public().to_peer_id()
+}
+
+/// Names a gossip message: the SHA-256 of its content.
+pub(crate) fn message_id(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// The names that carry the chain id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names(pub ChainId);
+
+impl Names {
+    pub fn identity(self) -> String {
+        format!("/mass/{}/1", self.0)
+    }
+
+    pub fn gossip(self) -> String {
+        format!("/mass/{}/gossip", self.0)
+    }
+
+    pub fn sync(self) -> String {
+        format!("/mass/{}/sync/1", self.0)
+    }
+
+    pub fn topic(self, topic: Topic) -> String {
+        let name = match topic {
+            Topic::Blocks => "blocks",
+            Topic::Transactions => "transactions",
+        };
+        format!("/mass/{}/{name}/1", self.0)
+    }
+}

@@ -1,0 +1,182 @@
+//! The two channels through which a program and its network speak: commands go in, events come out.
+//! The real network and the in-memory twin understand the same ones.
+
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::wire::{Request, Response};
+
+/// Commands in, events out. Dropping either end stops the network.
+pub type Network = (mpsc::Sender<Command>, mpsc::Receiver<Event>);
+
+/// What is gossiped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// New blocks.
+    Blocks,
+    /// New transactions.
+    Transactions,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Self; 2] = [Self::Blocks, Self::Transactions];
+}
+
+/// What the receiver of a gossip message found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Valid: pass it on.
+    Accept,
+    /// Invalid: drop it, and its sender is at fault.
+    Reject,
+    /// Neither: drop it, nobody is at fault.
+    Ignore,
+}
+
+/// Names a gossip message that waits for its [`Verdict`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GossipToken {
+    pub(crate) id: [u8; 32],
+    pub(crate) from: PeerId,
+}
+
+/// Names a request that waits for its response.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResponseToken(pub(crate) u64);
+
+/// What the network is told to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Connect once; an address that shall be kept belongs into the configuration.
+    Dial(Multiaddr),
+    /// Gossip `bytes` to all peers.
+    Publish {
+        /// Where it belongs.
+        topic: Topic,
+        /// The message, at most [`crate::wire::BLOCK_BYTES_MAX`] bytes.
+        bytes: Vec<u8>,
+    },
+    /// Ask a connected peer; the answer is [`Event::Response`] or [`Event::RequestFailed`] with this `id`.
+    Request {
+        /// Who is asked.
+        peer: PeerId,
+        /// What is asked.
+        request: Request,
+        /// The caller's name for the request.
+        id: u64,
+    },
+    /// Answer a peer's request.
+    Respond {
+        /// From [`Event::Request`].
+        token: ResponseToken,
+        /// The answer. One beyond the bounds of the wire is dropped, and the peer sees a refusal.
+        response: Response,
+    },
+    /// Judge a gossip message. Nothing is passed on before it is accepted.
+    Report {
+        /// From [`Event::Gossip`].
+        token: GossipToken,
+        /// The judgement.
+        verdict: Verdict,
+    },
+    /// `false` drops all connections and refuses new ones in both directions, `true` ends that.
+    SetActive(bool),
+    /// Drop all connections to a peer. A configured peer is dialed again later.
+    Disconnect(PeerId),
+    /// The peers connected now.
+    Peers(oneshot::Sender<Vec<PeerId>>),
+    /// End.
+    Stop,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The network can be reached at this address, which ends with our peer id.
+    Listening(Multiaddr),
+    /// A peer of our chain is connected and can be asked and gossiped to.
+    PeerConnected(PeerId),
+    /// The last connection to a connected peer is gone. Requests to it have failed before this.
+    PeerDisconnected(PeerId),
+    /// A peer of another chain was sent away. Either end may be the one that notices first.
+    PeerRefused(PeerId),
+    /// A gossip message that waits for [`Command::Report`].
+    Gossip {
+        /// Where it belongs.
+        topic: Topic,
+        /// Who passed it on to us.
+        from: PeerId,
+        /// For [`Command::Report`].
+        token: GossipToken,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// A peer asks and waits for [`Command::Respond`]. May come shortly before its `PeerConnected`.
+    Request {
+        /// Who asks.
+        peer: PeerId,
+        /// What is asked.
+        request: Request,
+        /// For [`Command::Respond`].
+        token: ResponseToken,
+    },
+    /// The answer to [`Command::Request`].
+    Response {
+        /// The caller's name for the request.
+        id: u64,
+        /// Who answered.
+        peer: PeerId,
+        /// The answer.
+        response: Response,
+    },
+    /// There will be no answer to [`Command::Request`].
+    RequestFailed {
+        /// The caller's name for the request.
+        id: u64,
+        /// Who was asked.
+        peer: PeerId,
+        /// Why.
+        reason: RequestFailure,
+    },
+}
+
+/// Why a request got no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestFailure {
+    /// The peer is not connected.
+    #[error("the peer is not connected")]
+    NotConnected,
+    /// Our request exceeds the bounds of the wire: our own fault.
+    #[error("the request exceeds the bounds of the wire")]
+    TooLarge,
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection ended first.
+    #[error("the connection ended first")]
+    ConnectionClosed,
+    /// The peer ended the request without an answer.
+    #[error("the peer gave no answer")]
+    Refused,
+    /// The peer's answer is no response within the bounds of the wire: the peer's fault.
+    #[error("the answer is malformed: {0}")]
+    Malformed(String),
+    /// The stream failed.
+    #[error("the stream failed: {0}")]
+    Io(String),
+}
+
+impl RequestFailure {
+    /// Whether the peer broke the protocol.
+    #[must_use]
+    pub const fn is_peer_fault(&self) -> bool {
+        matches!(self, Self::Malformed(_))
+    }
+
+    /// Whether asking again, or another peer, may help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        !matches!(self, Self::TooLarge)
+    }
+}

@@ -1,0 +1,368 @@
+//! The network over TCP: one task owns the libp2p swarm and everything known about its peers.
+//!
+//! Commands are taken at all times. While the events' receiver is behind, the swarm is not polled, so
+//! that peers are slowed down instead of memory being filled.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+    time::Duration,
+};
+
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, PeerId, Swarm, SwarmBuilder,
+    gossipsub::{self, IdentTopic, MessageAcceptance, MessageId},
+    identify, noise,
+    request_response::{self, InboundRequestId, OutboundFailure, OutboundRequestId, ResponseChannel},
+    swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts},
+    tcp, yamux,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tracing::debug;
+
+use crate::{
+    behaviour::{Behaviour, BehaviourEvent, limits},
+    config::{CHANNEL_LEN, Config, Names, keypair},
+    handle::{Command, Event, GossipToken, Network, RequestFailure, ResponseToken, Topic, Verdict},
+    outbox::Outbox,
+    redial::Redial,
+    wire::{BLOCK_BYTES_MAX, Request, Response},
+};
+
+mod peers;
+
+use peers::{Peers, Progress};
+
+/// Events that wait for room in the channel before the swarm pauses.
+const OUTBOX_LEN: usize = 64;
+/// How long a new peer may take to say of which chain it is.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Gossip keeps connections busy; this only has to exceed its heartbeat.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// Why no network could be made. All are our own fault.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The protocols cannot be set up.
+    #[error("cannot set up the network protocols: {0}")]
+    Setup(String),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: Multiaddr,
+        /// What the system says.
+        cause: String,
+    },
+}
+
+/// Starts a network on the current tokio runtime.
+///
+/// # Errors
+/// [`SpawnError`].
+pub fn spawn(config: Config) -> Result<Network, SpawnError> {
+    let names = Names(config.chain_id);
+    let mut swarm = build(&config, names)?;
+    for address in &config.listen {
+        swarm
+            .listen_on(address.clone())
+            .map_err(|cause| SpawnError::Listen { address: address.clone(), cause: cause.to_string() })?;
+    }
+    let (command_sender, commands) = mpsc::channel(CHANNEL_LEN);
+    let (events, event_receiver) = mpsc::channel(CHANNEL_LEN);
+    let driver = Driver {
+        names,
+        swarm,
+        commands,
+        outbox: Outbox::new(events),
+        peers: Peers::default(),
+        requests: HashMap::new(),
+        channels: HashMap::new(),
+        next_token: 0,
+        redial: Redial::new(config.peers, Instant::now()),
+        max_connections: config.max_connections,
+        active: true,
+    };
+    tokio::spawn(driver.run());
+    Ok((command_sender, event_receiver))
+}
+
+fn build(config: &Config, names: Names) -> Result<Swarm<Behaviour>, SpawnError> {
+    let keypair = keypair(config.seed);
+    let behaviour = Behaviour::new(&keypair, names, config.max_connections).map_err(SpawnError::Setup)?;
+    let builder = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .map_err(|error| SpawnError::Setup(error.to_string()))?
+        .with_behaviour(|_| behaviour)
+        .map_err(|error| SpawnError::Setup(error.to_string()))?;
+    Ok(builder.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(IDLE_TIMEOUT)).build())
+}
+
+struct Driver {
+    names: Names,
+    swarm: Swarm<Behaviour>,
+    commands: mpsc::Receiver<Command>,
+    outbox: Outbox,
+    peers: Peers,
+    requests: HashMap<OutboundRequestId, (u64, PeerId)>,
+    channels: HashMap<u64, (InboundRequestId, ResponseChannel<Response>)>,
+    next_token: u64,
+    redial: Redial,
+    max_connections: u32,
+    active: bool,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            let now = Instant::now();
+            let redial = self.redial.next().filter(|_| self.active);
+            let wake = [redial, self.peers.next_deadline(GREETING_TIMEOUT)].into_iter().flatten().min();
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    None | Some(Command::Stop) => return,
+                    Some(command) => self.on_command(command),
+                },
+                sent = self.outbox.flush() => if sent.is_err() {
+                    return;
+                },
+                event = self.swarm.select_next_some(), if self.outbox.len() < OUTBOX_LEN => self.on_event(event),
+                () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => self.on_time(),
+            }
+        }
+    }
+
+    fn on_time(&mut self) {
+        let now = Instant::now();
+        for peer in self.peers.expire(now, GREETING_TIMEOUT) {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        if self.active {
+            let swarm = &mut self.swarm;
+            self.redial.dial_due(now, |address| dial(swarm, address));
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Dial(address) if self.active => drop(dial(&mut self.swarm, &address)),
+            Command::Dial(address) => debug!(%address, "not dialed while inactive"),
+            Command::Publish { topic, bytes } => self.publish(topic, bytes),
+            Command::Request { peer, request, id } => self.request(peer, request, id),
+            Command::Respond { token, response } => self.respond(&token, response),
+            Command::Report { token, verdict } => {
+                let message = MessageId::new(&token.id);
+                self.report(&message, &token.from, verdict);
+            }
+            Command::SetActive(active) => self.set_active(active),
+            Command::Disconnect(peer) => drop(self.swarm.disconnect_peer_id(peer)),
+            Command::Peers(reply) => drop(reply.send(self.peers.ready())),
+            Command::Stop => {}
+        }
+    }
+
+    fn publish(&mut self, topic: Topic, bytes: Vec<u8>) {
+        if bytes.len() > BLOCK_BYTES_MAX {
+            debug!(length = bytes.len(), "too long to be published");
+            return;
+        }
+        let topic = IdentTopic::new(self.names.topic(topic));
+        if let Err(error) = self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
+            debug!(%error, "not published");
+        }
+    }
+
+    fn request(&mut self, peer: PeerId, request: Request, id: u64) {
+        let reason = match request.check() {
+            Err(_) => RequestFailure::TooLarge,
+            Ok(()) if !self.swarm.is_connected(&peer) => RequestFailure::NotConnected,
+            Ok(()) => {
+                let own = self.swarm.behaviour_mut().sync.send_request(&peer, request);
+                self.requests.insert(own, (id, peer));
+                return;
+            }
+        };
+        self.outbox.push(Event::RequestFailed { id, peer, reason });
+    }
+
+    fn respond(&mut self, token: &ResponseToken, response: Response) {
+        let Some((_, channel)) = self.channels.remove(&token.0) else { return };
+        if let Err(error) = response.check() {
+            debug!(%error, "response dropped");
+        } else if self.swarm.behaviour_mut().sync.send_response(channel, response).is_err() {
+            debug!("the request was gone before its response");
+        }
+    }
+
+    fn report(&mut self, message: &MessageId, from: &PeerId, verdict: Verdict) {
+        let acceptance = match verdict {
+            Verdict::Accept => MessageAcceptance::Accept,
+            Verdict::Reject => MessageAcceptance::Reject,
+            Verdict::Ignore => MessageAcceptance::Ignore,
+        };
+        self.swarm.behaviour_mut().gossip.report_message_validation_result(message, from, acceptance);
+    }
+
+    fn set_active(&mut self, active: bool) {
+        self.active = active;
+        let max = if active { self.max_connections } else { 0 };
+        *self.swarm.behaviour_mut().limits.limits_mut() = limits(max);
+        if active {
+            self.redial.hurry(Instant::now());
+            return;
+        }
+        let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        let now = Instant::now();
+        match event {
+            SwarmEvent::NewListenAddr { address, .. } => {
+                let address = address.with_p2p(*self.swarm.local_peer_id()).unwrap_or_else(|address| address);
+                self.outbox.push(Event::Listening(address));
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
+                self.peers.opened(peer_id, connection_id, now);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
+                self.redial.ended(connection_id, now);
+                if !self.swarm.is_connected(&peer_id) {
+                    self.fail_requests(peer_id);
+                }
+                if self.peers.closed(peer_id, connection_id) {
+                    self.outbox.push(Event::PeerDisconnected(peer_id));
+                }
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                debug!(%error, "dialing failed");
+                self.redial.ended(connection_id, now);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.on_sync(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+                peer_id,
+                info,
+                ..
+            })) => {
+                self.on_identified(peer_id, &info.protocol_version);
+            }
+            other => debug!(event = ?other, "passed over"),
+        }
+    }
+
+    /// All requests to a peer fail before it is reported as gone.
+    fn fail_requests(&mut self, gone: PeerId) {
+        let lost = self.requests.extract_if(|_, (_, peer)| *peer == gone);
+        let mut lost: Vec<_> = lost.map(|(_, (id, _))| id).collect();
+        lost.sort_unstable();
+        for id in lost {
+            let reason = RequestFailure::ConnectionClosed;
+            self.outbox.push(Event::RequestFailed { id, peer: gone, reason });
+        }
+    }
+
+    fn on_identified(&mut self, peer: PeerId, protocol: &str) {
+        if protocol == self.names.identity() {
+            let progress = self.peers.identified(peer);
+            self.on_progress(peer, progress);
+        } else if self.peers.refuse(peer) {
+            debug!(%peer, protocol, "of another chain");
+            self.outbox.push(Event::PeerRefused(peer));
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+    }
+
+    fn on_progress(&mut self, peer: PeerId, progress: Progress) {
+        if let Progress::Ready(connections) = progress {
+            connections.into_iter().for_each(|connection| self.redial.settled(connection));
+            self.outbox.push(Event::PeerConnected(peer));
+        }
+    }
+
+    fn topic(&self, hash: &gossipsub::TopicHash) -> Option<Topic> {
+        Topic::ALL.into_iter().find(|topic| self.names.topic(*topic) == hash.as_str())
+    }
+
+    fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message { propagation_source: from, message_id, message } => {
+                let id = <[u8; 32]>::try_from(message_id.0.as_slice());
+                match (self.topic(&message.topic), id) {
+                    (Some(topic), Ok(id)) if message.data.len() <= BLOCK_BYTES_MAX => {
+                        let token = GossipToken { id, from };
+                        self.outbox.push(Event::Gossip { topic, from, token, bytes: message.data });
+                    }
+                    _ => self.report(&message_id, &from, Verdict::Reject),
+                }
+            }
+            gossipsub::Event::Subscribed { peer_id, topic } => {
+                if let Some(topic) = self.topic(&topic) {
+                    let progress = self.peers.subscribed(peer_id, topic);
+                    self.on_progress(peer_id, progress);
+                }
+            }
+            other => debug!(event = ?other, "passed over"),
+        }
+    }
+
+    fn on_sync(&mut self, event: request_response::Event<Request, Response>) {
+        use request_response::{Event as Sync, Message};
+        match event {
+            Sync::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
+                let token = self.next_token;
+                self.next_token += 1;
+                self.channels.insert(token, (request_id, channel));
+                self.outbox.push(Event::Request { peer, request, token: ResponseToken(token) });
+            }
+            Sync::Message { peer, message: Message::Response { request_id, response }, .. } => {
+                if let Some((id, _)) = self.requests.remove(&request_id) {
+                    self.outbox.push(Event::Response { id, peer, response });
+                }
+            }
+            Sync::OutboundFailure { peer, request_id, error, .. } => {
+                if let Some((id, _)) = self.requests.remove(&request_id) {
+                    self.outbox.push(Event::RequestFailed { id, peer, reason: failure(&error) });
+                }
+            }
+            Sync::InboundFailure { request_id, error, .. } => {
+                debug!(%error, "request of a peer failed");
+                self.channels.retain(|_, (own, _)| *own != request_id);
+            }
+            Sync::ResponseSent { .. } => {}
+        }
+    }
+}
+
+fn dial(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Option<ConnectionId> {
+    let options = DialOpts::from(address.clone());
+    let connection = options.connection_id();
+    match swarm.dial(options) {
+        Ok(()) => Some(connection),
+        Err(error) => {
+            debug!(%address, %error, "not dialed");
+            None
+        }
+    }
+}
+
+fn failure(error: &OutboundFailure) -> RequestFailure {
+    match error {
+        OutboundFailure::DialFailure => RequestFailure::NotConnected,
+        OutboundFailure::Timeout => RequestFailure::Timeout,
+        OutboundFailure::ConnectionClosed => RequestFailure::ConnectionClosed,
+        OutboundFailure::UnsupportedProtocols => RequestFailure::Refused,
+        OutboundFailure::Io(error) => match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => RequestFailure::Refused,
+            io::ErrorKind::InvalidData => RequestFailure::Malformed(error.to_string()),
+            _ => RequestFailure::Io(error.to_string()),
+        },
+    }
+}

@@ -1,0 +1,217 @@
+//! The messages of headers-first sync in the canonical encoding: a tag byte, then the fields. Every
+//! count and length is bounded before it is believed. Headers and blocks are opaque bytes here: what
+//! they mean is the ledger's and the engine's matter.
+
+use mass_primitives::{
+    BlockId, ChainWeight, Decode, DecodeError, Encode, Height, Reader,
+    encoding::{encode_byte_string, encode_list},
+};
+
+/// Block ids in one locator at the most.
+pub const LOCATOR_MAX: usize = 64;
+/// Blocks in one request at the most.
+pub const BLOCKS_MAX: usize = 64;
+/// Headers in one response at the most.
+pub const HEADERS_MAX: usize = 512;
+/// Length of one header with its seal at the most.
+pub const HEADER_BYTES_MAX: usize = 4096;
+/// Length of one block at the most, in sync and in gossip.
+pub const BLOCK_BYTES_MAX: usize = 5 << 20;
+/// Length of an encoded response at the most.
+pub const RESPONSE_BYTES_MAX: usize = 16 << 20;
+/// Length of an encoded request at the most: tag, count, the ids, and the wanted number of headers.
+pub const REQUEST_BYTES_MAX: usize = 1 + 4 + LOCATOR_MAX * BlockId::LEN + 2;
+
+const STATUS: u8 = 0;
+const HEADERS: u8 = 1;
+const BLOCKS: u8 = 2;
+
+/// What a peer is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Where the peer's chain stands.
+    Status,
+    /// The headers that follow the first locator entry on the peer's chain.
+    Headers {
+        /// Block ids from our tip backwards, ever sparser; [`LOCATOR_MAX`] at the most.
+        locator: Vec<BlockId>,
+        /// Headers wanted at the most.
+        max: u16,
+    },
+    /// Whole blocks.
+    Blocks {
+        /// The blocks wanted; [`BLOCKS_MAX`] at the most.
+        ids: Vec<BlockId>,
+    },
+}
+
+/// What a peer answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Where the peer's chain stands.
+    Status {
+        /// Best block.
+        tip: BlockId,
+        /// Height of the best block.
+        height: Height,
+        /// Weight of the chain up to it.
+        weight: ChainWeight,
+    },
+    /// Headers in chain order; [`HEADERS_MAX`] of [`HEADER_BYTES_MAX`] bytes at the most.
+    Headers(Vec<Vec<u8>>),
+    /// The blocks asked for in that order, `None` where the peer has none; [`BLOCKS_MAX`] of
+    /// [`BLOCK_BYTES_MAX`] bytes at the most.
+    Blocks(Vec<Option<Vec<u8>>>),
+}
+
+fn within(got: usize, bound: usize) -> Result<(), DecodeError> {
+    if got > bound { Err(DecodeError::TooLong { got, bound }) } else { Ok(()) }
+}
+
+impl Request {
+    /// Checks the bounds that the receiver will check.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLong`] if the request is too large to send.
+    pub fn check(&self) -> Result<(), DecodeError> {
+        match self {
+            Self::Status => Ok(()),
+            Self::Headers { locator, .. } => within(locator.len(), LOCATOR_MAX),
+            Self::Blocks { ids } => within(ids.len(), BLOCKS_MAX),
+        }
+    }
+}
+
+impl Encode for Request {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Status => STATUS.encode(out),
+            Self::Headers { locator, max } => {
+                HEADERS.encode(out);
+                encode_list(locator, out);
+                max.encode(out);
+            }
+            Self::Blocks { ids } => {
+                BLOCKS.encode(out);
+                encode_list(ids, out);
+            }
+        }
+    }
+}
+
+impl Decode for Request {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(reader)? {
+            STATUS => Ok(Self::Status),
+            HEADERS => {
+                let locator = reader.list(LOCATOR_MAX)?;
+                Ok(Self::Headers { locator, max: u16::decode(reader)? })
+            }
+            BLOCKS => Ok(Self::Blocks { ids: reader.list(BLOCKS_MAX)? }),
+            _ => Err(DecodeError::Invalid("unknown kind of request")),
+        }
+    }
+}
+
+impl Response {
+    /// Length of the encoding in bytes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        match self {
+            Self::Status { .. } => 1 + BlockId::LEN + 4 + 16,
+            Self::Headers(headers) => 5 + headers.iter().map(|header| 4 + header.len()).sum::<usize>(),
+            Self::Blocks(blocks) => {
+                let len = |block: &Option<Vec<u8>>| 1 + block.as_ref().map_or(0, |bytes| 4 + bytes.len());
+                5 + blocks.iter().map(len).sum::<usize>()
+            }
+        }
+    }
+
+    /// Checks the bounds that the receiver will check.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLong`] if the response is too large to send.
+    pub fn check(&self) -> Result<(), DecodeError> {
+        match self {
+            Self::Status { .. } => {}
+            Self::Headers(headers) => {
+                within(headers.len(), HEADERS_MAX)?;
+                headers.iter().try_for_each(|header| within(header.len(), HEADER_BYTES_MAX))?;
+            }
+            Self::Blocks(blocks) => {
+                within(blocks.len(), BLOCKS_MAX)?;
+                blocks.iter().flatten().try_for_each(|block| within(block.len(), BLOCK_BYTES_MAX))?;
+            }
+        }
+        within(self.encoded_len(), RESPONSE_BYTES_MAX)
+    }
+}
+
+impl Encode for Response {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.encoded_len());
+        match self {
+            Self::Status { tip, height, weight } => {
+                STATUS.encode(out);
+                tip.encode(out);
+                height.encode(out);
+                weight.encode(out);
+            }
+            Self::Headers(headers) => {
+                HEADERS.encode(out);
+                encode_count(headers.len(), out);
+                headers.iter().for_each(|header| encode_byte_string(header, out));
+            }
+            Self::Blocks(blocks) => {
+                BLOCKS.encode(out);
+                encode_count(blocks.len(), out);
+                blocks.iter().for_each(|block| encode_option(block.as_deref(), out));
+            }
+        }
+    }
+}
+
+fn encode_count(count: usize, out: &mut Vec<u8>) {
+    u32::try_from(count).unwrap_or(u32::MAX).encode(out);
+}
+
+fn encode_option(block: Option<&[u8]>, out: &mut Vec<u8>) {
+    u8::from(block.is_some()).encode(out);
+    if let Some(bytes) = block {
+        encode_byte_string(bytes, out);
+    }
+}
+
+impl Decode for Response {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        within(reader.left(), RESPONSE_BYTES_MAX)?;
+        match u8::decode(reader)? {
+            STATUS => Ok(Self::Status {
+                tip: BlockId::decode(reader)?,
+                height: Height::decode(reader)?,
+                weight: ChainWeight::decode(reader)?,
+            }),
+            HEADERS => {
+                let count = reader.length(HEADERS_MAX)?;
+                let headers = (0..count).map(|_| reader.byte_string(HEADER_BYTES_MAX).map(<[u8]>::to_vec));
+                headers.collect::<Result<_, _>>().map(Self::Headers)
+            }
+            BLOCKS => {
+                let count = reader.length(BLOCKS_MAX)?;
+                (0..count).map(|_| decode_option(reader)).collect::<Result<_, _>>().map(Self::Blocks)
+            }
+            _ => Err(DecodeError::Invalid("unknown kind of response")),
+        }
+    }
+}
+
+fn decode_option(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
+    match u8::decode(reader)? {
+        0 => Ok(None),
+        1 => reader.byte_string(BLOCK_BYTES_MAX).map(|bytes| Some(bytes.to_vec())),
+        _ => Err(DecodeError::Invalid("an option is 0 or 1")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
