@@ -1,1 +1,45 @@
 //! Mass Net's ledger: Bitcoin-format transactions over pure key-value state.
+//!
+//! A body is a compact-size count and as many Bitcoin-encoded transactions, the coinbase first. Coins
+//! are witness programs alone. A block's reward is written down when the block comes and paid by the
+//! coinbase of a much later block, so that a farmer who cheats can still lose it. Nothing here reads a
+//! clock, a disk or a random number; script paths (P2WSH, taproot leaves) are not verified yet and
+//! therefore cannot be spent.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::float_arithmetic
+    )
+)]
+
+pub mod address;
+pub mod audit;
+pub mod body;
+pub mod coin;
+pub mod coinbase;
+pub mod error;
+pub mod ledger;
+pub mod overlay;
+pub mod params;
+pub mod reward;
+pub mod script;
+pub mod signature;
+pub mod transaction;
+
+#[cfg(test)]
+mod tests;
+
+pub use address::AddressError;
+pub use coin::{Coin, coin_key, read_coin};
+pub use coinbase::COINBASE_WEIGHT_MAX;
+pub use error::{LedgerError, ParamsError};
+pub use ledger::UtxoLedger;
+pub use overlay::Overlay;
+pub use params::{GenesisOutput, LedgerParams, MONEY_MAX};
+pub use reward::{PendingReward, Supply};
+pub use transaction::{SpendContext, TxSummary};

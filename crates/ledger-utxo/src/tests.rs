@@ -1,0 +1,7 @@
+//! Real chains of blocks with real keys, over a state in memory.
+
+mod bodies;
+mod chain;
+mod locks;
+mod payments;
+mod rewards;

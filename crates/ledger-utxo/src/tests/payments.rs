@@ -1,0 +1,169 @@
+//! Payments: signatures, double spends, scripts, amounts.
+
+use bitcoin::{EcdsaSighashType, OutPoint, ScriptBuf, TapSighashType, Transaction, Txid, hashes::Hash};
+
+use super::chain::{Chain, FAUCET_AMOUNT, Person, unsigned};
+use crate::{Coin, LedgerError, read_coin};
+
+/// A payment of both faucet coins with a fee of 100.
+fn payment(chain: &Chain) -> (Transaction, Vec<Coin>) {
+    let (outpoints, coins): (Vec<_>, Vec<_>) = chain.faucet().into_iter().unzip();
+    let other = Person::new(2);
+    let outputs = [(FAUCET_AMOUNT, other.p2wpkh()), (FAUCET_AMOUNT - 100, other.p2tr())];
+    (unsigned(&outpoints, &outputs), coins)
+}
+
+#[test]
+fn both_kinds_of_coin_are_paid_and_paid_on() {
+    let mut chain = Chain::new();
+    let (tx, coins) = payment(&chain);
+    let tx = Person::new(1).sign(tx, &coins);
+    let summary = chain.check(&tx).unwrap();
+    assert_eq!((summary.fee.get(), summary.weight), (100, tx.weight().to_wu()));
+    let created: Vec<_> = summary.creates.iter().map(|(_, coin)| coin.clone()).collect();
+    let inputs: Vec<_> = summary.creates.iter().map(|(outpoint, _)| *outpoint).collect();
+    // Spent in the very block that creates them.
+    let next = unsigned(&inputs, &[(FAUCET_AMOUNT, Person::new(3).p2wpkh())]);
+    let next = Person::new(2).sign(next, &created);
+    chain.block(1, &[], &[tx, next.clone()]).unwrap();
+    assert_eq!(read_coin(&chain.state, &inputs[0]).unwrap(), None);
+    let left = OutPoint { txid: next.compute_txid(), vout: 0 };
+    assert_eq!(read_coin(&chain.state, &left).unwrap().unwrap().amount.get(), FAUCET_AMOUNT);
+    chain.pop();
+    assert_eq!(read_coin(&chain.state, &left).unwrap(), None);
+}
+
+#[test]
+fn every_sighash_type_verifies() {
+    let chain = Chain::new();
+    let ecdsa = [
+        EcdsaSighashType::All,
+        EcdsaSighashType::None,
+        EcdsaSighashType::Single,
+        EcdsaSighashType::AllPlusAnyoneCanPay,
+        EcdsaSighashType::NonePlusAnyoneCanPay,
+        EcdsaSighashType::SinglePlusAnyoneCanPay,
+    ];
+    let tap = [
+        TapSighashType::Default,
+        TapSighashType::None,
+        TapSighashType::Single,
+        TapSighashType::AllPlusAnyoneCanPay,
+        TapSighashType::NonePlusAnyoneCanPay,
+        TapSighashType::All,
+    ];
+    for (ecdsa, tap) in ecdsa.into_iter().zip(tap) {
+        let (mut tx, coins) = payment(&chain);
+        let spent: Vec<_> = coins.iter().map(Coin::to_output).collect();
+        for input in 0..2 {
+            Person::new(1).sign_as(&mut tx, input, &spent, ecdsa, tap);
+        }
+        chain.check(&tx).unwrap();
+    }
+}
+
+#[test]
+fn wrong_signatures_are_refused() {
+    let chain = Chain::new();
+    let (unsigned_tx, coins) = payment(&chain);
+    let good = Person::new(1).sign(unsigned_tx.clone(), &coins);
+    let check = |change: &dyn Fn(&mut Transaction), expected: LedgerError| {
+        let mut tx = good.clone();
+        change(&mut tx);
+        assert_eq!(chain.check(&tx), Err(expected));
+    };
+    let witness = |tx: &mut Transaction, input: usize, change: &dyn Fn(&mut Vec<Vec<u8>>)| {
+        let mut elements = tx.input[input].witness.to_vec();
+        change(&mut elements);
+        tx.input[input].witness = elements.into();
+    };
+    check(&|tx| tx.output[0].value -= bitcoin::Amount::ONE_SAT, LedgerError::Signature { input: 0 });
+    check(&|tx| witness(tx, 1, &|e| e[0][5] ^= 1), LedgerError::Signature { input: 1 });
+    check(&|tx| witness(tx, 1, &|e| e[0].push(0)), LedgerError::SignatureMalformed { input: 1 });
+    check(&|tx| witness(tx, 1, &|e| e.push(vec![0x50])), LedgerError::Annex { input: 1 });
+    check(
+        &|tx| witness(tx, 1, &|e| e.push(vec![0xc0; 33])),
+        LedgerError::Unsupported { input: 1, kind: "taproot script path" },
+    );
+    check(
+        &|tx| witness(tx, 0, &|e| *e[0].last_mut().unwrap() = 4),
+        LedgerError::SignatureMalformed { input: 0 },
+    );
+    check(&|tx| witness(tx, 0, &|e| e[1][4] ^= 1), LedgerError::PublicKey { input: 0 });
+    check(&|tx| tx.input[0].witness.clear(), LedgerError::WitnessShape { input: 0, got: 0, expected: 2 });
+    check(
+        &|tx| tx.input[0].script_sig = ScriptBuf::from_bytes(vec![0x51]),
+        LedgerError::SignatureScript { input: 0 },
+    );
+    let stranger = Person::new(9).sign(unsigned_tx, &coins);
+    assert_eq!(chain.check(&stranger), Err(LedgerError::PublicKey { input: 0 }));
+}
+
+#[test]
+fn no_coin_is_spent_twice() {
+    let mut chain = Chain::new();
+    let (tx, coins) = payment(&chain);
+    let first = Person::new(1).sign(tx.clone(), &coins);
+    let mut second = tx.clone();
+    second.output.pop();
+    let second = Person::new(1).sign(second, &coins);
+    let spent = tx.input[0].previous_output;
+    let both = [first.clone(), second.clone()];
+    assert_eq!(chain.block(1, &[], &both), Err(LedgerError::DoubleSpend(spent)));
+    chain.block(1, &[], &[first]).unwrap();
+    assert_eq!(chain.check(&second), Err(LedgerError::MissingCoin(spent)));
+    let mut twice = tx;
+    twice.input[1] = twice.input[0].clone();
+    assert_eq!(chain.check(&twice), Err(LedgerError::InputTwice(spent)));
+}
+
+#[test]
+fn shapes_and_amounts_are_checked() {
+    let chain = Chain::new();
+    let check = |change: &dyn Fn(&mut Transaction), expected: LedgerError| {
+        let (mut tx, _) = payment(&chain);
+        change(&mut tx);
+        assert_eq!(chain.check(&tx), Err(expected));
+    };
+    let null_data = |len: usize| {
+        let mut script = vec![0x6a, 0x4c, u8::try_from(len).unwrap()];
+        script.resize(len + 3, 7);
+        ScriptBuf::from_bytes(script)
+    };
+    let nowhere = OutPoint { txid: Txid::from_byte_array([9; 32]), vout: 0 };
+    check(&|tx| tx.version.0 = 0, LedgerError::Version { got: 0 });
+    check(&|tx| tx.output.clear(), LedgerError::TransactionEmpty { inputs: 2, outputs: 0 });
+    check(&|tx| tx.input[1].previous_output = nowhere, LedgerError::MissingCoin(nowhere));
+    check(
+        &|tx| tx.output[1].script_pubkey = ScriptBuf::from_bytes(vec![0x51]),
+        LedgerError::OutputScript { position: 1 },
+    );
+    check(&|tx| tx.output[1].script_pubkey = null_data(81), LedgerError::OutputScript { position: 1 });
+    check(
+        &|tx| tx.output[1].script_pubkey = null_data(80),
+        LedgerError::NullDataValue { position: 1, got: mass_primitives::Amount::new(FAUCET_AMOUNT - 100) },
+    );
+    check(
+        &|tx| tx.output[0].value = bitcoin::Amount::from_sat(u64::MAX),
+        LedgerError::AmountRange { bound: crate::MONEY_MAX },
+    );
+    let (mut tx, coins) = payment(&chain);
+    tx.output[1].value += bitcoin::Amount::from_sat(101);
+    assert!(matches!(chain.check(&tx), Err(LedgerError::Overspent { .. })));
+    tx.output[1].value = bitcoin::Amount::ZERO;
+    tx.output[1].script_pubkey = null_data(80);
+    chain.check(&Person::new(1).sign(tx, &coins)).unwrap();
+}
+
+#[test]
+fn a_script_coin_can_be_made_but_not_yet_spent() {
+    let mut chain = Chain::new();
+    let (mut tx, coins) = payment(&chain);
+    tx.output[0].script_pubkey = ScriptBuf::new_p2wsh(&bitcoin::WScriptHash::from_byte_array([3; 32]));
+    let tx = Person::new(1).sign(tx, &coins);
+    chain.block(1, &[], std::slice::from_ref(&tx)).unwrap();
+    let outpoint = OutPoint { txid: tx.compute_txid(), vout: 0 };
+    let spend = unsigned(&[outpoint], &[(1, Person::new(2).p2tr())]);
+    let expected = LedgerError::Unsupported { input: 0, kind: "witness script (P2WSH)" };
+    assert_eq!(chain.check(&spend), Err(expected));
+}
