@@ -8,8 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::handle::Topic;
 
-/// Commands and events that wait in a channel at the most.
-pub(crate) const CHANNEL_LEN: usize = 256;
+/// Commands that wait in their channel at the most.
+pub(crate) const COMMANDS_LEN: usize = 256;
+/// Events that wait in their channel at the most: few, for one may carry a whole block.
+pub(crate) const EVENTS_LEN: usize = 16;
 
 /// What a network is made from.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    config::{CHANNEL_LEN, Config},
+    config::{COMMANDS_LEN, Config, EVENTS_LEN},
     handle::{Command, Event, Network},
     outbox::Outbox,
 };
@@ -49,8 +49,8 @@ impl Hub {
     /// within a tokio runtime.
     #[must_use]
     pub fn join(&self, config: Config) -> Network {
-        let (command_sender, commands) = mpsc::channel(CHANNEL_LEN);
-        let (events, event_receiver) = mpsc::channel(CHANNEL_LEN);
+        let (command_sender, commands) = mpsc::channel(COMMANDS_LEN);
+        let (events, event_receiver) = mpsc::channel(EVENTS_LEN);
         let (inbox_sender, inbox) = mpsc::unbounded_channel();
         let number = self.world().join(config, inbox_sender);
         let node = Node { hub: self.clone(), number, commands, inbox, outbox: Outbox::new(events) };

@@ -26,7 +26,7 @@ use tracing::debug;
 
 use crate::{
     behaviour::{Behaviour, BehaviourEvent, limits},
-    config::{CHANNEL_LEN, Config, Names, keypair},
+    config::{COMMANDS_LEN, Config, EVENTS_LEN, Names, keypair},
     handle::{Command, Event, GossipToken, Network, RequestFailure, ResponseToken, Topic, Verdict},
     outbox::Outbox,
     redial::Redial,
@@ -37,8 +37,6 @@ mod peers;
 
 use peers::{Peers, Progress};
 
-/// Events that wait for room in the channel before the swarm pauses.
-const OUTBOX_LEN: usize = 64;
 /// How long a new peer may take to say of which chain it is.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Gossip keeps connections busy; this only has to exceed its heartbeat.
@@ -72,8 +70,8 @@ pub fn spawn(config: Config) -> Result<Network, SpawnError> {
             .listen_on(address.clone())
             .map_err(|cause| SpawnError::Listen { address: address.clone(), cause: cause.to_string() })?;
     }
-    let (command_sender, commands) = mpsc::channel(CHANNEL_LEN);
-    let (events, event_receiver) = mpsc::channel(CHANNEL_LEN);
+    let (command_sender, commands) = mpsc::channel(COMMANDS_LEN);
+    let (events, event_receiver) = mpsc::channel(EVENTS_LEN);
     let driver = Driver {
         names,
         swarm,
@@ -131,7 +129,7 @@ impl Driver {
                 sent = self.outbox.flush() => if sent.is_err() {
                     return;
                 },
-                event = self.swarm.select_next_some(), if self.outbox.len() < OUTBOX_LEN => self.on_event(event),
+                event = self.swarm.select_next_some(), if !self.outbox.is_full() => self.on_event(event),
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => self.on_time(),
             }
         }
