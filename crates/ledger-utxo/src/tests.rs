@@ -4,4 +4,5 @@ mod bodies;
 mod chain;
 mod locks;
 mod payments;
+mod random;
 mod rewards;
