@@ -17,4 +17,12 @@
 
 extern crate alloc;
 
+pub mod difficulty;
+pub mod evidence;
+pub mod header;
+pub mod keys;
 pub mod ledger;
+pub mod lottery;
+pub mod proven;
+pub mod spec;
+pub mod tree;

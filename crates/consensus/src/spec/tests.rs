@@ -1,0 +1,65 @@
+//! The loader refuses what cannot run, and the chain id follows the rules alone.
+
+use super::*;
+
+fn dev() -> ChainSpecFile {
+    ChainSpec::built_in("dev").unwrap().file().clone()
+}
+
+fn refused(change: impl FnOnce(&mut Rules)) -> SpecError {
+    let mut file = dev();
+    change(&mut file.rules);
+    ChainSpec::new(file).unwrap_err()
+}
+
+#[test]
+fn built_in_specs_load_and_differ() {
+    let ids: Vec<_> =
+        ChainSpec::BUILT_IN.iter().map(|name| *ChainSpec::built_in(name).unwrap().id()).collect();
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
+    assert!(ChainSpec::built_in("nonesuch").is_none());
+}
+
+#[test]
+fn the_chain_id_follows_the_rules_and_not_the_hints() {
+    let id = *ChainSpec::new(dev()).unwrap().id();
+    let mut file = dev();
+    file.hints.peer_port += 1;
+    assert_eq!(*ChainSpec::new(file.clone()).unwrap().id(), id);
+    file.rules.genesis_time += 1;
+    assert_ne!(*ChainSpec::new(file).unwrap().id(), id);
+}
+
+#[test]
+fn parameters_are_checked_against_each_other() {
+    assert_eq!(refused(|r| r.filter = 3), SpecError::Filter { filter: 3, rounds: 4 });
+    assert_eq!(refused(|r| r.seed_lag_blocks = 16), SpecError::Lag { lag: 16, period: 16 });
+    assert_eq!(refused(|r| r.round_slots = 0), SpecError::Zero("round_slots"));
+    assert_eq!(refused(|r| r.plot_size = 19), SpecError::Plot);
+    assert_eq!(refused(|r| r.strength_min = 18), SpecError::Plot);
+    assert_eq!(refused(|r| r.strength_max = 17.min(r.strength_min - 1)), SpecError::Plot);
+    assert_eq!(refused(|r| r.difficulty_initial = 1), SpecError::Difficulty);
+    assert_eq!(refused(|r| r.name = "Dev Net".into()), SpecError::Name);
+    assert_eq!(refused(|r| r.ledger.params = serde_json::json!({ "a": 0.5 })), SpecError::NotCanonical);
+    assert!(matches!(
+        refused(|r| (r.strength_min, r.strength_max) = (5, 4)),
+        SpecError::StrengthOrder { min: 5, max: 4 }
+    ));
+    assert!(matches!(ChainSpec::from_json("{}"), Err(SpecError::Syntax(_))));
+    assert!(matches!(ChainSpec::from_json("\u{0}"), Err(SpecError::Syntax(_))));
+}
+
+#[test]
+fn slots_rounds_and_periods() {
+    let spec = ChainSpec::built_in("massnet").unwrap();
+    assert_eq!(spec.round(Slot::new(15)).get(), 0);
+    assert_eq!(spec.round(Slot::new(16)).get(), 1);
+    assert_eq!(spec.period(Height::new(128)).get(), 1);
+    assert_eq!(spec.seed_height(Period::new(0)), Some(Height::new(120)));
+    let genesis = spec.rules().genesis_time;
+    assert_eq!(spec.slot_time(Slot::new(2)), Some(genesis + 6));
+    assert_eq!(spec.slot_at(u64::from(genesis) + 8), Some(Slot::new(2)));
+    assert_eq!(spec.slot_at(0), None);
+    assert_eq!(spec.slot_time(Slot::new(u64::MAX)), None);
+    assert_eq!(spec.filter(Strength::new(4).unwrap()), 512);
+}

@@ -1,0 +1,282 @@
+//! The tree of headers: what a header must show in its place (rules LNK-1..6), and which chain is the
+//! heaviest (rule FRK-1). Bodies, bans and execution come after.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::cmp::Reverse;
+
+use mass_primitives::{
+    BlockId, ChainWeight, Difficulty, FarmerPublicKey, Height, Seed, Slot, SlotDelta, Ticket, VrfOutput,
+};
+
+use crate::{difficulty::next_difficulty, lottery::next_seed, proven::ProvenHeader, spec::ChainSpec};
+
+/// The rule that a proven header breaks in its place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// LNK-1: the parent is not known. Nobody's fault.
+    #[error("LNK-1: parent {0} is not known")]
+    Parent(BlockId),
+    /// LNK-2.
+    #[error("LNK-2: height is {got}, the parent's place gives {expected}")]
+    Height {
+        /// Height after the parent.
+        expected: Height,
+        /// Height of the seal.
+        got: Height,
+    },
+    /// LNK-3.
+    #[error("LNK-3: slot {got} is not after the parent's slot {parent}")]
+    Slot {
+        /// Slot of the parent.
+        parent: Slot,
+        /// Slot of the seal.
+        got: Slot,
+    },
+    /// LNK-4.
+    #[error("LNK-4: the seed is not that of the period")]
+    Seed,
+    /// LNK-5.
+    #[error("LNK-5: difficulty is {got}, the parent gives {expected}")]
+    Difficulty {
+        /// Difficulty after the parent.
+        expected: Difficulty,
+        /// Difficulty of the seal.
+        got: Difficulty,
+    },
+    /// LNK-6.
+    #[error("LNK-6: a checkpoint wants block {expected} at height {height}")]
+    Checkpoint {
+        /// Height of the checkpoint.
+        height: Height,
+        /// Id that must be there.
+        expected: BlockId,
+    },
+    /// The chain has reached the end of its numbers.
+    #[error("a number of the chain is exhausted")]
+    Exhausted,
+}
+
+/// What the next block after some block must carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// Its height.
+    pub height: Height,
+    /// The slot that it must come after.
+    pub after: Slot,
+    /// Its seed.
+    pub seed: Seed,
+    /// Its difficulty.
+    pub difficulty: Difficulty,
+}
+
+/// A header in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Id of the parent; the genesis block names itself.
+    pub parent: BlockId,
+    /// Height.
+    pub height: Height,
+    /// Slot.
+    pub slot: Slot,
+    /// Start of the slot in unix seconds.
+    pub time: u32,
+    /// Seed of its period.
+    pub seed: Seed,
+    /// Difficulty.
+    pub difficulty: Difficulty,
+    /// Winning ticket.
+    pub ticket: Ticket,
+    /// VRF output.
+    pub vrf_output: VrfOutput,
+    /// Key that sealed; none sealed the genesis block.
+    pub farmer: Option<FarmerPublicKey>,
+    /// Sum of the difficulties up to here.
+    pub weight: ChainWeight,
+}
+
+/// All linked headers.
+#[derive(Clone, Debug)]
+pub struct HeaderTree {
+    spec: ChainSpec,
+    genesis: BlockId,
+    nodes: BTreeMap<BlockId, Node>,
+}
+
+impl HeaderTree {
+    /// A tree of the genesis block alone.
+    #[must_use]
+    pub fn new(spec: ChainSpec, genesis: BlockId) -> Self {
+        let node = Node {
+            parent: genesis,
+            height: Height::ZERO,
+            slot: Slot::ZERO,
+            time: spec.rules().genesis_time,
+            seed: spec.rules().seed_initial,
+            difficulty: spec.difficulty_initial(),
+            ticket: Ticket::ZERO,
+            vrf_output: VrfOutput::ZERO,
+            farmer: None,
+            weight: ChainWeight::ZERO,
+        };
+        Self { spec, genesis, nodes: BTreeMap::from([(genesis, node)]) }
+    }
+
+    /// Id of the genesis block.
+    #[must_use]
+    pub const fn genesis(&self) -> &BlockId {
+        &self.genesis
+    }
+
+    /// The header `id` in its place.
+    #[must_use]
+    pub fn get(&self, id: &BlockId) -> Option<&Node> {
+        self.nodes.get(id)
+    }
+
+    /// Number of headers.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Never: the genesis block is always there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// From `id` down to the genesis block.
+    pub fn ancestry(&self, id: &BlockId) -> impl Iterator<Item = (BlockId, &Node)> {
+        let start = self.nodes.get_key_value(id).map(|(id, node)| (*id, node));
+        core::iter::successors(start, |(id, node)| {
+            if *id == self.genesis {
+                return None;
+            }
+            self.nodes.get_key_value(&node.parent).map(|(id, node)| (*id, node))
+        })
+    }
+
+    /// What a child of `parent` must carry (SEED-1, DIF-1).
+    ///
+    /// # Errors
+    /// [`LinkError::Parent`], [`LinkError::Exhausted`].
+    pub fn expectation(&self, parent: &BlockId) -> Result<Expectation, LinkError> {
+        let node = self.get(parent).ok_or(LinkError::Parent(*parent))?;
+        let height = node.height.next().ok_or(LinkError::Exhausted)?;
+        Ok(Expectation {
+            height,
+            after: node.slot,
+            seed: self.seed_after(parent, node, height)?,
+            difficulty: self.difficulty_after(node),
+        })
+    }
+
+    fn seed_after(&self, parent: &BlockId, node: &Node, height: Height) -> Result<Seed, LinkError> {
+        let period = self.spec.period(node.height);
+        if self.spec.period(height) == period {
+            return Ok(node.seed);
+        }
+        let source = self.spec.seed_height(period).ok_or(LinkError::Exhausted)?;
+        let output =
+            self.ancestry(parent).find(|(_, node)| node.height == source).map(|(_, node)| node.vrf_output);
+        output.map(|output| next_seed(&node.seed, &output)).ok_or(LinkError::Exhausted)
+    }
+
+    /// Blocks 1 and 2 have the initial difficulty: the slots before block 1 measure no capacity.
+    fn difficulty_after(&self, node: &Node) -> Difficulty {
+        let grandparent = self.get(&node.parent).filter(|_| node.height > Height::new(1));
+        let Some(gap) = grandparent.and_then(|grandparent| node.slot.since(grandparent.slot)) else {
+            return self.spec.difficulty_initial();
+        };
+        let tau = SlotDelta::new(self.spec.rules().difficulty_tau_slots);
+        next_difficulty(node.difficulty, gap, self.spec.interval(), tau, self.spec.difficulty_min())
+    }
+
+    /// Puts a proven header in its place. A header that is there already stays.
+    ///
+    /// # Errors
+    /// The rule broken; the tree is then unchanged.
+    pub fn link(&mut self, proven: &ProvenHeader) -> Result<(), LinkError> {
+        if self.nodes.contains_key(proven.id()) {
+            return Ok(());
+        }
+        let sealed = proven.sealed();
+        let (parent, claim) = (sealed.header.parent, &sealed.seal.claim);
+        let expected = self.expectation(&parent)?;
+        if claim.height != expected.height {
+            return Err(LinkError::Height { expected: expected.height, got: claim.height });
+        }
+        if claim.slot <= expected.after {
+            return Err(LinkError::Slot { parent: expected.after, got: claim.slot });
+        }
+        if claim.seed != expected.seed {
+            return Err(LinkError::Seed);
+        }
+        if claim.difficulty != expected.difficulty {
+            return Err(LinkError::Difficulty { expected: expected.difficulty, got: claim.difficulty });
+        }
+        self.check_checkpoint(claim.height, proven.id())?;
+        let weight = self.get(&parent).and_then(|node| node.weight.checked_add(claim.difficulty));
+        let node = Node {
+            parent,
+            height: claim.height,
+            slot: claim.slot,
+            time: sealed.header.time,
+            seed: claim.seed,
+            difficulty: claim.difficulty,
+            ticket: *proven.ticket(),
+            vrf_output: claim.vrf_output,
+            farmer: Some(*claim.farmer()),
+            weight: weight.ok_or(LinkError::Exhausted)?,
+        };
+        self.nodes.insert(*proven.id(), node);
+        Ok(())
+    }
+
+    fn check_checkpoint(&self, height: Height, id: &BlockId) -> Result<(), LinkError> {
+        match self.spec.hints().checkpoints.iter().find(|checkpoint| checkpoint.height == height) {
+            Some(checkpoint) if checkpoint.id != *id => {
+                Err(LinkError::Checkpoint { height, expected: checkpoint.id })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// FRK-1: of `candidates` the heaviest; of equally heavy ones the lower ticket, then the lower id.
+    pub fn heaviest(&self, candidates: impl IntoIterator<Item = BlockId>) -> Option<BlockId> {
+        let known = candidates.into_iter().filter_map(|id| self.get(&id).map(|node| (id, node)));
+        known.max_by_key(|(id, node)| (node.weight, Reverse(node.ticket), Reverse(*id))).map(|(id, _)| id)
+    }
+
+    /// Ids of all headers, for the choice of a tip.
+    pub fn ids(&self) -> impl Iterator<Item = BlockId> {
+        self.nodes.keys().copied()
+    }
+
+    /// The way from one block to another: ids to leave, tip first, then ids to enter, lowest first.
+    #[must_use]
+    pub fn path(&self, from: &BlockId, to: &BlockId) -> Option<(Vec<BlockId>, Vec<BlockId>)> {
+        let (mut leave, mut enter) = (Vec::new(), Vec::new());
+        let (mut from, mut to) = (*from, *to);
+        while from != to {
+            let (a, b) = (self.get(&from)?, self.get(&to)?);
+            if a.height >= b.height {
+                leave.push(from);
+                from = a.parent;
+            } else {
+                enter.push(to);
+                to = b.parent;
+            }
+        }
+        enter.reverse();
+        Some((leave, enter))
+    }
+
+    /// Median time of the eleven blocks that end with `id` (BIP-113).
+    #[must_use]
+    pub fn median_time_past(&self, id: &BlockId) -> Option<u32> {
+        let mut times: Vec<u32> = self.ancestry(id).take(11).map(|(_, node)| node.time).collect();
+        times.sort_unstable();
+        times.get(times.len() / 2).copied()
+    }
+}
