@@ -53,6 +53,15 @@ fn a_changed_body_is_refused_before_any_state() {
 }
 
 #[test]
+fn no_transaction_looks_like_a_node_of_the_tree() {
+    let (chain, _, mut tx) = body_with_payment();
+    tx.output[0].script_pubkey = vec![0x6a, 2, 1, 1].into();
+    assert_eq!(tx.base_size(), 64);
+    let expected = LedgerError::TransactionLooksLikeNode(tx.compute_txid());
+    assert_eq!(chain.body(1, &[], &[tx]), Err(expected));
+}
+
+#[test]
 fn evidence_is_committed_to() {
     let chain = Chain::new();
     let context = chain.context(1, &[]);

@@ -1,6 +1,9 @@
 //! Payments: signatures, double spends, scripts, amounts.
 
-use bitcoin::{EcdsaSighashType, OutPoint, ScriptBuf, TapSighashType, Transaction, Txid, hashes::Hash};
+use bitcoin::{
+    EcdsaSighashType, OutPoint, ScriptBuf, TapSighashType, Transaction, Txid, ecdsa, hashes::Hash,
+    secp256k1::SecretKey,
+};
 
 use super::chain::{Chain, FAUCET_AMOUNT, Person, unsigned};
 use crate::{Coin, LedgerError, read_coin};
@@ -97,6 +100,22 @@ fn wrong_signatures_are_refused() {
     );
     let stranger = Person::new(9).sign(unsigned_tx, &coins);
     assert_eq!(chain.check(&stranger), Err(LedgerError::PublicKey { input: 0 }));
+}
+
+#[test]
+fn a_signature_has_one_form() {
+    let chain = Chain::new();
+    let (tx, coins) = payment(&chain);
+    let mut tx = Person::new(1).sign(tx, &coins);
+    let mut elements = tx.input[0].witness.to_vec();
+    let mut signature = ecdsa::Signature::from_slice(&elements[0]).unwrap();
+    let mut compact = signature.signature.serialize_compact();
+    let high = SecretKey::from_slice(&compact[32..]).unwrap().negate();
+    compact[32..].copy_from_slice(&high.secret_bytes());
+    signature.signature = bitcoin::secp256k1::ecdsa::Signature::from_compact(&compact).unwrap();
+    elements[0] = signature.to_vec();
+    tx.input[0].witness = elements.into();
+    assert_eq!(chain.check(&tx), Err(LedgerError::Signature { input: 0 }));
 }
 
 #[test]
