@@ -1,1 +1,0 @@
-//! Farming: plots on many disks, challenges, proofs, the signing guard, submission.

@@ -1,1 +1,0 @@
-//! JSON-RPC: request and response types, server and typed client.

@@ -1,1 +1,0 @@
-//! The wallet: keys, coins, payments.
