@@ -16,7 +16,7 @@ use crate::{
 const SETS: usize = 4;
 
 /// The binary logarithm of the fragments that a set has on average.
-const SET_BITS: u32 = 6;
+pub(crate) const SET_BITS: u32 = 6;
 
 /// Zero bits that the running hash needs after the first link.
 const FIRST_ZERO_BITS: u32 = 2;
@@ -54,7 +54,7 @@ fn in_sets(params: &PlotParams, challenge: &Challenge, links: &[u64; QUALITY_LIN
 }
 
 /// POS-12: the numbers of the sets that the challenge picks, the i-th of which is i modulo 4.
-fn challenge_sets(params: &PlotParams, challenge: &Challenge) -> [u64; SETS] {
+pub(crate) fn challenge_sets(params: &PlotParams, challenge: &Challenge) -> [u64; SETS] {
     let set_number_bits = u32::from(params.size.get()).saturating_sub(SET_BITS);
     let digest = block_hash(params.group_id.as_bytes(), challenge.as_bytes());
     let mut sets = [0; SETS];
@@ -64,22 +64,26 @@ fn challenge_sets(params: &PlotParams, challenge: &Challenge) -> [u64; SETS] {
     sets
 }
 
-/// POS-14 and POS-15: the running hash passes the filter at every link.
+/// POS-14: the running hash passes the filter at every link.
 fn passes(plot_id: &PlotId, hash: &PlotHash, challenge: &Challenge, links: &[u64; QUALITY_LINKS]) -> bool {
     let mut running = 0u64;
     links.iter().zip(round_keys(plot_id, challenge)).enumerate().all(|(i, (link, key))| {
         running = hash.one(u128::from(running ^ link ^ key), ROUND_PAIRS) as u64;
-        let zero_bits = match i {
-            0 => FIRST_ZERO_BITS,
-            15 => LAST_ZERO_BITS,
-            _ => ZERO_BITS,
-        };
-        low_bits(running, zero_bits) == 0 && (i != 15 || running.unbounded_shr(zero_bits) < LAST_LIMIT)
+        passes_filter(i, running)
     })
 }
 
+/// POS-15: what the running hash after link `position` has to look like.
+pub(crate) fn passes_filter(position: usize, running: u64) -> bool {
+    match position {
+        0 => low_bits(running, FIRST_ZERO_BITS) == 0,
+        15 => low_bits(running, LAST_ZERO_BITS) == 0 && running.unbounded_shr(LAST_ZERO_BITS) < LAST_LIMIT,
+        _ => low_bits(running, ZERO_BITS) == 0,
+    }
+}
+
 /// POS-14: four keys from each of four digests, each digest made from the one before.
-fn round_keys(plot_id: &PlotId, challenge: &Challenge) -> [u64; QUALITY_LINKS] {
+pub(crate) fn round_keys(plot_id: &PlotId, challenge: &Challenge) -> [u64; QUALITY_LINKS] {
     let mut keys = [0; QUALITY_LINKS];
     let mut digest = challenge.get();
     for four in keys.as_chunks_mut::<4>().0 {

@@ -27,6 +27,7 @@ extern crate std;
 mod chain;
 mod fragment;
 mod hash;
+pub mod oracle;
 mod params;
 mod proof;
 mod tables;

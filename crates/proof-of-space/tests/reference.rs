@@ -5,7 +5,9 @@ use std::path::Path;
 
 use chia_pos2::Prover;
 use mass_primitives::{Challenge, GroupId, PlotIndex};
-use mass_proof_of_space::{META_GROUP, PlotParams, PlotSize, Proof, QualityChain, Strength, plot_id, verify};
+use mass_proof_of_space::{
+    META_GROUP, PlotParams, PlotSize, Proof, QualityChain, Strength, oracle, plot_id, verify,
+};
 
 /// A small generator, seeded, so that a failure comes back.
 struct Dice(u64);
@@ -172,6 +174,32 @@ fn larger_plots_verify() {
         for (challenge, proof) in proofs(&prover, &params, &mut dice, 2) {
             spoil(&params, &challenge, &proof, &mut dice);
         }
+    }
+}
+
+/// The obvious plot finds the chains that the reference finds, no more and no fewer.
+#[test]
+fn the_obvious_plot_has_the_same_chains() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut dice = Dice(5);
+    for strength in [2, 3, 5] {
+        let params = params(dice.bytes(), 18, strength);
+        let prover = plot(&dir.path().join("plot.bin"), &params);
+        let obvious = oracle::Plot::new(params);
+        let mut found = 0;
+        for _ in 0..60 {
+            let challenge = Challenge::new(dice.bytes());
+            let answers = prover.get_qualities_for_challenge(challenge.as_bytes()).unwrap();
+            let mut reference: Vec<_> = answers.iter().map(|answer| answer.chain.chain_links).collect();
+            reference.sort();
+            let ours = obvious.answers(&challenge);
+            assert_eq!(ours.iter().map(|(chain, _)| *chain.links()).collect::<Vec<_>>(), reference);
+            for (chain, proof) in ours {
+                assert_eq!(verify(&params, &challenge, &proof), Ok(chain));
+                found += 1;
+            }
+        }
+        assert!(found > 5, "{found}");
     }
 }
 
