@@ -4,6 +4,8 @@
 //! hash of the canonical encoding of the [`GroupIdentity`]. No plot of a group can be claimed by another key,
 //! nor under another size or strength.
 
+use alloc::vec::Vec;
+
 use mass_primitives::{
     Decode, DecodeError, Encode, FarmerPublicKey, GroupId, GroupNonce, Reader, Tag, TaggedHasher,
 };

@@ -5,11 +5,35 @@
 //! short reads of a plot; finding the proof behind one takes seconds of work; checking it takes
 //! microseconds and no plot.
 //!
+//! The rules have numbers, POS-1 and on, and are written out in `docs/spec/proof-of-space.md`.
+//!
 //! No files here: those are in `mass-plot`.
+#![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::float_arithmetic
+    )
+)]
 
+#[cfg(test)]
+extern crate std;
+
+extern crate alloc;
+
+mod chain;
+mod fragment;
 mod group;
+mod hash;
+pub mod oracle;
 mod params;
 mod proof;
+mod tables;
 mod verify;
 
 pub use group::{GROUP_VERSION, GroupIdentity};

@@ -46,13 +46,14 @@ impl PlotSize {
     /// Bytes of a plot by which the lottery weighs it: `2^k * (2k + 3) / 16`, whatever the file takes.
     #[must_use]
     pub const fn nominal_bytes(self) -> u64 {
-        (1 << self.0) / 16 * (2 * self.0 as u64 + 3)
+        1u64.unbounded_shl((self.0 as u32).saturating_sub(4))
+            .saturating_mul((self.0 as u64).saturating_mul(2).saturating_add(3))
     }
 
     /// Bytes of an encoded proof: 128 x-values of k bits.
     #[must_use]
     pub const fn proof_bytes(self) -> usize {
-        16 * self.0 as usize
+        (self.0 as usize).saturating_mul(16)
     }
 }
 

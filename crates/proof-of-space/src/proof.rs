@@ -2,7 +2,10 @@
 
 use mass_primitives::{PlotId, Quality, Tag, TaggedHasher};
 
-use crate::params::{PlotSize, Strength};
+use crate::{
+    hash::low_bits,
+    params::{PlotSize, Strength},
+};
 
 /// Links of a quality chain.
 pub const QUALITY_LINKS: usize = 16;
@@ -68,9 +71,9 @@ impl Proof {
         let (mut buffer, mut filled) = (0u64, 0u32);
         for x in self.x_values {
             buffer = (buffer << width) | u64::from(x);
-            filled += width;
+            filled = filled.saturating_add(width);
             while filled >= 8 {
-                filled -= 8;
+                filled = filled.saturating_sub(8);
                 out.extend([(buffer >> filled) as u8]);
             }
         }
@@ -89,10 +92,10 @@ impl Proof {
         for x in &mut x_values {
             while filled < width {
                 buffer = (buffer << 8) | u64::from(*bytes.next()?);
-                filled += 8;
+                filled = filled.saturating_add(8);
             }
-            filled -= width;
-            *x = ((buffer >> filled) & ((1 << width) - 1)) as u32;
+            filled = filled.saturating_sub(width);
+            *x = low_bits(buffer.unbounded_shr(filled), width) as u32;
         }
         Some(Self { size, x_values })
     }
@@ -100,6 +103,8 @@ impl Proof {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use proptest::prelude::*;
 
     use super::*;

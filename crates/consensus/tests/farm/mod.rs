@@ -84,7 +84,7 @@ impl Farm {
                 continue;
             }
             for chain in plot.qualities(&question).unwrap() {
-                let quality = chain.quality(&plot.plot_id(), strength);
+                let quality = chain.quality(plot.plot_id(), strength);
                 let slots =
                     (start..start + spec.rules().round_slots).map(Slot::new).filter(|slot| *slot > after);
                 let weight = lottery_weight(spec, strength);
