@@ -1,0 +1,123 @@
+//! `mass plots`: making plot files, listing them, and trying out whether they hold what they should.
+
+mod check;
+mod create;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use mass_plot::{Listing, Plot, PlotError};
+use serde_json::{Value, json};
+
+use crate::output::{Output, Verdict, human_bytes, note, table};
+
+/// What to do with plots.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make plots until the number asked for is there.
+    ///
+    /// Every plot is a file of its own and complete when it gets its name. Ctrl-C or a crash loses at most the
+    /// one in work; what it leaves is removed by the next run.
+    Create(create::CreateArgs),
+    /// List the plots of directories, and the files that are named like plots and are none.
+    ///
+    /// The exit code is 1 if a directory cannot be read.
+    List(Dirs),
+    /// Try out plots: ask them random challenges, find proofs and verify them.
+    ///
+    /// The exit code is 1 if a plot is bad or a directory cannot be read.
+    Check(check::CheckArgs),
+}
+
+/// The directories to look into.
+#[derive(Args)]
+pub struct Dirs {
+    /// A directory of plots; may be given several times.
+    #[arg(long = "dir", value_name = "DIR", required = true, num_args = 1..)]
+    dirs: Vec<PathBuf>,
+}
+
+/// Runs a command.
+pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
+    match command {
+        Command::Create(args) => create::create(args, output),
+        Command::List(dirs) => list(dirs, output),
+        Command::Check(args) => check::check(args, output),
+    }
+}
+
+/// What several directories hold together.
+#[derive(Default)]
+struct Found {
+    listing: Listing,
+    unreadable: Vec<(PathBuf, PlotError)>,
+}
+
+fn find(dirs: &Dirs) -> Found {
+    let mut found = Found::default();
+    for dir in &dirs.dirs {
+        match mass_plot::list(dir) {
+            Ok(listing) => {
+                found.listing.plots.extend(listing.plots);
+                found.listing.faults.extend(listing.faults);
+            }
+            Err(error) => {
+                note(&format!("error: {error}"));
+                found.unreadable.push((dir.clone(), error));
+            }
+        }
+    }
+    found
+}
+
+fn reasons(faults: &[(PathBuf, PlotError)]) -> Value {
+    faults.iter().map(|(path, reason)| json!({ "path": path, "reason": reason.to_string() })).collect()
+}
+
+fn describe(plot: &Plot) -> Value {
+    let identity = plot.identity();
+    json!({
+        "path": plot.path(),
+        "k": identity.size.get(),
+        "strength": identity.strength.get(),
+        "group_id": identity.group_id(),
+        "farmer": identity.farmer,
+        "bytes": plot.file_bytes(),
+    })
+}
+
+fn row(plot: &Plot) -> Vec<String> {
+    let identity = plot.identity();
+    // People tell groups and farmers apart by the first digits; the JSON has all of them.
+    let short = |id: String| id.chars().take(16).collect::<String>();
+    vec![
+        identity.size.to_string(),
+        identity.strength.to_string(),
+        short(identity.group_id().to_string()),
+        short(identity.farmer.to_string()),
+        human_bytes(plot.file_bytes()),
+        plot.path().display().to_string(),
+    ]
+}
+
+fn list(dirs: &Dirs, output: Output) -> anyhow::Result<Verdict> {
+    let found = find(dirs);
+    let Listing { plots, faults } = &found.listing;
+    let bytes: u64 = plots.iter().map(Plot::file_bytes).sum();
+    let mut rows = vec![["k", "strength", "group", "farmer", "size", "file"].map(str::to_owned).to_vec()];
+    rows.extend(plots.iter().map(row));
+    let mut text = if plots.is_empty() { String::new() } else { table(&rows) };
+    text.push_str(&format!("plots: {}, {}\n", plots.len(), human_bytes(bytes)));
+    for (path, reason) in faults {
+        text.push_str(&format!("fault: {}: {reason}\n", path.display()));
+    }
+    let value = json!({
+        "count": plots.len(),
+        "bytes": bytes,
+        "plots": plots.iter().map(describe).collect::<Value>(),
+        "faults": reasons(faults),
+        "unreadable": reasons(&found.unreadable),
+    });
+    output.result(&value, &text)?;
+    Ok(Verdict::good_if(found.unreadable.is_empty()))
+}

@@ -1,0 +1,170 @@
+//! The real program, run as a person or a script would run it.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const FARMER: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+/// Runs the program with a home of its own, so that no test touches the user's key.
+fn mass(home: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mass"))
+        .args(args)
+        .env("HOME", home)
+        .env("XDG_DATA_HOME", home.join("data"))
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_str(&stdout(output)).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn refused(output: &Output, reason: &str) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text.starts_with("error: ") && text.lines().count() == 1 && text.contains(reason), "{text}");
+}
+
+fn make_plots(home: &Path, count: &str) -> (PathBuf, Value) {
+    let dir = home.join("plots");
+    let path = dir.to_str().unwrap();
+    let args = ["plots", "create", "--dir", path, "-k", "18", "--plots", count, "--farmer-key", FARMER];
+    let made = mass(home, &[&args[..], &["--json"]].concat());
+    assert!(made.status.success(), "{made:?}");
+    (dir, json(&made))
+}
+
+fn home() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn a_key_is_made_once_and_never_overwritten() {
+    let home = home();
+    let made = mass(home.path(), &["keys", "create", "--json"]);
+    assert!(made.status.success(), "{made:?}");
+    let file = home.path().join("data/mass/farmer.key");
+    let secret = fs::read_to_string(&file).unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(json(&made)["farmer"].as_str().unwrap().len(), 64);
+    assert!(!stdout(&made).contains(secret.trim()));
+
+    refused(&mass(home.path(), &["keys", "create"]), "exists already");
+    assert_eq!(fs::read_to_string(&file).unwrap(), secret);
+    assert_eq!(json(&mass(home.path(), &["keys", "show", "--json"])), json(&made));
+}
+
+#[test]
+fn a_missing_or_broken_key_is_explained() {
+    let home = home();
+    refused(&mass(home.path(), &["keys", "show"]), "mass keys create");
+    let file = home.path().join("bad.key");
+    fs::write(&file, "0102").unwrap();
+    refused(&mass(home.path(), &["keys", "show", "--file", file.to_str().unwrap()]), "64 hex digits");
+}
+
+#[test]
+fn plots_are_made_listed_and_checked() {
+    let home = home();
+    let (dir, made) = make_plots(home.path(), "2");
+    assert_eq!(made["count"], 2);
+    assert_eq!(made["files"].as_array().unwrap().len(), 2);
+
+    let dir = dir.to_str().unwrap();
+    let listed = mass(home.path(), &["plots", "list", "--dir", dir, "--json"]);
+    assert!(listed.status.success(), "{listed:?}");
+    let listed = json(&listed);
+    assert_eq!((&listed["count"], &listed["bytes"]), (&made["count"], &made["bytes"]));
+    let plots = listed["plots"].as_array().unwrap();
+    assert!(plots.iter().all(|plot| plot["k"] == 18 && plot["strength"] == 2 && plot["farmer"] == FARMER));
+    assert_ne!(plots[0]["group_id"], plots[1]["group_id"]);
+
+    let checked = mass(home.path(), &["plots", "check", "--dir", dir, "--json"]);
+    assert!(checked.status.success(), "{checked:?}");
+    let checked = json(&checked);
+    assert_eq!((&checked["good"], &checked["bad"]), (&2.into(), &0.into()));
+    assert!(
+        checked["plots"].as_array().unwrap().iter().all(|plot| plot["proofs_verified"].as_u64() > Some(0))
+    );
+}
+
+#[test]
+fn a_plot_cut_short_is_a_fault_and_an_orphan_goes() {
+    let home = home();
+    let (dir, made) = make_plots(home.path(), "1");
+    let file = made["files"][0].as_str().unwrap();
+    fs::File::options().write(true).open(file).unwrap().set_len(1000).unwrap();
+    let path = dir.to_str().unwrap();
+    let listed = mass(home.path(), &["plots", "list", "--dir", path, "--json"]);
+    assert!(listed.status.success(), "{listed:?}");
+    let fault = &json(&listed)["faults"][0];
+    assert_eq!(fault["path"], file);
+    assert!(fault["reason"].as_str().unwrap().contains("cut short"), "{fault}");
+    let checked = mass(home.path(), &["plots", "check", "--dir", path]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(stdout(&checked).contains("0 good, 1 bad"), "{checked:?}");
+
+    let orphan = dir.join("plot-k18-00.plot.tmp");
+    fs::write(&orphan, "half a plot").unwrap();
+    make_plots(home.path(), "1");
+    assert!(!orphan.exists());
+}
+
+#[test]
+fn a_plot_of_garbage_is_bad() {
+    let home = home();
+    let (dir, made) = make_plots(home.path(), "1");
+    let file = made["files"][0].as_str().unwrap();
+    let mut bytes = fs::read(file).unwrap();
+    let index = u64::from_le_bytes(bytes[42..50].try_into().unwrap()) as usize;
+    bytes[118..index].fill(0xa5);
+    fs::write(file, bytes).unwrap();
+    let checked = mass(home.path(), &["plots", "check", "--dir", dir.to_str().unwrap(), "--json"]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert_eq!(json(&checked)["plots"][0]["good"], false);
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let home = home();
+    let none = home.path().join("none");
+    let none = none.to_str().unwrap();
+    let listed = mass(home.path(), &["plots", "list", "--dir", none]);
+    refused(&listed, none);
+    refused(&mass(home.path(), &["chain", "show", "mars"]), "unknown chain \"mars\"");
+    let args = ["plots", "create", "--dir", none, "--farmer-key", FARMER];
+    refused(&mass(home.path(), &[&args[..], &["--chain", "mars"]].concat()), "unknown chain");
+    refused(&mass(home.path(), &[&args[..], &["-k", "19"]].concat()), "k must be an even number");
+    assert!(!Path::new(none).exists());
+}
+
+#[test]
+fn a_spec_round_trips_through_a_file_and_a_bad_one_is_refused() {
+    let home = home();
+    let names = json(&mass(home.path(), &["chain", "list", "--json"]));
+    assert_eq!(names.as_array().unwrap().len(), 3);
+    let shown = mass(home.path(), &["chain", "show", "dev"]);
+    let file = home.path().join("own.json");
+    fs::write(&file, stdout(&shown)).unwrap();
+    let path = file.to_str().unwrap();
+    let id = &json(&mass(home.path(), &["chain", "show", "dev", "--json"]))["id"];
+    assert_eq!(&json(&mass(home.path(), &["chain", "check", path, "--json"]))["id"], id);
+
+    fs::write(&file, stdout(&shown).replace("\"slot_seconds\": 1", "\"slot_seconds\": 0")).unwrap();
+    refused(&mass(home.path(), &["chain", "check", path]), "slot_seconds must not be zero");
+}
