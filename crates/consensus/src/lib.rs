@@ -17,6 +17,7 @@
 
 extern crate alloc;
 
+pub mod block;
 pub mod difficulty;
 pub mod evidence;
 pub mod header;
