@@ -1,0 +1,102 @@
+//! The methods.
+
+use jsonrpsee::{core::RpcResult, proc_macros::rpc};
+use mass_primitives::{BlockId, FarmerPublicKey, Height, SealSignature, VrfProof};
+use serde_json::Value;
+
+use crate::types::{Ban, Pending, Status, Supply, Work};
+
+/// The methods of a node. Refusals carry the codes of [`errors`](crate::errors).
+#[rpc(server, client)]
+pub trait Mass {
+    /// What the next block must carry.
+    #[method(name = "mass_work")]
+    async fn work(&self) -> RpcResult<Work>;
+
+    /// Builds the block for a won slot and returns the hex of the 80-byte header to sign.
+    ///
+    /// `claim` is the hex of the canonical seal claim, `payout` the address for the reward.
+    #[method(name = "mass_prepareBlock")]
+    async fn prepare_block(&self, claim: String, payout: String) -> RpcResult<String>;
+
+    /// Completes a prepared block, names it by its header in hex, and publishes it.
+    #[method(name = "mass_submitSeal")]
+    async fn submit_seal(
+        &self,
+        header: String,
+        vrf_proof: VrfProof,
+        signature: SealSignature,
+    ) -> RpcResult<BlockId>;
+
+    /// How the node fares.
+    #[method(name = "mass_status")]
+    async fn status(&self) -> RpcResult<Status>;
+
+    /// Where all the money is.
+    #[method(name = "mass_supply")]
+    async fn supply(&self) -> RpcResult<Supply>;
+
+    /// Farmer keys that may not seal any more.
+    #[method(name = "mass_bans")]
+    async fn bans(&self) -> RpcResult<Vec<Ban>>;
+
+    /// Rewards on their way to a farmer.
+    #[method(name = "mass_pending")]
+    async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>>;
+
+    /// Height of the tip.
+    #[method(name = "getblockcount")]
+    async fn get_block_count(&self) -> RpcResult<Height>;
+
+    /// The tip.
+    #[method(name = "getbestblockhash")]
+    async fn get_best_block_hash(&self) -> RpcResult<BlockId>;
+
+    /// The block at a height of the best chain.
+    #[method(name = "getblockhash")]
+    async fn get_block_hash(&self, height: Height) -> RpcResult<BlockId>;
+
+    /// A block: with `verbosity` 0 the hex of its 80-byte header and body, else (by default) an object.
+    #[method(name = "getblock")]
+    async fn get_block(&self, hash: BlockId, verbosity: Option<u8>) -> RpcResult<Value>;
+
+    /// A header: with `verbose` false the hex of its 80 bytes, else (by default) an object.
+    #[method(name = "getblockheader")]
+    async fn get_block_header(&self, hash: BlockId, verbose: Option<bool>) -> RpcResult<Value>;
+
+    /// State of the chain.
+    #[method(name = "getblockchaininfo")]
+    async fn get_blockchain_info(&self) -> RpcResult<Value>;
+
+    /// Offers a transaction in hex to the mempool and to peers; returns its id.
+    #[method(name = "sendrawtransaction")]
+    async fn send_raw_transaction(&self, hex: String) -> RpcResult<String>;
+
+    /// Ids of the transactions that wait for a block.
+    #[method(name = "getrawmempool")]
+    async fn get_raw_mempool(&self) -> RpcResult<Vec<String>>;
+
+    /// An unspent output, or null.
+    #[method(name = "gettxout")]
+    async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value>;
+
+    /// Number of connected peers.
+    #[method(name = "getconnectioncount")]
+    async fn get_connection_count(&self) -> RpcResult<u32>;
+
+    /// The connected peers.
+    #[method(name = "getpeerinfo")]
+    async fn get_peer_info(&self) -> RpcResult<Value>;
+
+    /// Adds (`add`), removes (`remove`) or tries once (`onetry`) a peer.
+    #[method(name = "addnode")]
+    async fn add_node(&self, address: String, command: String) -> RpcResult<()>;
+
+    /// Switches the network on or off; returns what holds now.
+    #[method(name = "setnetworkactive")]
+    async fn set_network_active(&self, state: bool) -> RpcResult<bool>;
+
+    /// Asks the node to shut down.
+    #[method(name = "stop")]
+    async fn stop(&self) -> RpcResult<String>;
+}

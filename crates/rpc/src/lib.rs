@@ -1,0 +1,20 @@
+//! JSON-RPC of a node: one trait, from which both the server and the typed client are made.
+//!
+//! Methods that begin with `mass_` serve our own programs; the others are named and behave as in
+//! Bitcoin Core, so that its tools find what they expect. The server listens on the loopback interface
+//! only and asks for no password: who can log in to the machine may use it.
+//!
+//! Deliberately not here: any rule of consensus, any state. Whoever implements [`MassServer`] answers.
+
+mod api;
+pub mod errors;
+mod transport;
+mod types;
+
+pub use api::{MassClient, MassServer};
+pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
+pub use jsonrpsee::http_client::HttpClient;
+pub use jsonrpsee::server::ServerHandle;
+pub use jsonrpsee::types::ErrorObjectOwned;
+pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, client, serve};
+pub use types::{Ban, Pending, Status, Supply, Work};

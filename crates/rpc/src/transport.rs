@@ -1,0 +1,66 @@
+//! Server and client over HTTP.
+
+use std::{io, net::SocketAddr};
+
+use jsonrpsee::{
+    core::ClientError,
+    http_client::HttpClient,
+    server::{Server, ServerConfig, ServerHandle},
+};
+
+use crate::api::MassServer;
+
+/// Bytes of a request or response at the most.
+pub const BODY_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// Connections at one time at the most.
+pub const CONNECTIONS_MAX: u32 = 64;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is open to other machines.
+    #[error("RPC asks for no password, so it listens on 127.0.0.1 or [::1] only, not on {0}")]
+    NotLoopback(SocketAddr),
+    /// Somebody else listens there.
+    #[error("{0} is in use: another node, or another program, listens there")]
+    InUse(SocketAddr),
+    /// The system refuses.
+    #[error("cannot listen on {0}")]
+    Listen(SocketAddr, #[source] io::Error),
+}
+
+/// Serves `node` at `addr`, where port 0 lets the system choose; returns the address that it got.
+///
+/// The server runs until the handle is told to stop, or all handles are dropped.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(
+    addr: SocketAddr,
+    node: impl MassServer,
+) -> Result<(SocketAddr, ServerHandle), ServeError> {
+    if !addr.ip().is_loopback() {
+        return Err(ServeError::NotLoopback(addr));
+    }
+    let refused = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => ServeError::InUse(addr),
+        _ => ServeError::Listen(addr, error),
+    };
+    let config = ServerConfig::builder()
+        .http_only()
+        .max_request_body_size(BODY_BYTES_MAX)
+        .max_response_body_size(BODY_BYTES_MAX)
+        .max_connections(CONNECTIONS_MAX)
+        .build();
+    let server = Server::builder().set_config(config).build(addr).await.map_err(refused)?;
+    let local = server.local_addr().map_err(refused)?;
+    Ok((local, server.start(node.into_rpc())))
+}
+
+/// A client of the node at `url`, such as `http://127.0.0.1:8332`. It connects at the first call.
+///
+/// # Errors
+/// The text is no URL.
+pub fn client(url: &str) -> Result<HttpClient, ClientError> {
+    HttpClient::builder().max_request_size(BODY_BYTES_MAX).max_response_size(BODY_BYTES_MAX).build(url)
+}
