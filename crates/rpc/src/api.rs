@@ -4,7 +4,7 @@ use jsonrpsee::{core::RpcResult, proc_macros::rpc};
 use mass_primitives::{BlockId, FarmerPublicKey, Height, SealSignature, VrfProof};
 use serde_json::Value;
 
-use crate::types::{Ban, Pending, Status, Supply, Work};
+use crate::answers::{Ban, Pending, Status, Supply, Work};
 
 /// The methods of a node. Refusals carry the codes of [`errors`](crate::errors).
 #[rpc(server, client)]

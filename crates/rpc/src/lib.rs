@@ -6,15 +6,15 @@
 //!
 //! Deliberately not here: any rule of consensus, any state. Whoever implements [`MassServer`] answers.
 
+mod answers;
 mod api;
 pub mod errors;
 mod transport;
-mod types;
 
+pub use answers::{Ban, Pending, Status, Supply, Work};
 pub use api::{MassClient, MassServer};
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::http_client::HttpClient;
 pub use jsonrpsee::server::ServerHandle;
 pub use jsonrpsee::types::ErrorObjectOwned;
 pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, client, serve};
-pub use types::{Ban, Pending, Status, Supply, Work};

@@ -1,0 +1,196 @@
+//! A node with nothing behind it, served and called over the loopback interface.
+
+use std::net::SocketAddr;
+
+use mass_consensus::spec::ChainSpec;
+use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height, SealSignature, Seed, Slot, VrfProof};
+use mass_rpc::{
+    Ban, ClientError, HttpClient, MassClient, MassServer, Pending, RpcResult, ServeError, ServerHandle,
+    Status, Supply, Work, async_trait, client, errors, serve,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+const TIP: BlockId = BlockId::new([7; 32]);
+const FARMER: FarmerPublicKey = FarmerPublicKey::new([5; 32]);
+
+struct Fake;
+
+fn work() -> Work {
+    let spec = ChainSpec::built_in("dev").unwrap();
+    Work {
+        chain: *spec.id(),
+        spec: spec.file().clone(),
+        tip: TIP,
+        height: Height::new(3),
+        after: Slot::new(20),
+        seed: Seed::new([1; 32]),
+        difficulty: u128::MAX.to_string(),
+        now: Slot::new(24),
+    }
+}
+
+fn status() -> Status {
+    Status {
+        name: "dev".to_owned(),
+        chain: work().chain,
+        height: Height::new(2),
+        tip: TIP,
+        peers: 1,
+        reorgs: 0,
+        mempool: 4,
+        netspace_bytes: "1000".to_owned(),
+        synced: true,
+        listen: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+        banned: 1,
+    }
+}
+
+const SUPPLY: Supply = Supply {
+    issued: Amount::new(9),
+    burned: Amount::new(1),
+    genesis: Amount::new(2),
+    pending: Amount::new(3),
+};
+
+#[async_trait]
+impl MassServer for Fake {
+    async fn work(&self) -> RpcResult<Work> {
+        Ok(work())
+    }
+    async fn prepare_block(&self, claim: String, payout: String) -> RpcResult<String> {
+        Ok(claim + &payout)
+    }
+    async fn submit_seal(&self, _: String, proof: VrfProof, signature: SealSignature) -> RpcResult<BlockId> {
+        assert_eq!((proof, signature), (VrfProof::new([2; 64]), SealSignature::new([3; 64])));
+        Ok(TIP)
+    }
+    async fn status(&self) -> RpcResult<Status> {
+        Ok(status())
+    }
+    async fn supply(&self) -> RpcResult<Supply> {
+        Ok(SUPPLY)
+    }
+    async fn bans(&self) -> RpcResult<Vec<Ban>> {
+        Ok(vec![Ban { farmer: FARMER, height: Height::new(1) }])
+    }
+    async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {
+        assert_eq!(farmer, FARMER);
+        Ok(vec![Pending { height: Height::new(1), amount: Amount::new(5), address: "a".to_owned() }])
+    }
+    async fn get_block_count(&self) -> RpcResult<Height> {
+        Ok(Height::new(2))
+    }
+    async fn get_best_block_hash(&self) -> RpcResult<BlockId> {
+        Ok(TIP)
+    }
+    async fn get_block_hash(&self, _: Height) -> RpcResult<BlockId> {
+        Err(errors::invalid_parameter("Block height out of range"))
+    }
+    async fn get_block(&self, _: BlockId, verbosity: Option<u8>) -> RpcResult<Value> {
+        Ok(json!(verbosity))
+    }
+    async fn get_block_header(&self, _: BlockId, verbose: Option<bool>) -> RpcResult<Value> {
+        Ok(json!(verbose))
+    }
+    async fn get_blockchain_info(&self) -> RpcResult<Value> {
+        Ok(json!({ "blocks": 2 }))
+    }
+    async fn send_raw_transaction(&self, _: String) -> RpcResult<String> {
+        Err(errors::rejected("dust"))
+    }
+    async fn get_raw_mempool(&self) -> RpcResult<Vec<String>> {
+        Ok(Vec::new())
+    }
+    async fn get_tx_out(&self, _: String, _: u32) -> RpcResult<Value> {
+        Ok(Value::Null)
+    }
+    async fn get_connection_count(&self) -> RpcResult<u32> {
+        Ok(1)
+    }
+    async fn get_peer_info(&self) -> RpcResult<Value> {
+        Ok(json!([]))
+    }
+    async fn add_node(&self, _: String, _: String) -> RpcResult<()> {
+        Ok(())
+    }
+    async fn set_network_active(&self, state: bool) -> RpcResult<bool> {
+        Ok(state)
+    }
+    async fn stop(&self) -> RpcResult<String> {
+        Ok("stopping".to_owned())
+    }
+}
+
+async fn start() -> (SocketAddr, ServerHandle, HttpClient) {
+    let (addr, handle) = serve("127.0.0.1:0".parse().unwrap(), Fake).await.unwrap();
+    (addr, handle, client(&format!("http://{addr}")).unwrap())
+}
+
+fn code<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> i32 {
+    match answer.unwrap_err() {
+        ClientError::Call(error) => error.code(),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn the_client_gets_what_the_node_answers() {
+    let (_, handle, node) = start().await;
+    assert_eq!(node.work().await.unwrap(), work());
+    assert_eq!(node.status().await.unwrap(), status());
+    assert_eq!(node.supply().await.unwrap(), SUPPLY);
+    assert_eq!(node.bans().await.unwrap(), [Ban { farmer: FARMER, height: Height::new(1) }]);
+    assert_eq!(node.pending(FARMER).await.unwrap().len(), 1);
+    assert_eq!(node.prepare_block("ab".to_owned(), "cd".to_owned()).await.unwrap(), "abcd");
+    let (proof, signature) = (VrfProof::new([2; 64]), SealSignature::new([3; 64]));
+    assert_eq!(node.submit_seal(String::new(), proof, signature).await.unwrap(), TIP);
+    assert_eq!(node.get_block_count().await.unwrap(), Height::new(2));
+    assert_eq!(node.get_block(TIP, Some(0)).await.unwrap(), json!(0));
+    assert_eq!(node.get_block(TIP, None).await.unwrap(), Value::Null);
+    node.add_node("a".to_owned(), "add".to_owned()).await.unwrap();
+    assert_eq!(node.stop().await.unwrap(), "stopping");
+    assert_eq!(code(node.get_block_hash(Height::new(9)).await), errors::INVALID_PARAMETER);
+    assert_eq!(code(node.send_raw_transaction(String::new()).await), errors::REJECTED);
+    handle.stop().unwrap();
+    handle.stopped().await;
+    assert!(node.status().await.is_err());
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_had_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = taken.local_addr().unwrap();
+    let error = serve(addr, Fake).await.unwrap_err();
+    assert!(matches!(error, ServeError::InUse(at) if at == addr), "{error}");
+    assert!(error.to_string().starts_with(&format!("{addr} is in use")));
+    let error = serve("0.0.0.0:0".parse().unwrap(), Fake).await.unwrap_err();
+    assert!(matches!(error, ServeError::NotLoopback(_)), "{error}");
+}
+
+async fn post(addr: SocketAddr, body: &str) -> Value {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {addr}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + body).as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[tokio::test]
+async fn garbage_is_answered_with_an_error() {
+    let (addr, _handle, _) = start().await;
+    assert_eq!(post(addr, "garbage").await["error"]["code"], -32700);
+    let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"getrawtransaction","params":[]}"#;
+    assert_eq!(post(addr, unknown).await["error"]["code"], -32601);
+    let wrong = r#"{"jsonrpc":"2.0","id":1,"method":"getblock","params":["zz"]}"#;
+    assert_eq!(post(addr, wrong).await["error"]["code"], -32602);
+    let named = r#"{"jsonrpc":"2.0","id":1,"method":"setnetworkactive","params":{"state":true}}"#;
+    assert_eq!(post(addr, named).await["result"], true);
+}
