@@ -19,6 +19,7 @@ extern crate alloc;
 
 pub mod block;
 pub mod difficulty;
+pub mod engine;
 pub mod evidence;
 pub mod header;
 pub mod keys;

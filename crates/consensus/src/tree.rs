@@ -1,7 +1,10 @@
 //! The tree of headers: what a header must show in its place (rules LNK-1..6), and which chain is the
 //! heaviest (rule FRK-1). Bodies, bans and execution come after.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use core::cmp::Reverse;
 
 use mass_primitives::{
@@ -100,6 +103,15 @@ pub struct HeaderTree {
     spec: ChainSpec,
     genesis: BlockId,
     nodes: BTreeMap<BlockId, Node>,
+    /// All headers by rank, the best last (FRK-1).
+    ranking: BTreeSet<Rank>,
+}
+
+/// FRK-1: heavier is better; among equally heavy ones the lower ticket, then the lower id.
+type Rank = (ChainWeight, Reverse<Ticket>, Reverse<BlockId>);
+
+fn rank(id: BlockId, node: &Node) -> Rank {
+    (node.weight, Reverse(node.ticket), Reverse(id))
 }
 
 impl HeaderTree {
@@ -118,7 +130,12 @@ impl HeaderTree {
             farmer: None,
             weight: ChainWeight::ZERO,
         };
-        Self { spec, genesis, nodes: BTreeMap::from([(genesis, node)]) }
+        Self {
+            spec,
+            genesis,
+            ranking: BTreeSet::from([rank(genesis, &node)]),
+            nodes: BTreeMap::from([(genesis, node)]),
+        }
     }
 
     /// Id of the genesis block.
@@ -229,6 +246,7 @@ impl HeaderTree {
             farmer: Some(*claim.farmer()),
             weight: weight.ok_or(LinkError::Exhausted)?,
         };
+        self.ranking.insert(rank(*proven.id(), &node));
         self.nodes.insert(*proven.id(), node);
         Ok(())
     }
@@ -242,10 +260,10 @@ impl HeaderTree {
         }
     }
 
-    /// FRK-1: of `candidates` the heaviest; of equally heavy ones the lower ticket, then the lower id.
-    pub fn heaviest(&self, candidates: impl IntoIterator<Item = BlockId>) -> Option<BlockId> {
-        let known = candidates.into_iter().filter_map(|id| self.get(&id).map(|node| (id, node)));
-        known.max_by_key(|(id, node)| (node.weight, Reverse(node.ticket), Reverse(*id))).map(|(id, _)| id)
+    /// FRK-1: the headers that rank above `id`, the best first.
+    pub fn better_than(&self, id: &BlockId) -> impl Iterator<Item = BlockId> {
+        let bar = self.get(id).map(|node| rank(*id, node));
+        self.ranking.iter().rev().take_while(move |other| Some(**other) > bar).map(|(.., id)| id.0)
     }
 
     /// Ids of all headers, for the choice of a tip.

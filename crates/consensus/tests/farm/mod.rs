@@ -1,4 +1,5 @@
 //! A small real farm for tests and vectors: plots on disk, one farmer key, sealed headers on demand.
+#![allow(dead_code, reason = "each test uses a part of the farm")]
 
 use mass_consensus::{
     difficulty::compact_target,
@@ -44,8 +45,12 @@ pub struct Farm {
 
 impl Farm {
     pub fn new(plots: u8) -> Self {
+        Self::with_key(plots, [7; 32])
+    }
+
+    pub fn with_key(plots: u8, key: [u8; 32]) -> Self {
         let spec = ChainSpec::built_in("dev").unwrap();
-        let secret = FarmerSecret::from_seed(&[7; 32]);
+        let secret = FarmerSecret::from_seed(&key);
         let dir = tempfile::tempdir().unwrap();
         let farmer = secret.public();
         let make = |number: u8| {

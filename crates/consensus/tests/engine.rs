@@ -1,0 +1,188 @@
+//! Engines fed with real blocks: they follow the heaviest chain whose contents are there, ban who seals
+//! twice, and hold a block of the future until its slot.
+
+mod farm;
+
+use std::collections::BTreeMap;
+
+use farm::{Counter, Farm};
+use mass_consensus::{
+    block::{Block, Proven},
+    engine::{Effect, Engine, Input},
+    evidence::{Evidence, evidence_commitment},
+    header::{Header, SealedHeader},
+    ledger::BodyCommitment,
+    proven::ProvenHeader,
+};
+use mass_primitives::{BlockId, BodyRoot, Slot};
+
+const GENESIS: BlockId = BlockId::new([1; 32]);
+
+/// Drives an engine as a node does, with a ledger that takes every body but those in `poison`.
+struct Driver {
+    engine: Engine,
+    store: BTreeMap<BlockId, Block<Proven>>,
+    poison: Vec<BlockId>,
+    log: Vec<Effect>,
+}
+
+impl Driver {
+    fn new(farm: &Farm) -> Self {
+        let mut engine = Engine::new(farm.spec.clone(), GENESIS);
+        engine.step(Input::Tick(Slot::new(1 << 40)));
+        Self { engine, store: BTreeMap::new(), poison: vec![], log: vec![] }
+    }
+
+    fn block(&mut self, block: &Block<Proven>) {
+        self.store.insert(*block.header().id(), block.clone());
+        self.feed(Input::Block(block.clone()));
+    }
+
+    fn feed(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            for effect in self.engine.step(input) {
+                match &effect {
+                    Effect::Connect(block) => {
+                        let id = *block.header().id();
+                        let refused = self.poison.contains(&id);
+                        inputs.push(if refused { Input::Refused(id) } else { Input::Connected(id) });
+                    }
+                    Effect::Fetch(ids) => {
+                        let known = ids.iter().filter_map(|id| self.store.get(id));
+                        inputs.extend(known.map(|block| Input::Block(block.clone())));
+                    }
+                    _ => {}
+                }
+                self.log.push(effect);
+            }
+        }
+    }
+}
+
+/// A block with a chosen body root on `parent`.
+fn block(farm: &Farm, sealed: SealedHeader, evidence: Vec<Evidence>) -> Block<Proven> {
+    let commitment = BodyCommitment { root: sealed.header.root, evidence: evidence_commitment(&evidence) };
+    Block::new(sealed, evidence, vec![]).prove(&farm.spec, &commitment).unwrap()
+}
+
+/// `blocks` blocks on `from`; their root tells branches apart.
+fn branch(farm: &Farm, engine: &Engine, from: BlockId, blocks: usize, root: u8) -> Vec<Block<Proven>> {
+    let (mut tree, mut tip, mut made) = (engine.tree().clone(), from, vec![]);
+    for _ in 0..blocks {
+        let expected = tree.expectation(&tip).unwrap();
+        let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
+        let sealed = farm.seal(tip, BodyRoot::new([root; 32]), claim);
+        tree.link(&ProvenHeader::prove(&farm.spec, sealed).unwrap()).unwrap();
+        tip = sealed.id();
+        made.push(block(farm, sealed, vec![]));
+    }
+    made
+}
+
+fn id(block: &Block<Proven>) -> BlockId {
+    *block.header().id()
+}
+
+#[test]
+fn engines_follow_the_heaviest_chain_there_is_content_for() {
+    let farm = Farm::new(8);
+    let mut driver = Driver::new(&farm);
+    let short = branch(&farm, &driver.engine, GENESIS, 2, 5);
+    let long = branch(&farm, &driver.engine, GENESIS, 4, 6);
+    short.iter().for_each(|block| driver.block(block));
+    assert_eq!(*driver.engine.tip(), id(&short[1]));
+
+    // Headers of a heavier chain whose contents are withheld hold up nothing.
+    for block in &long {
+        driver.feed(Input::Header(block.header().clone()));
+    }
+    assert!(driver.log.iter().any(|effect| matches!(effect, Effect::Fetch(ids) if ids.len() == 4)));
+    let third = branch(&farm, &driver.engine, id(&short[1]), 1, 5).remove(0);
+    driver.block(&third);
+    assert_eq!(*driver.engine.tip(), id(&third));
+
+    // With its contents, in any order, the heavier chain takes over.
+    long.iter().rev().for_each(|block| driver.block(block));
+    assert_eq!((*driver.engine.tip(), driver.engine.reorgs()), (id(&long[3]), 1));
+
+    // And back again: contents of blocks once executed come from storage.
+    let more = branch(&farm, &driver.engine, id(&third), 3, 5);
+    more.iter().for_each(|block| driver.block(block));
+    assert_eq!((*driver.engine.tip(), driver.engine.reorgs()), (id(&more[2]), 2));
+    assert_eq!(driver.log.last(), Some(&Effect::NewTip(id(&more[2]))));
+}
+
+#[test]
+fn a_refused_block_condemns_what_stands_on_it() {
+    let farm = Farm::new(8);
+    let mut driver = Driver::new(&farm);
+    let good = branch(&farm, &driver.engine, GENESIS, 1, 5);
+    let bad = branch(&farm, &driver.engine, GENESIS, 3, 6);
+    driver.poison.push(id(&bad[1]));
+    driver.block(&good[0]);
+    bad.iter().for_each(|block| driver.block(block));
+    assert!([id(&good[0]), id(&bad[0])].contains(driver.engine.tip()));
+}
+
+#[test]
+fn a_double_seal_bans_the_key_from_the_block_that_shows_it() {
+    let farm = Farm::new(8);
+    let honest = Farm::with_key(8, [8; 32]);
+    let mut driver = Driver::new(&farm);
+    let one = branch(&farm, &driver.engine, GENESIS, 1, 5).remove(0);
+    let two = branch(&farm, &driver.engine, GENESIS, 1, 6).remove(0);
+    driver.block(&one);
+    driver.block(&two);
+    assert!(driver.log.iter().any(|effect| matches!(effect, Effect::DoubleSeal(_))));
+    let evidence = driver.engine.evidence_for_next();
+    assert_eq!(evidence.len(), 1);
+
+    // The offender cannot include it himself.
+    let tip = *driver.engine.tip();
+    let own = block(&farm, farm.next(tip, driver.engine.expectation().unwrap()), evidence.clone());
+    driver.block(&own);
+    assert_eq!(*driver.engine.tip(), tip);
+
+    let next = honest.next(tip, driver.engine.expectation().unwrap());
+    driver.block(&block(&honest, next, evidence.clone()));
+    assert_eq!(*driver.engine.tip(), next.id());
+    assert_eq!(driver.engine.ban(&farm.secret.public(), &next.id()), Some(next.id()));
+    assert_eq!(driver.engine.ban(&farm.secret.public(), &tip), None, "before that block there is no ban");
+    assert!(driver.engine.evidence_for_next().is_empty());
+
+    let refused = branch(&farm, &driver.engine, next.id(), 1, 5).remove(0);
+    driver.block(&refused);
+    assert_eq!(*driver.engine.tip(), next.id());
+    let again = honest.next(next.id(), driver.engine.expectation().unwrap());
+    driver.block(&block(&honest, again, evidence));
+    assert_eq!(*driver.engine.tip(), next.id(), "evidence against a banned key fills no block");
+}
+
+#[test]
+fn a_block_of_the_future_is_held_until_its_slot() {
+    let farm = Farm::new(8);
+    let mut engine = Engine::new(farm.spec.clone(), GENESIS);
+    let block = branch(&farm, &engine, GENESIS, 1, 5).remove(0);
+    let slot = block.header().sealed().seal.claim.slot;
+    engine.step(Input::Tick(Slot::new(slot.get().saturating_sub(2))));
+    assert_eq!(engine.step(Input::Header(block.header().clone())), vec![]);
+    let effects = engine.step(Input::Tick(slot));
+    assert_eq!(effects, vec![Effect::StoreHeader(*block.header().sealed()), Effect::Fetch(vec![id(&block)])]);
+}
+
+#[test]
+fn a_seal_by_another_key_is_refused() {
+    let farm = Farm::new(8);
+    let mut sealed = farm.next(GENESIS, Engine::new(farm.spec.clone(), GENESIS).expectation().unwrap());
+    let thief = mass_consensus::keys::FarmerSecret::from_seed(&[9; 32]);
+    sealed.seal.signature = thief.sign(farm.spec.id(), &sealed.id(), Counter(3));
+    assert!(ProvenHeader::prove(&farm.spec, sealed).is_err());
+    let mut claim = sealed.seal.claim;
+    claim.group.farmer = thief.public();
+    let (version, nonce) = Header::commitment_fields(&claim.commitment());
+    sealed.header = Header { version, nonce, ..sealed.header };
+    sealed.seal.claim = claim;
+    sealed.seal.signature = thief.sign(farm.spec.id(), &sealed.id(), Counter(3));
+    assert!(ProvenHeader::prove(&farm.spec, sealed).is_err(), "a plot is bound to its farmer's key");
+}
