@@ -47,7 +47,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Keep a linked header, so that double seals are found after a restart.
-    StoreHeader(SealedHeader),
+    StoreHeader(Box<SealedHeader>),
     /// Undo the tip, which must be this block.
     Disconnect(BlockId),
     /// Execute a block on the tip and store it.
@@ -227,7 +227,7 @@ impl Engine {
         }
         match self.tree.link(header) {
             Ok(()) => {
-                effects.push(Effect::StoreHeader(*header.sealed()));
+                effects.push(Effect::StoreHeader(Box::new(*header.sealed())));
                 if self.invalid.contains(&header.sealed().header.parent) {
                     self.invalid.insert(id);
                 }

@@ -168,7 +168,10 @@ fn a_block_of_the_future_is_held_until_its_slot() {
     engine.step(Input::Tick(Slot::new(slot.get().saturating_sub(2))));
     assert_eq!(engine.step(Input::Header(block.header().clone())), vec![]);
     let effects = engine.step(Input::Tick(slot));
-    assert_eq!(effects, vec![Effect::StoreHeader(*block.header().sealed()), Effect::Fetch(vec![id(&block)])]);
+    assert_eq!(
+        effects,
+        vec![Effect::StoreHeader(Box::new(*block.header().sealed())), Effect::Fetch(vec![id(&block)])]
+    );
 }
 
 #[test]
