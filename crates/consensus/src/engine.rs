@@ -160,13 +160,24 @@ impl Engine {
         due.map(|(_, evidence)| *evidence.evidence()).take(bound).collect()
     }
 
-    /// Links a header block that sits in storage after a restart, and notes it as executed. Parents first.
+    /// Links a stored header after a restart, parents first. A double seal among them is found again.
     ///
     /// # Errors
-    /// [`LinkError`] if storage does not hold a chain of this spec.
-    pub fn restore(&mut self, header: &ProvenHeader, banned: &[FarmerPublicKey]) -> Result<(), LinkError> {
+    /// [`LinkError`] if storage does not hold a tree of this spec.
+    pub fn restore_header(&mut self, header: &ProvenHeader) -> Result<(), LinkError> {
         self.tree.link(header)?;
-        let _ = self.note_seal(header);
+        if let Some(evidence) = self.note_seal(header) {
+            self.double_seals.entry(*evidence.farmer()).or_insert(evidence);
+        }
+        Ok(())
+    }
+
+    /// [`Self::restore_header`] for a block that was executed, with the keys that it bans.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub fn restore(&mut self, header: &ProvenHeader, banned: &[FarmerPublicKey]) -> Result<(), LinkError> {
+        self.restore_header(header)?;
         banned.iter().for_each(|farmer| self.bans.note(*farmer, *header.id()));
         self.executed.insert(*header.id());
         Ok(())

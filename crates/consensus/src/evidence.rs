@@ -55,6 +55,14 @@ impl Evidence {
     }
 }
 
+impl Evidence {
+    /// The key that the first header names.
+    #[must_use]
+    pub const fn farmer(&self) -> &FarmerPublicKey {
+        self.first.seal.claim.farmer()
+    }
+}
+
 impl Encode for Evidence {
     fn encode(&self, out: &mut Vec<u8>) {
         self.first.encode(out);
@@ -104,7 +112,7 @@ impl ProvenEvidence {
     /// The key that sealed twice.
     #[must_use]
     pub const fn farmer(&self) -> &FarmerPublicKey {
-        self.evidence.first.seal.claim.farmer()
+        self.evidence.farmer()
     }
 
     /// Ids of the two blocks.

@@ -1,0 +1,455 @@
+//! One chain on one machine: engine, ledger, storage and mempool under one owner.
+//!
+//! Time comes in as slots and seconds; peers and farmers come in as bytes. What the outside has to do is
+//! returned as [`Notice`]s.
+
+use std::{collections::BTreeMap, path::Path};
+
+use bitcoin::{Transaction, hashes::Hash as _};
+use mass_consensus::{
+    block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven},
+    difficulty::compact_target,
+    engine::{Effect, Engine, Input},
+    evidence::{Evidence, evidence_commitment},
+    header::{Header, Seal, SealClaim, SealedHeader},
+    ledger::{ApplyError, BlockContext, Ledger},
+    proven::ProvenHeader,
+    spec::ChainSpec,
+    tree::Expectation,
+};
+use mass_ledger_utxo::{
+    COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, Overlay, SpendContext, UtxoLedger, address, body::Body,
+    coin_key,
+};
+use mass_mempool::{Entry, FeeRate, Limits, Pool};
+use mass_primitives::{
+    BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, VrfProof,
+};
+use mass_storage::{ConnectBlock, Store, Tip};
+
+use crate::error::ChainError;
+
+/// Headers that wait for their farmer's signature at the most.
+const PREPARED_MAX: usize = 64;
+
+/// What the outside has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// There is a new tip: tell farmers and peers.
+    NewTip(BlockId),
+    /// Ask peers for these blocks, lowest first.
+    Fetch(Vec<BlockId>),
+    /// A header or block was refused; with a reason if it broke a rule.
+    Refused(BlockId, Option<String>),
+    /// A farmer sealed twice in one slot; the next block made here will say so.
+    DoubleSeal(FarmerPublicKey),
+}
+
+/// A chain with all that it owns.
+pub struct Chain {
+    spec: ChainSpec,
+    params: LedgerParams,
+    ledger: UtxoLedger,
+    store: Store,
+    engine: Engine,
+    pool: Pool,
+    prepared: BTreeMap<BlockId, (Header, SealClaim, Vec<Evidence>, Vec<u8>)>,
+    /// Payments of blocks that a reorg left, to be offered to the pool again.
+    orphaned: Vec<Transaction>,
+}
+
+impl Chain {
+    /// Opens the chain at `path`, with the genesis block in a new database.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the spec names another ledger, or the database is of another chain or damaged.
+    pub fn open(path: &Path, spec: ChainSpec) -> Result<Self, ChainError> {
+        let rules = &spec.rules().ledger;
+        if rules.kind != "utxo" {
+            return Err(ChainError::LedgerKind(rules.kind.clone()));
+        }
+        let params = LedgerParams::from_json(rules.params.clone())?;
+        let ledger = UtxoLedger::new(params.clone())?;
+        let store = Store::open(path, spec.id())?;
+        let genesis = open_genesis(&spec, &ledger, &store)?;
+        let engine = restore(&spec, &store, genesis)?;
+        let pool = Pool::new(Limits {
+            weight_max: 100 * params.weight_max,
+            entries_max: 100_000,
+            min_fee_rate: FeeRate::new(250),
+            expiry_seconds: 14 * 24 * 3600,
+            ancestors_max: 24,
+        });
+        let (prepared, orphaned) = (BTreeMap::new(), Vec::new());
+        Ok(Self { spec, params, ledger, store, engine, pool, prepared, orphaned })
+    }
+
+    /// The chain spec.
+    #[must_use]
+    pub const fn spec(&self) -> &ChainSpec {
+        &self.spec
+    }
+
+    /// The engine, to read.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The storage, to read.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The pool, to read.
+    #[must_use]
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// What the next block must carry.
+    ///
+    /// # Errors
+    /// [`ChainError::Link`] at the end of the chain's numbers.
+    pub fn expectation(&self) -> Result<Expectation, ChainError> {
+        Ok(self.engine.expectation()?)
+    }
+
+    /// The clock shows `slot`.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn tick(&mut self, slot: Slot, now: u64) -> Result<Vec<Notice>, ChainError> {
+        self.pool.expire(now);
+        self.feed(Input::Tick(slot), now)
+    }
+
+    /// A sealed header came.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn take_header(&mut self, bytes: &[u8], now: u64) -> Result<Vec<Notice>, ChainError> {
+        let sealed = SealedHeader::from_bytes(bytes)?;
+        let header =
+            ProvenHeader::prove(&self.spec, sealed).map_err(mass_consensus::block::BlockError::from)?;
+        self.feed(Input::Header(header), now)
+    }
+
+    /// A whole block came.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn take_block(&mut self, bytes: &[u8], now: u64) -> Result<Vec<Notice>, ChainError> {
+        let block = self.prove(Block::<Decoded>::from_bytes(bytes)?)?;
+        self.feed(Input::Block(block), now)
+    }
+
+    /// A transaction came; its id.
+    ///
+    /// # Errors
+    /// Why the pool does not take it.
+    pub fn take_transaction(&mut self, bytes: &[u8], now: u64) -> Result<bitcoin::Txid, ChainError> {
+        let tx: Transaction = bitcoin::consensus::deserialize(bytes)?;
+        self.admit(&tx, now)?;
+        Ok(tx.compute_txid())
+    }
+
+    /// The bytes of a stored block, as peers want it.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn block_bytes(&self, id: &BlockId) -> Result<Option<Vec<u8>>, ChainError> {
+        let (Some(header), Some(body)) = (self.store.header(id)?, self.store.body(id)?) else {
+            return Ok(None);
+        };
+        Ok(Some([header.bytes, body].concat()))
+    }
+
+    /// Makes a block candidate for a claim; the header for its farmer to sign.
+    ///
+    /// # Errors
+    /// [`ChainError::Stale`] if the claim is not for the present tip, or why the body cannot be made.
+    pub fn prepare(&mut self, claim: SealClaim, payout: &str) -> Result<Header, ChainError> {
+        let expected = self.expectation()?;
+        let fits = [
+            ("the chain", claim.chain == *self.spec.id()),
+            ("the height", claim.height == expected.height),
+            ("the slot", claim.slot > expected.after),
+            ("the seed", claim.seed == expected.seed),
+            ("the difficulty", claim.difficulty == expected.difficulty),
+        ];
+        if let Some((name, _)) = fits.into_iter().find(|(_, fits)| !fits) {
+            return Err(ChainError::Stale(name));
+        }
+        let time = self.spec.slot_time(claim.slot).ok_or(ChainError::Stale("the time"))?;
+        let parent = *self.engine.tip();
+        let evidence = self.evidence_for(claim.farmer());
+        let context = self.context(&claim, time, &evidence);
+        let payout = address::decode(&self.params.address_prefix, payout)?;
+        let txs = self.candidates();
+        let state = self.store.snapshot()?;
+        let body = self.ledger.build_body(&state, &context, &payout, evidence_commitment(&evidence), &txs);
+        let body = body.map_err(from_apply)?;
+        let root = self.ledger.commitment(&body).map_err(ChainError::Ledger)?.root;
+        let (version, nonce) = Header::commitment_fields(&claim.commitment());
+        let header = Header { version, parent, root, time, bits: compact_target(claim.difficulty), nonce };
+        while self.prepared.len() >= PREPARED_MAX {
+            self.prepared.pop_first();
+        }
+        self.prepared.insert(header.id(), (header, claim, evidence, body));
+        Ok(header)
+    }
+
+    /// The farmer's signature came: the block, ready for peers, and what follows from it.
+    ///
+    /// # Errors
+    /// [`ChainError::Unprepared`], or the rule that the block breaks.
+    pub fn submit(
+        &mut self,
+        id: &BlockId,
+        vrf_proof: VrfProof,
+        signature: SealSignature,
+        now: u64,
+    ) -> Result<(Vec<u8>, Vec<Notice>), ChainError> {
+        let (header, claim, evidence, body) = self.prepared.remove(id).ok_or(ChainError::Unprepared(*id))?;
+        let sealed = SealedHeader { header, seal: Seal { claim, vrf_proof, signature } };
+        let block = Block::new(sealed, evidence, body);
+        let bytes = block.to_bytes();
+        let notices = self.feed(Input::Block(self.prove(block)?), now)?;
+        Ok((bytes, notices))
+    }
+
+    fn prove(&self, block: Block<Decoded>) -> Result<Block<Proven>, ChainError> {
+        let commitment = self.ledger.commitment(block.body()).map_err(ChainError::Ledger)?;
+        Ok(block.prove(&self.spec, &commitment)?)
+    }
+
+    /// Evidence for a block of `sealer`, who cannot include what bans him.
+    fn evidence_for(&self, sealer: &FarmerPublicKey) -> Vec<Evidence> {
+        let due = self.engine.evidence_for_next().into_iter();
+        due.filter(|evidence| evidence.farmer() != sealer).collect()
+    }
+
+    fn context(&self, claim: &SealClaim, time: u32, evidence: &[Evidence]) -> BlockContext {
+        BlockContext {
+            height: claim.height,
+            slot: claim.slot,
+            time,
+            median_time_past: self.median_time_past(),
+            farmer: *claim.farmer(),
+            banned: evidence.iter().map(|evidence| *evidence.farmer()).collect(),
+        }
+    }
+
+    fn median_time_past(&self) -> u32 {
+        self.engine.tree().median_time_past(self.engine.tip()).unwrap_or(0)
+    }
+
+    fn candidates(&self) -> Vec<Transaction> {
+        let weight_max = self.params.weight_max.saturating_sub(COINBASE_WEIGHT_MAX);
+        let entries = self.pool.template(weight_max);
+        entries.iter().filter_map(|entry| bitcoin::consensus::deserialize(&entry.bytes).ok()).collect()
+    }
+
+    fn admit(&mut self, tx: &Transaction, now: u64) -> Result<(), ChainError> {
+        let height = self.expectation()?.height;
+        let snapshot = self.store.snapshot()?;
+        let mut state = Overlay::new(&snapshot);
+        for input in &tx.input {
+            let key = coin_key(&input.previous_output);
+            if let Some(parent) = self.pool.created(&key) {
+                overlay_outputs(&mut state, &parent.bytes, height, self.median_time_past())?;
+            }
+        }
+        let context = SpendContext { height, median_time_past: self.median_time_past() };
+        let summary = self.ledger.check_transaction(&state, tx, context).map_err(from_apply)?;
+        let keys = |coins: &[(bitcoin::OutPoint, mass_ledger_utxo::Coin)]| {
+            coins.iter().map(|(outpoint, _)| coin_key(outpoint)).collect()
+        };
+        let entry = Entry {
+            id: tx.compute_txid().to_byte_array(),
+            bytes: bitcoin::consensus::serialize(tx),
+            spends: keys(&summary.spends),
+            creates: keys(&summary.creates),
+            fee: summary.fee,
+            weight: summary.weight,
+        };
+        self.pool.admit(entry, now)?;
+        Ok(())
+    }
+
+    /// Feeds the engine until it rests, performing its effects in order.
+    fn feed(&mut self, input: Input, now: u64) -> Result<Vec<Notice>, ChainError> {
+        let (mut inputs, mut notices) = (vec![input], Vec::new());
+        while let Some(input) = inputs.pop() {
+            for effect in self.engine.step(input) {
+                self.perform(effect, &mut inputs, &mut notices)?;
+            }
+        }
+        for tx in std::mem::take(&mut self.orphaned) {
+            // What the new chain spent or confirmed is refused here, as it should be.
+            let _ = self.admit(&tx, now);
+        }
+        Ok(notices)
+    }
+
+    fn perform(
+        &mut self,
+        effect: Effect,
+        inputs: &mut Vec<Input>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), ChainError> {
+        match effect {
+            Effect::StoreHeader(sealed) => {
+                let claim = &sealed.seal.claim;
+                let bytes = sealed.to_bytes();
+                self.store.put_header(sealed.id(), claim.height, *claim.farmer(), claim.slot, &bytes)?;
+            }
+            Effect::Disconnect(id) => self.disconnect(id)?,
+            Effect::Connect(block) => inputs.push(self.connect(*block)?),
+            Effect::Fetch(ids) => {
+                let missing = self.fetch_stored(ids, inputs)?;
+                if !missing.is_empty() {
+                    notices.push(Notice::Fetch(missing));
+                }
+            }
+            Effect::NewTip(id) => notices.push(Notice::NewTip(id)),
+            Effect::DoubleSeal(evidence) => notices.push(Notice::DoubleSeal(*evidence.farmer())),
+            Effect::Refuse(id, reason) => notices.push(Notice::Refused(id, reason)),
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, block: Block<Linked>) -> Result<Input, ChainError> {
+        let id = *block.header().id();
+        let state = self.store.snapshot()?;
+        let delta = match self.ledger.apply(&state, block.context(), block.body()) {
+            Ok(delta) => delta,
+            Err(ApplyError::Invalid(_)) => return Ok(Input::Refused(id)),
+            Err(ApplyError::State(error)) => return Err(error.into()),
+        };
+        let block = block.executed(delta);
+        let sealed = block.header().sealed();
+        self.store.connect(&ConnectBlock {
+            id,
+            height: sealed.seal.claim.height,
+            parent: Some(sealed.header.parent),
+            header_bytes: &sealed.to_bytes(),
+            body: &block.content(),
+            delta: block.delta(),
+        })?;
+        let body = Body::decode(block.body(), self.params.weight_max).map_err(ChainError::Ledger)?;
+        let ids: Vec<_> = body.payments().iter().map(|tx| tx.compute_txid().to_byte_array()).collect();
+        let inputs = body.payments().iter().flat_map(|tx| &tx.input);
+        let spent: Vec<_> = inputs.map(|input| coin_key(&input.previous_output)).collect();
+        self.pool.confirm(&ids, &spent);
+        Ok(Input::Connected(id))
+    }
+
+    fn disconnect(&mut self, id: BlockId) -> Result<(), ChainError> {
+        let content =
+            self.store.body(&id)?.ok_or_else(|| ChainError::Database(format!("no body of {id}")))?;
+        let (_, body) = read_content(&content)?;
+        let body = Body::decode(body, self.params.weight_max).map_err(ChainError::Ledger)?;
+        self.orphaned.extend_from_slice(body.payments());
+        self.store.disconnect_tip()?;
+        Ok(())
+    }
+
+    /// Feeds blocks that storage has; the ids that it has not.
+    fn fetch_stored(&self, ids: Vec<BlockId>, inputs: &mut Vec<Input>) -> Result<Vec<BlockId>, ChainError> {
+        let mut missing = Vec::new();
+        for id in ids {
+            match self.block_bytes(&id)? {
+                Some(bytes) => inputs.push(Input::Block(self.prove(Block::<Decoded>::from_bytes(&bytes)?)?)),
+                None => missing.push(id),
+            }
+        }
+        Ok(missing)
+    }
+}
+
+fn from_apply(error: ApplyError<LedgerError>) -> ChainError {
+    match error {
+        ApplyError::Invalid(error) => ChainError::Ledger(error),
+        ApplyError::State(error) => ChainError::State(error),
+    }
+}
+
+fn overlay_outputs(
+    state: &mut Overlay<'_>,
+    parent: &[u8],
+    height: Height,
+    median_time: u32,
+) -> Result<(), ChainError> {
+    let parent: Transaction = bitcoin::consensus::deserialize(parent)?;
+    let txid = parent.compute_txid();
+    for (vout, output) in (0u32..).zip(&parent.output) {
+        let coin = mass_ledger_utxo::Coin {
+            amount: mass_primitives::Amount::new(output.value.to_sat()),
+            script: output.script_pubkey.clone(),
+            height,
+            median_time,
+            coinbase: false,
+        };
+        state.put(coin_key(&bitcoin::OutPoint { txid, vout }), coin.to_bytes());
+    }
+    Ok(())
+}
+
+/// The genesis header, stored with its body if the database is new.
+fn open_genesis(spec: &ChainSpec, ledger: &UtxoLedger, store: &Store) -> Result<BlockId, ChainError> {
+    let (body, delta) = ledger.genesis();
+    let root: BodyRoot = ledger.commitment(&body).map_err(ChainError::Ledger)?.root;
+    let bits = compact_target(spec.difficulty_initial());
+    let time = spec.rules().genesis_time;
+    let header = Header { version: 0, parent: BlockId::ZERO, root, time, bits, nonce: 0 };
+    let id = header.id();
+    match store.active_id(Height::ZERO)? {
+        None => store.connect(&ConnectBlock {
+            id,
+            height: Height::ZERO,
+            parent: None,
+            header_bytes: &header.to_bytes(),
+            body: &body,
+            delta: &delta,
+        })?,
+        Some(found) if found != id => {
+            return Err(ChainError::Database(format!("genesis is {found}, not {id}")));
+        }
+        Some(_) => {}
+    }
+    Ok(id)
+}
+
+/// An engine as it was when the database was last written.
+fn restore(spec: &ChainSpec, store: &Store, genesis: BlockId) -> Result<Engine, ChainError> {
+    let mut engine = Engine::new(spec.clone(), genesis);
+    for header in store.headers(Height::new(1))? {
+        let header = header?;
+        let sealed = SealedHeader::from_bytes(&header.bytes)?;
+        let proven =
+            ProvenHeader::prove(spec, sealed).map_err(|error| ChainError::Database(error.to_string()))?;
+        match store.body(&header.id)? {
+            Some(content) => {
+                let (evidence, _) = read_content(&content)?;
+                let banned: Vec<_> = evidence.iter().map(|evidence| *evidence.farmer()).collect();
+                engine.restore(&proven, &banned)?;
+            }
+            None => engine.restore_header(&proven)?,
+        }
+    }
+    if let Some(Tip { id, .. }) = store.tip()? {
+        engine.restore_tip(id);
+    }
+    Ok(engine)
+}
+
+fn read_content(content: &[u8]) -> Result<(Vec<Evidence>, &[u8]), ChainError> {
+    let mut reader = Reader::new(content);
+    let evidence = reader.list(EVIDENCE_MAX)?;
+    let body = reader.byte_string(mass_consensus::block::BODY_BYTES_MAX)?;
+    reader.finish()?;
+    Ok((evidence, body))
+}

@@ -1,0 +1,65 @@
+//! What goes wrong in a chain, and whose fault it is.
+
+use mass_consensus::{block::BlockError, ledger::StateReadError, spec::SpecError, tree::LinkError};
+use mass_ledger_utxo::{AddressError, LedgerError, ParamsError};
+use mass_mempool::AdmitError;
+use mass_primitives::{BlockId, DecodeError};
+use mass_storage::StoreError;
+
+/// A failed operation on a [`crate::Chain`].
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The chain spec cannot be used.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The chain spec names a ledger that this program does not have.
+    #[error("the chain runs on the ledger {0:?}, which this program does not have")]
+    LedgerKind(String),
+    /// The ledger's parameters cannot be used.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    /// Storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// State could not be read.
+    #[error(transparent)]
+    State(#[from] StateReadError),
+    /// Storage holds another chain or was changed from outside.
+    #[error("the database does not fit the chain: {0}")]
+    Database(String),
+    /// Bytes are no block, header or transaction.
+    #[error("malformed: {0}")]
+    Decode(#[from] DecodeError),
+    /// Bytes are no transaction.
+    #[error("malformed transaction: {0}")]
+    Transaction(#[from] bitcoin::consensus::encode::Error),
+    /// The block breaks a rule.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// A body or transaction breaks a rule of the ledger.
+    #[error(transparent)]
+    Ledger(LedgerError),
+    /// The pool does not take a transaction.
+    #[error(transparent)]
+    Pool(#[from] AdmitError),
+    /// The payout address is wrong.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// A seal does not fit the tip.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A claim was made for another tip than the present one.
+    #[error("the claim does not fit the tip: {0} differs")]
+    Stale(&'static str),
+    /// A signature came for a header that was not prepared here.
+    #[error("header {0} was not prepared here or was forgotten")]
+    Unprepared(BlockId),
+}
+
+impl ChainError {
+    /// Whether the machine is at fault and the node has to stop.
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::State(_) | Self::Database(_))
+    }
+}
