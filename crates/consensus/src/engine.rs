@@ -149,6 +149,11 @@ impl Engine {
         self.tree.ancestry(tip).map(|(id, _)| id).find(|id| blocks.contains(id))
     }
 
+    /// Keys that are banned on some branch.
+    pub fn banned(&self) -> impl Iterator<Item = &FarmerPublicKey> {
+        self.bans.farmers()
+    }
+
     /// Evidence for a block on the tip, ascending by key.
     #[must_use]
     pub fn evidence_for_next(&self) -> Vec<Evidence> {

@@ -155,6 +155,24 @@ impl Chain {
         Ok(tx.compute_txid())
     }
 
+    /// The ledger's parameters.
+    #[must_use]
+    pub const fn params(&self) -> &LedgerParams {
+        &self.params
+    }
+
+    /// The body of a stored block, as the ledger wrote it.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn body(&self, id: &BlockId) -> Result<Option<Vec<u8>>, ChainError> {
+        let Some(content) = self.store.body(id)? else { return Ok(None) };
+        if id == self.engine.tree().genesis() {
+            return Ok(Some(content));
+        }
+        Ok(Some(read_content(&content)?.1.to_vec()))
+    }
+
     /// The bytes of a stored block, as peers want it.
     ///
     /// # Errors
@@ -370,7 +388,7 @@ impl Chain {
     }
 }
 
-fn from_apply(error: ApplyError<LedgerError>) -> ChainError {
+pub(crate) fn from_apply(error: ApplyError<LedgerError>) -> ChainError {
     match error {
         ApplyError::Invalid(error) => ChainError::Ledger(error),
         ApplyError::State(error) => ChainError::State(error),

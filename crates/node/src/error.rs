@@ -63,3 +63,23 @@ impl ChainError {
         matches!(self, Self::Store(_) | Self::State(_) | Self::Database(_))
     }
 }
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The chain cannot be opened.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The data directory cannot be used.
+    #[error("{0}: {1}")]
+    DataDir(std::path::PathBuf, #[source] std::io::Error),
+    /// The peer key in the data directory is damaged.
+    #[error("{0} does not hold a key of 32 bytes")]
+    PeerKey(std::path::PathBuf),
+    /// The network cannot listen.
+    #[error(transparent)]
+    Network(#[from] mass_network::swarm::SpawnError),
+    /// RPC cannot listen.
+    #[error(transparent)]
+    Rpc(#[from] mass_rpc::ServeError),
+}

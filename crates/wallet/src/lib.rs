@@ -1,0 +1,1 @@
+//! Keys, addresses, coins and history of one wallet on one chain.
