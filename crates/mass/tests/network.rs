@@ -5,7 +5,7 @@ mod processes;
 
 use mass_primitives::BlockId;
 use mass_rpc::MassClient;
-use processes::{Home, Node, agree, eventually};
+use processes::{Home, Node, agree, eventually, payout};
 use serde_json::Value;
 
 async fn header(node: &Node, id: BlockId) -> Value {
@@ -114,4 +114,44 @@ async fn who_seals_twice_is_banned_on_all_nodes() {
     // The chain goes on without the banned key.
     three.reaches(three.height().await + 2).await;
     agree(&[&one, &two, &three]).await;
+}
+
+/// What is wrong at the start is one sentence and an exit code of 1, and a second node spoils nothing.
+#[tokio::test]
+async fn a_node_or_farm_that_cannot_start_says_why() {
+    let home = Home::new();
+    let node = home.node("one", &[]);
+    let rpc = node.url.strip_prefix("http://").unwrap();
+    let tcp = node.listen.split("/p2p/").next().unwrap();
+    let (dir, fresh) = (home.path("one"), home.path("fresh"));
+    let (dir, fresh) = (dir.to_str().unwrap(), fresh.to_str().unwrap());
+    let any = ["--listen", "/ip4/127.0.0.1/tcp/0", "--rpc", "127.0.0.1:0"];
+    let run = |args: &[&str]| home.command(&[&["node", "run"], args].concat());
+    refused(run(&[&["--data-dir", dir], &any[..]].concat()), "in use by another process");
+    refused(run(&["--data-dir", fresh, "--rpc", rpc, "--listen", any[1]]), "in use");
+    refused(run(&["--data-dir", fresh, "--rpc", any[3], "--listen", tcp]), "in use");
+    refused(run(&["--data-dir", fresh, "--rpc", "0.0.0.0:0", "--listen", any[1]]), "127.0.0.1");
+    refused(run(&["--chain", "none"]), "unknown chain");
+    refused(home.command(&["node", "status", "--node", "http://127.0.0.1:1"]), "http://127.0.0.1:1");
+
+    let plots = home.plots("plots", 1);
+    let farm = |args: &[&str]| {
+        let mut command = home.command(&["farm", "run", "--node", &node.url]);
+        command.arg("--key-file").arg(&plots.key).args(args);
+        command
+    };
+    let (full, payee) = (plots.dir.to_str().unwrap(), payout(1));
+    refused(farm(&["--dir", dir, "--payout", &payee]), "no plots");
+    refused(farm(&["--dir", full, "--payout", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"]), "--payout");
+    refused(farm(&["--dir", full, "--payout", &payee.replace("dms", "ms")]), "--payout");
+    refused(farm(&["--dir", full, "--payout", &payee, "--chain", "testnet"]), "--payout");
+    assert_eq!(node.height().await, 0, "the node was not disturbed");
+}
+
+fn refused(mut command: std::process::Command, reason: &str) {
+    let output = processes::output(&mut command);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{command:?}: {text}");
+    let error = text.lines().last().unwrap_or_default();
+    assert!(error.starts_with("error: ") && error.contains(reason), "{command:?}: {text}");
 }

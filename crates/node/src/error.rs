@@ -68,8 +68,8 @@ impl ChainError {
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The chain cannot be opened.
-    #[error(transparent)]
-    Chain(#[from] ChainError),
+    #[error("{0}: {1}")]
+    Chain(std::path::PathBuf, #[source] ChainError),
     /// The data directory cannot be used.
     #[error("{0}: {1}")]
     DataDir(std::path::PathBuf, #[source] std::io::Error),

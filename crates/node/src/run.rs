@@ -108,7 +108,8 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     fs::create_dir_all(&config.data_dir)
         .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
-    let chain = Chain::open(&config.data_dir.join("chain.redb"), config.spec)?;
+    let database = config.data_dir.join("chain.redb");
+    let chain = Chain::open(&database, config.spec).map_err(|error| NodeError::Chain(database, error))?;
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),

@@ -183,6 +183,20 @@ impl Node {
     }
 }
 
+/// Runs a command that is to end soon; one that does not is killed.
+pub fn output(command: &mut Command) -> std::process::Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("{command:?} does not end: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap()
+}
+
 /// Waits until all nodes have the same tip.
 pub async fn agree(nodes: &[&Node]) {
     eventually("the nodes agree", async || {
