@@ -1,0 +1,112 @@
+//! The directory of a development network: one run at a time, a key, plots, and room for the rest.
+
+use std::{
+    fs::{self, DirBuilder, File, TryLockError},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use mass_consensus::{keys::FarmerSecret, spec::ChainSpec};
+use mass_proof_of_space::Strength;
+
+use crate::{
+    keys,
+    output::note,
+    paths,
+    plots::create::{Progress, create_one},
+};
+
+/// The directory.
+pub struct Place {
+    dir: PathBuf,
+    _lock: File,
+}
+
+/// The plots of a network.
+#[derive(Clone, Copy, Debug)]
+pub struct PlotsMade {
+    /// How many there are.
+    pub count: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// What making those that were missing took.
+    pub time: Duration,
+}
+
+impl Place {
+    /// Opens or makes the directory, for this run alone.
+    pub fn open(dir: Option<&Path>) -> anyhow::Result<Self> {
+        let dir = dir.map_or_else(|| Ok(paths::data_dir()?.join("dev")), |dir| anyhow::Ok(dir.to_owned()))?;
+        let named = || dir.display().to_string();
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).with_context(named)?;
+        let lock = dir.join("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&lock).with_context(named)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { dir, _lock: file }),
+            Err(TryLockError::WouldBlock) => bail!("a development network runs in {} already", dir.display()),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| lock.display().to_string()),
+        }
+    }
+
+    /// Where node `number` keeps its things.
+    pub fn node(&self, number: u8) -> PathBuf {
+        self.dir.join(format!("node-{number}"))
+    }
+
+    /// Where a wallet is.
+    pub fn wallet(&self, name: &str) -> PathBuf {
+        self.dir.join("wallets").join(name)
+    }
+
+    /// The record of what was signed.
+    pub fn guard(&self) -> PathBuf {
+        self.dir.join("signed.json")
+    }
+
+    /// Where the plots are.
+    pub fn plots_dir(&self) -> PathBuf {
+        self.dir.join("plots")
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.dir.join("farmer.key")
+    }
+
+    /// The farmer key.
+    pub fn secret(&self) -> anyhow::Result<FarmerSecret> {
+        keys::read_secret(&self.key_file())
+    }
+
+    /// Makes the key and the plots that are missing.
+    pub fn plots(&self, spec: &ChainSpec, wanted: u32) -> anyhow::Result<PlotsMade> {
+        if !self.key_file().exists() {
+            keys::create(&self.key_file())?;
+        }
+        let (dir, farmer) = (self.plots_dir(), self.secret()?.public());
+        fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        mass_plot::clean_orphans(&dir)?;
+        let listing = mass_plot::list(&dir)?;
+        for (path, fault) in &listing.faults {
+            note(&format!("{}: {fault}", path.display()));
+        }
+        let found = listing.plots.iter().filter(|plot| plot.identity().farmer == farmer);
+        let (mut count, mut bytes) = (0u64, 0u64);
+        found.for_each(|plot| (count, bytes) = (count + 1, bytes + plot.file_bytes()));
+        let missing = u64::from(wanted).saturating_sub(count) as u32;
+        let start = Instant::now();
+        if missing > 0 {
+            let strength = Strength::new(spec.rules().strength_min)?;
+            let (progress, mut made) = (Progress::new(missing, spec.plot_size()), 0);
+            for done in 1..=missing {
+                let path = create_one(&dir, spec.plot_size(), strength, farmer)?;
+                made += fs::metadata(&path).with_context(|| path.display().to_string())?.len();
+                progress.made(done, made, start.elapsed());
+            }
+            progress.finish();
+            (count, bytes) = (count + u64::from(missing), bytes + made);
+        }
+        Ok(PlotsMade { count, bytes, time: start.elapsed() })
+    }
+}
