@@ -294,15 +294,16 @@ impl Engine {
         self.condemn(id);
     }
 
-    /// Marks a block and all that stand on it.
+    /// Marks a block and all that stand on it, which are heavier than it is.
     fn condemn(&mut self, id: BlockId) {
+        let height = self.tree.get(&id).map_or(Height::ZERO, |node| node.height);
+        let stands_on = |other: &BlockId| {
+            let mut below = self.tree.ancestry(other).take_while(|(_, node)| node.height >= height);
+            below.any(|(ancestor, _)| ancestor == id)
+        };
+        let above: Vec<BlockId> = self.tree.better_than(&id).filter(stands_on).collect();
         self.invalid.insert(id);
-        let below: Vec<BlockId> = self
-            .tree
-            .ids()
-            .filter(|other| self.tree.ancestry(other).any(|(ancestor, _)| ancestor == id))
-            .collect();
-        self.invalid.extend(below);
+        self.invalid.extend(above);
     }
 
     fn has_content(&self, id: &BlockId) -> bool {

@@ -266,11 +266,6 @@ impl HeaderTree {
         self.ranking.iter().rev().take_while(move |other| Some(**other) > bar).map(|(.., id)| id.0)
     }
 
-    /// Ids of all headers, for the choice of a tip.
-    pub fn ids(&self) -> impl Iterator<Item = BlockId> {
-        self.nodes.keys().copied()
-    }
-
     /// The way from one block to another: ids to leave, tip first, then ids to enter, lowest first.
     #[must_use]
     pub fn path(&self, from: &BlockId, to: &BlockId) -> Option<(Vec<BlockId>, Vec<BlockId>)> {

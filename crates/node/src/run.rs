@@ -64,20 +64,17 @@ pub struct NodeHandle {
 }
 
 impl NodeHandle {
+    /// Waits until the node stops by itself, by RPC or by a fatal error, which [`Self::stop`] then tells.
+    pub async fn stopped(&self) {
+        self.queries.closed().await;
+    }
+
     /// Stops the node and waits until all is written.
     ///
     /// # Errors
     /// What stopped the node before, if something did.
     pub async fn stop(self) -> Result<(), ChainError> {
         let _ = self.queries.send(Box::new(|node| node.stopping = true)).await;
-        self.ended().await
-    }
-
-    /// Waits until the node stops by itself: by RPC or by a fatal error.
-    ///
-    /// # Errors
-    /// The fatal error.
-    pub async fn ended(self) -> Result<(), ChainError> {
         let result = self.task.await;
         let _ = self.server.stop();
         self.server.stopped().await;

@@ -92,7 +92,7 @@ pub trait Mass {
     #[method(name = "getpeerinfo")]
     async fn get_peer_info(&self) -> RpcResult<Value>;
 
-    /// Adds (`add`), removes (`remove`) or tries once (`onetry`) a peer.
+    /// Connects to a peer once; `command` is `add` or `onetry`, which do the same.
     #[method(name = "addnode")]
     async fn add_node(&self, address: String, command: String) -> RpcResult<()>;
 

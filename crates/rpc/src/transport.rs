@@ -5,8 +5,9 @@ use std::{io, net::SocketAddr};
 use jsonrpsee::{
     core::ClientError,
     http_client::HttpClient,
-    server::{Server, ServerConfig, ServerHandle},
+    server::{Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer},
 };
+use tower::ServiceBuilder;
 
 use crate::api::MassServer;
 
@@ -52,7 +53,11 @@ pub async fn serve(
         .max_response_body_size(BODY_BYTES_MAX)
         .max_connections(CONNECTIONS_MAX)
         .build();
-    let server = Server::builder().set_config(config).build(addr).await.map_err(refused)?;
+    // A page in a browser may let its own name point here; it cannot change the name that it asks for.
+    let hosts = HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).expect("the names are hosts");
+    let builder =
+        Server::builder().set_config(config).set_http_middleware(ServiceBuilder::new().layer(hosts));
+    let server = builder.build(addr).await.map_err(refused)?;
     let local = server.local_addr().map_err(refused)?;
     Ok((local, server.start(node.into_rpc())))
 }
