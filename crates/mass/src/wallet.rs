@@ -64,8 +64,8 @@ pub enum Command {
     Balance(online::Reading),
     /// Pay an amount to an address.
     ///
-    /// The fee is the fee rate times the size of the payment, some 150 vbytes for a small one. A block with
-    /// the payment cannot be called back; wait for a few more blocks before you rely on one that you received.
+    /// The fee is the fee rate times the size of the payment, some 150 vbytes for a small one. A payment cannot
+    /// be called back. One that you received is sure when a few blocks stand above its own.
     Send(online::SendArgs),
     /// List what came and went, oldest first.
     ///

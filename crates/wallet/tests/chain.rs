@@ -136,22 +136,33 @@ async fn a_payment_is_made_confirmed_undone_and_confirmed_again() {
     assert_eq!((entry.net, entry.fee), (PAID as i64, None));
     assert_eq!((faucet.history().len(), payee.history().len()), (2, 1));
 
-    // From the phrase alone, and from a state whose end is torn, the same comes out.
-    let mut again = Wallet::restore(&path("again"), &farm.spec, phrase.reveal()).unwrap();
-    again.sync(&rpc_one).await.unwrap();
-    assert_eq!((again.balance(), again.history()), (payee.balance(), payee.history()));
-    drop(payee);
-    let state = path("payee").join("state");
+    from_phrase_and_torn_state(&farm.spec, &rpc_one, payee, &path("payee"), phrase.reveal()).await;
+    for handle in [one, two] {
+        handle.stop().await.unwrap();
+    }
+}
+
+/// From the phrase alone, and from a state whose end is torn, the same comes out.
+async fn from_phrase_and_torn_state(
+    spec: &ChainSpec,
+    node: &HttpClient,
+    wallet: Wallet,
+    dir: &Path,
+    phrase: &str,
+) {
+    let expected = (wallet.balance(), wallet.history());
+    drop(wallet);
+    let mut again = Wallet::restore(&dir.with_extension("again"), spec, phrase).unwrap();
+    again.sync(node).await.unwrap();
+    assert_eq!((again.balance(), again.history()), expected);
+    let state = dir.join("state");
     let bytes = fs::read(&state).unwrap();
     for end in [bytes.len() - 1, bytes.len() / 2, 0] {
         fs::write(&state, &bytes[..end]).unwrap();
-        let mut payee = Wallet::open(&path("payee"), &farm.spec).unwrap();
-        assert!(payee.was_damaged());
-        payee.sync(&rpc_one).await.unwrap();
-        assert_eq!((payee.balance(), payee.history()), (again.balance(), again.history()));
-    }
-    for handle in [one, two] {
-        handle.stop().await.unwrap();
+        let mut wallet = Wallet::open(dir, spec).unwrap();
+        assert!(wallet.was_damaged());
+        wallet.sync(node).await.unwrap();
+        assert_eq!((wallet.balance(), wallet.history()), expected);
     }
 }
 
