@@ -207,18 +207,25 @@ impl Wallet {
 
     /// Offers the node what it should have in its pool and has not, and forgets what it refuses.
     async fn offer_again(&mut self, node: &HttpClient, pool: &BTreeSet<Txid>) -> Result<(), WalletError> {
-        let mut refused = Vec::new();
-        for (tx, _) in self.waiting() {
-            let txid = tx.compute_txid();
-            if pool.contains(&txid) {
-                continue;
+        let mut lost: Vec<Transaction> = self.waiting().into_iter().map(|(tx, _)| tx).collect();
+        lost.retain(|tx| !pool.contains(&tx.compute_txid()));
+        // One that spends another is refused until the other is taken.
+        loop {
+            let mut refused = Vec::new();
+            for tx in &lost {
+                match broadcast(node, tx).await {
+                    Ok(()) => {}
+                    Err(WalletError::NodeRefuses { .. }) => refused.push(tx.clone()),
+                    Err(error) => return Err(error),
+                }
             }
-            match broadcast(node, &tx).await {
-                Ok(()) => {}
-                Err(WalletError::NodeRefuses { .. }) => refused.push((txid, unix_now())),
-                Err(error) => return Err(error),
+            let is_final = refused.is_empty() || refused.len() == lost.len();
+            lost = refused;
+            if is_final {
+                break;
             }
         }
+        let refused = lost.iter().map(|tx| (tx.compute_txid(), unix_now()));
         self.bdk.apply_evicted_txs(refused);
         Ok(())
     }

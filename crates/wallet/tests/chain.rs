@@ -271,3 +271,63 @@ async fn every_depth_of_reorg_is_followed() {
         handle.stop().await.unwrap();
     }
 }
+
+/// A node that restarts has an empty pool. A wallet offers it its own payments again, each after the one that
+/// it spends; and forgets what became impossible.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payments_that_a_node_forgot_are_offered_again_or_given_up() {
+    let farm = Farm::new(8);
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let (one, rpc_one) = node(&farm.spec, &path("one"), vec![]).await;
+    let (two, rpc_two) = node(&farm.spec, &path("two"), vec![]).await;
+    let mut faucet = Wallet::restore(&path("faucet"), &farm.spec, DEV_FAUCET_PHRASE).unwrap();
+    let (mut payee, _) = Wallet::create(&path("payee"), &farm.spec, Words::Twelve).unwrap();
+    let (to, stranger) = (payee.new_address().unwrap(), faucet.address(1_000));
+    faucet.send(&rpc_one, &to, Amount::new(PAID), FEE_RATE_DEFAULT).await.unwrap();
+    mine(&farm, &rpc_one, &stranger, 1).await;
+    payee.sync(&rpc_one).await.unwrap();
+    for _ in 0..8 {
+        payee.send(&rpc_one, &stranger, Amount::new(PAID / 10), FEE_RATE_DEFAULT).await.unwrap();
+    }
+    let balance = payee.balance();
+    assert_eq!(
+        (balance.confirmed, balance.incoming),
+        (Amount::ZERO, Amount::ZERO),
+        "all is change of change"
+    );
+    one.stop().await.unwrap();
+    let (one, rpc_one) = node(&farm.spec, &path("one"), vec![]).await;
+    assert!(rpc_one.get_raw_mempool().await.unwrap().is_empty());
+    payee.sync(&rpc_one).await.unwrap();
+    assert_eq!(rpc_one.get_raw_mempool().await.unwrap().len(), 8);
+    assert_eq!(payee.balance(), balance);
+
+    // On the other node's branch the faucet pays all its coins to somebody else.
+    let mut twin = Wallet::restore(&path("twin"), &farm.spec, DEV_FAUCET_PHRASE).unwrap();
+    let nearly_all = Amount::new(FAUCET - PAID);
+    twin.send(&rpc_two, &payee.address(9), nearly_all, FEE_RATE_DEFAULT).await.unwrap();
+    mine(&farm, &rpc_two, &stranger, 2).await;
+    payee.sync(&rpc_two).await.unwrap();
+    assert_eq!(payee.balance(), Balance { confirmed: nearly_all, ..Balance::default() });
+    assert_eq!(payee.history().len(), 1);
+    // And back: the old branch is longer again, and its payments are there again.
+    mine(&farm, &rpc_one, &stranger, 3).await;
+    payee.sync(&rpc_one).await.unwrap();
+    assert_eq!((payee.balance().total(), payee.history().len()), (balance.total(), 9));
+    for handle in [one, two] {
+        handle.stop().await.unwrap();
+    }
+}
+
+/// A wallet can be used from any thread.
+#[test]
+fn a_sync_can_be_spawned() {
+    fn check<T: Send>(_: T) {}
+    let spec = ChainSpec::built_in("dev").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (mut wallet, _) = Wallet::create(dir.path(), &spec, Words::Twelve).unwrap();
+    let node = client("http://127.0.0.1:1").unwrap();
+    check(wallet.sync(&node));
+    check(wallet.send(&node, "", Amount::ZERO, FEE_RATE_DEFAULT));
+}
