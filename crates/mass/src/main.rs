@@ -1,5 +1,5 @@
-//! The `mass` program: a development network, node, farmer, plots, farmer keys and chain specs, each a
-//! subcommand.
+//! The `mass` program: a development network, node, farmer, wallet, plots, farmer keys and chain specs, each
+//! a subcommand.
 //!
 //! Results go to the standard output, as text or with `--json` as one JSON value; progress, notes and the one
 //! sentence of an error go to the standard error. The exit code is 0 only if everything was as asked.
@@ -12,7 +12,9 @@ mod node;
 mod output;
 mod paths;
 mod plots;
+mod rpc;
 mod runtime;
+mod wallet;
 
 use std::process::ExitCode;
 
@@ -26,11 +28,12 @@ use crate::output::{Output, Verdict};
 ///
 ///   mass dev
 ///
-/// Farm a chain: a node that follows it, a key, plots that are bound to the key, and a farmer:
+/// Farm a chain: a node that follows it, a key, plots bound to the key, a wallet to be paid, and a farmer:
 ///
 ///   mass node run
 ///   mass keys create
 ///   mass plots create --dir /mnt/disk1 --plots 10
+///   mass wallet create
 ///   mass farm run --dir /mnt/disk1 --payout ADDRESS
 #[derive(Parser)]
 #[command(name = "mass", version, verbatim_doc_comment, arg_required_else_help = true)]
@@ -53,6 +56,9 @@ enum Command {
     /// Farm a chain with plots.
     #[command(subcommand)]
     Farm(farm::Command),
+    /// Hold coins of a chain: addresses, balance, payments, history.
+    #[command(subcommand)]
+    Wallet(wallet::Command),
     /// Make, list and check plot files.
     #[command(subcommand)]
     Plots(plots::Command),
@@ -62,6 +68,12 @@ enum Command {
     /// Show and check chain specs, which say in what two chains differ.
     #[command(subcommand)]
     Chain(chain::Command),
+    /// Call a method of a node and print what it returns.
+    ///
+    /// The methods are those of Bitcoin Core, as getblockcount, getblockhash HEIGHT, getblock HASH, gettxout TXID
+    /// N, sendrawtransaction HEX, and our own, as mass_status, mass_supply, mass_bans, mass_pending FARMER-KEY.
+    /// A text is printed bare, or with --json as JSON. The exit code is 1 if the node refuses.
+    Rpc(rpc::RpcArgs),
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Verdict> {
@@ -70,9 +82,11 @@ fn run(cli: &Cli) -> anyhow::Result<Verdict> {
     match &cli.command {
         Command::Node(command) => node::run(command, output),
         Command::Farm(command) => farm::run(command, output),
+        Command::Wallet(command) => wallet::run(command, output),
         Command::Plots(command) => plots::run(command, output),
         Command::Keys(command) => keys::run(command, output),
         Command::Chain(command) => chain::run(command, output),
+        Command::Rpc(args) => rpc::run(args, output),
     }
 }
 

@@ -307,6 +307,20 @@ impl MassServer for Api {
         self.ask(move |node| Ok(node.chain.pool().ids().map(text).collect())).await
     }
 
+    async fn get_raw_transaction(&self, txid: String, verbosity: Option<u8>) -> RpcResult<String> {
+        if verbosity.unwrap_or(0) != 0 {
+            return Err(errors::invalid_parameter("verbosity is 0"));
+        }
+        let txid: Txid = txid.parse().map_err(|_| errors::invalid_parameter("not a transaction id"))?;
+        let query = move |node: &mut Node| {
+            let entry = node.chain.pool().get(&txid.to_byte_array());
+            entry.map(|entry| hex::encode(&entry.bytes)).ok_or_else(|| {
+                errors::not_found("No such mempool transaction: those in blocks are not indexed")
+            })
+        };
+        self.ask(query).await
+    }
+
     async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value> {
         let txid: Txid = txid.parse().map_err(|_| errors::invalid_parameter("not a transaction id"))?;
         let query = move |node: &mut Node| {

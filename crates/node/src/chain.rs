@@ -69,7 +69,7 @@ impl Chain {
             return Err(ChainError::LedgerKind(rules.kind.clone()));
         }
         let params = LedgerParams::from_json(rules.params.clone())?;
-        let ledger = UtxoLedger::new(params.clone())?;
+        let ledger = UtxoLedger::new(params.clone(), spec.id())?;
         let store = Store::open(path, spec.id())?;
         let genesis = open_genesis(&spec, &ledger, &store)?;
         let engine = restore(&spec, &store, genesis)?;
@@ -420,9 +420,7 @@ fn overlay_outputs(
 fn open_genesis(spec: &ChainSpec, ledger: &UtxoLedger, store: &Store) -> Result<BlockId, ChainError> {
     let (body, delta) = ledger.genesis();
     let root: BodyRoot = ledger.commitment(&body).map_err(ChainError::Ledger)?.root;
-    let bits = compact_target(spec.difficulty_initial());
-    let time = spec.rules().genesis_time;
-    let header = Header { version: 0, parent: BlockId::ZERO, root, time, bits, nonce: 0 };
+    let header = Header::genesis(spec, root);
     let id = header.id();
     match store.active_id(Height::ZERO)? {
         None => store.connect(&ConnectBlock {

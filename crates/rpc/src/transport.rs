@@ -3,10 +3,11 @@
 use std::{io, net::SocketAddr};
 
 use jsonrpsee::{
-    core::ClientError,
+    core::{ClientError, client::ClientT as _, params::ArrayParams},
     http_client::HttpClient,
     server::{Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer},
 };
+use serde_json::Value;
 use tower::ServiceBuilder;
 
 use crate::api::MassServer;
@@ -68,4 +69,16 @@ pub async fn serve(
 /// The text is no URL.
 pub fn client(url: &str) -> Result<HttpClient, ClientError> {
     HttpClient::builder().max_request_size(BODY_BYTES_MAX).max_response_size(BODY_BYTES_MAX).build(url)
+}
+
+/// Calls any method by its name, with parameters in their order.
+///
+/// # Errors
+/// The node does not answer, or refuses.
+pub async fn call(client: &HttpClient, method: &str, params: Vec<Value>) -> Result<Value, ClientError> {
+    let mut array = ArrayParams::new();
+    for param in params {
+        array.insert(param).map_err(ClientError::ParseError)?;
+    }
+    client.request(method, array).await
 }

@@ -105,6 +105,9 @@ impl MassServer for Fake {
     async fn get_raw_mempool(&self) -> RpcResult<Vec<String>> {
         Ok(Vec::new())
     }
+    async fn get_raw_transaction(&self, _: String, _: Option<u8>) -> RpcResult<String> {
+        Err(errors::not_found("not waiting"))
+    }
     async fn get_tx_out(&self, _: String, _: u32) -> RpcResult<Value> {
         Ok(Value::Null)
     }
@@ -209,7 +212,7 @@ async fn a_foreign_host_name_is_refused() {
 async fn garbage_is_answered_with_an_error() {
     let (addr, _handle, _) = start().await;
     assert_eq!(post(addr, "garbage").await["error"]["code"], -32700);
-    let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"getrawtransaction","params":[]}"#;
+    let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"gettransaction","params":[]}"#;
     assert_eq!(post(addr, unknown).await["error"]["code"], -32601);
     let wrong = r#"{"jsonrpc":"2.0","id":1,"method":"getblock","params":["zz"]}"#;
     assert_eq!(post(addr, wrong).await["error"]["code"], -32602);
