@@ -59,8 +59,11 @@ pub fn run(args: &DevArgs, output: Output) -> anyhow::Result<Verdict> {
         let stop = runtime::stop_signal()?;
         let mut network = Network::start(&spec, &place, args.nodes).await?;
         welcome(&network, &place);
-        let payment = Payment::open(&place, &spec)?;
-        let mut session = Session { payment, target: args.blocks, bar: ProgressBar::new_spinner() };
+        let mut session = Session {
+            payment: Payment::new(&place, &spec),
+            target: args.blocks,
+            bar: ProgressBar::new_spinner(),
+        };
         let outcome = tokio::select! {
             () = stop => Ok(()),
             outcome = session.watch(&mut network) => outcome,
@@ -92,13 +95,13 @@ fn welcome(network: &Network, place: &Place) {
 }
 
 /// What one run waits for.
-struct Session {
-    payment: Payment,
+struct Session<'a> {
+    payment: Payment<'a>,
     target: Option<u32>,
     bar: ProgressBar,
 }
 
-impl Session {
+impl Session<'_> {
     /// Shows how the network fares until the target is reached; for ever without one.
     async fn watch(&mut self, network: &mut Network) -> anyhow::Result<()> {
         let (mut seen, mut since) = (None, Instant::now());
@@ -127,7 +130,8 @@ impl Session {
         let together = statuses.iter().all(|status| status.tip == first.tip);
         let totals = network.totals();
         let peers = statuses.iter().map(|status| status.peers.to_string()).collect::<Vec<_>>().join("/");
-        let netspace = first.netspace_bytes.parse().map_or_else(|_| first.netspace_bytes.clone(), human_bytes);
+        let netspace =
+            first.netspace_bytes.parse().map_or_else(|_| first.netspace_bytes.clone(), human_bytes);
         let text = format!(
             "height {}{}, netspace {netspace}, {} won, {} reads, peers {peers}, {}",
             first.height,

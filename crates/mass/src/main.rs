@@ -5,6 +5,7 @@
 //! sentence of an error go to the standard error. The exit code is 0 only if everything was as asked.
 
 mod chain;
+mod dev;
 
 mod farm;
 mod keys;
@@ -50,6 +51,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a whole development network: plots, nodes, a farmer, wallets and a payment.
+    Dev(dev::DevArgs),
     /// Run a node, and ask one how it fares.
     #[command(subcommand)]
     Node(node::Command),
@@ -80,6 +83,7 @@ fn run(cli: &Cli) -> anyhow::Result<Verdict> {
     let output = Output { json: cli.json };
     runtime::log_to_stderr(&cli.log)?;
     match &cli.command {
+        Command::Dev(args) => dev::run(args, output),
         Command::Node(command) => node::run(command, output),
         Command::Farm(command) => farm::run(command, output),
         Command::Wallet(command) => wallet::run(command, output),

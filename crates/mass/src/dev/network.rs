@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{payment::Payment, place::Place};
+use super::place::Place;
 use crate::farm;
 
 /// How long nodes may take to agree once nobody farms.
@@ -52,7 +52,7 @@ impl Network {
             secret: place.secret()?,
             guard: place.guard(),
             node: url,
-            payout: Payment::payout(place, spec)?,
+            payout: place.open_wallet(spec, "farmer", None)?.unused_address()?,
         };
         let (tell, totals) = watch::channel(Totals::default());
         let (stop_farmer, stop) = oneshot::channel::<()>();

@@ -4,65 +4,51 @@ use anyhow::Context;
 use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Amount, Height};
 use mass_rpc::{HttpClient, Status};
-use mass_wallet::{DEV_FAUCET_PHRASE, FEE_RATE_DEFAULT, Txid, Wallet, Words};
+use mass_wallet::{DEV_FAUCET_PHRASE, FEE_RATE_DEFAULT, Txid};
 
 use super::place::Place;
 
 /// What is paid, in maxwell: 25 MASS.
 const AMOUNT: Amount = Amount::new(250_000_000);
 
-/// A payment and its two wallets.
-pub struct Payment {
-    faucet: Wallet,
-    friend: Wallet,
+/// A payment. Its wallets are open only while they are needed: a person may want to look into them.
+pub struct Payment<'a> {
+    place: &'a Place,
+    spec: &'a ChainSpec,
     txid: Option<Txid>,
     confirmed: Option<Height>,
 }
 
-impl Payment {
-    /// Opens the wallets, or makes them.
-    pub fn open(place: &Place, spec: &ChainSpec) -> anyhow::Result<Self> {
-        let dir = place.wallet("faucet");
-        let faucet = if dir.exists() {
-            Wallet::open(&dir, spec)
-        } else {
-            Wallet::restore(&dir, spec, DEV_FAUCET_PHRASE)
-        };
-        let faucet = faucet.context("the faucet's wallet")?;
-        Ok(Self { faucet, friend: wallet(place, spec, "friend")?, txid: None, confirmed: None })
-    }
-
-    /// Where the farmer's rewards go: a wallet of its own.
-    pub fn payout(place: &Place, spec: &ChainSpec) -> anyhow::Result<String> {
-        Ok(wallet(place, spec, "farmer")?.unused_address()?)
+impl<'a> Payment<'a> {
+    /// Nothing is paid yet.
+    pub const fn new(place: &'a Place, spec: &'a ChainSpec) -> Self {
+        Self { place, spec, txid: None, confirmed: None }
     }
 
     /// Pays once the nodes know each other, then looks whether a block has it.
     pub async fn step(&mut self, node: &HttpClient, statuses: &[Status]) -> anyhow::Result<()> {
-        let Some(txid) = self.txid else {
-            if statuses.len() == 1 || statuses.iter().all(|status| status.peers > 0) {
-                self.pay(node).await.context("the payment")?;
-            }
-            return Ok(());
-        };
-        if self.confirmed.is_none() {
-            self.look(node, txid).await?;
+        match self.txid {
+            Some(_) if self.is_confirmed() => Ok(()),
+            Some(txid) => self.look(node, txid).await,
+            None if statuses.len() > 1 && statuses.iter().any(|status| status.peers == 0) => Ok(()),
+            None => self.pay(node).await.context("the payment"),
         }
-        Ok(())
     }
 
     async fn pay(&mut self, node: &HttpClient) -> anyhow::Result<()> {
-        self.faucet.sync(node).await?;
-        let address = self.friend.new_address()?;
-        let sent = self.faucet.send(node, &address, AMOUNT, FEE_RATE_DEFAULT).await?;
+        let mut faucet = self.place.open_wallet(self.spec, "faucet", Some(DEV_FAUCET_PHRASE))?;
+        faucet.sync(node).await?;
+        let address = self.place.open_wallet(self.spec, "friend", None)?.new_address()?;
+        let sent = faucet.send(node, &address, AMOUNT, FEE_RATE_DEFAULT).await?;
         self.txid = Some(sent.txid);
         Ok(())
     }
 
     /// Asks the wallet that was paid for the block that has the payment. A reorg may have moved it.
     async fn look(&mut self, node: &HttpClient, txid: Txid) -> anyhow::Result<()> {
-        self.friend.sync(node).await.context("the wallet that is paid")?;
-        self.confirmed = self.friend.transaction(txid).and_then(|entry| entry.height);
+        let mut friend = self.place.open_wallet(self.spec, "friend", None)?;
+        friend.sync(node).await.context("the wallet that is paid")?;
+        self.confirmed = friend.transaction(txid).and_then(|entry| entry.height);
         Ok(())
     }
 
@@ -87,14 +73,4 @@ impl Payment {
             (Some(_), Some(height)) => format!("payment in block {height}"),
         }
     }
-}
-
-fn wallet(place: &Place, spec: &ChainSpec, name: &str) -> anyhow::Result<Wallet> {
-    let dir = place.wallet(name);
-    let wallet = if dir.exists() {
-        Wallet::open(&dir, spec)
-    } else {
-        Wallet::create(&dir, spec, Words::Twelve).map(|(wallet, _)| wallet)
-    };
-    wallet.with_context(|| format!("wallet {name}"))
 }

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use mass_consensus::{keys::FarmerSecret, spec::ChainSpec};
 use mass_proof_of_space::Strength;
+use mass_wallet::{Wallet, Words};
 
 use crate::{
     keys,
@@ -42,7 +43,8 @@ impl Place {
         let named = || dir.display().to_string();
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).with_context(named)?;
         let lock = dir.join("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&lock).with_context(named)?;
+        let file =
+            File::options().create(true).truncate(false).write(true).open(&lock).with_context(named)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { dir, _lock: file }),
             Err(TryLockError::WouldBlock) => bail!("a development network runs in {} already", dir.display()),
@@ -58,6 +60,17 @@ impl Place {
     /// Where a wallet is.
     pub fn wallet(&self, name: &str) -> PathBuf {
         self.dir.join("wallets").join(name)
+    }
+
+    /// Opens a wallet; one that is not there is made, from a phrase if there is one.
+    pub fn open_wallet(&self, spec: &ChainSpec, name: &str, phrase: Option<&str>) -> anyhow::Result<Wallet> {
+        let dir = self.wallet(name);
+        let wallet = match phrase {
+            _ if dir.join("seed").exists() => Wallet::open(&dir, spec),
+            Some(phrase) => Wallet::restore(&dir, spec, phrase),
+            None => Wallet::create(&dir, spec, Words::Twelve).map(|(wallet, _)| wallet),
+        };
+        wallet.with_context(|| format!("wallet {name}"))
     }
 
     /// The record of what was signed.

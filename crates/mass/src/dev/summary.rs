@@ -26,7 +26,7 @@ impl Summary {
     /// Takes stock once all nodes agree.
     pub async fn take(
         network: &mut Network,
-        payment: &mut Payment,
+        payment: &mut Payment<'_>,
         plots: PlotsMade,
         totals: Totals,
     ) -> anyhow::Result<Self> {

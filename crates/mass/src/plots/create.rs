@@ -65,7 +65,7 @@ pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<Verdict> {
         files.push(path);
         progress.made(done, bytes, start.elapsed());
     }
-    progress.bar.finish_and_clear();
+    progress.finish();
     let elapsed = start.elapsed();
     let text = format!(
         "made {} of k={size} and strength {strength}, {} in {}, for farmer {farmer}",
@@ -111,7 +111,8 @@ fn prepare(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn create_one(
+/// Makes the plot of a random group.
+pub fn create_one(
     dir: &Path,
     size: PlotSize,
     strength: Strength,
@@ -136,13 +137,14 @@ fn plots_text(count: u32) -> String {
 }
 
 /// A bar where a person watches, a line for every plot where none does.
-struct Progress {
+pub struct Progress {
     bar: ProgressBar,
     plots: u32,
 }
 
 impl Progress {
-    fn new(plots: u32, size: PlotSize) -> Self {
+    /// A bar for so many plots.
+    pub fn new(plots: u32, size: PlotSize) -> Self {
         let bar = ProgressBar::new(plots.into());
         if let Ok(style) = ProgressStyle::with_template("[{elapsed_precise}] {wide_bar} {pos}/{len} {msg}") {
             bar.set_style(style);
@@ -153,7 +155,7 @@ impl Progress {
     }
 
     /// Rate and rest are those of all plots so far: a plot differs little from the next.
-    fn made(&self, done: u32, bytes: u64, elapsed: Duration) {
+    pub fn made(&self, done: u32, bytes: u64, elapsed: Duration) {
         let rate = bytes as f64 / elapsed.as_secs_f64().max(f64::EPSILON);
         let rest = elapsed / done.max(1) * (self.plots - done);
         let text = format!("{}/s, {} to go", human_bytes(rate as u64), human_time(rest));
@@ -162,5 +164,10 @@ impl Progress {
         }
         self.bar.set_message(text);
         self.bar.set_position(done.into());
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
     }
 }

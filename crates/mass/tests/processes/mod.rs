@@ -104,7 +104,7 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command, output: &Path) -> Self {
+    pub fn start(mut command: Command, output: &Path) -> Self {
         let file = || Stdio::from(File::options().create(true).append(true).open(output).unwrap());
         // A restart must not find the lines of the run before.
         File::create(output).unwrap();
@@ -129,6 +129,16 @@ impl Process {
                 return event;
             }
             assert!(start.elapsed() < PATIENCE, "no such event: {}", self.text());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until a development network tells of this height, or of a greater one.
+    pub fn reaches(&self, height: u64) {
+        let start = Instant::now();
+        let told = |line: &str| line.strip_prefix("height ")?.split([',', ' ']).next()?.parse().ok();
+        while self.text().lines().filter_map(told).max() < Some(height) {
+            assert!(start.elapsed() < PATIENCE, "no height {height} in: {}", self.text());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
