@@ -3,16 +3,21 @@
 //! [`run`] is the loop between plots and a node. All else has no network and no clock: seeds, rounds,
 //! difficulties and randomness are arguments.
 
+mod chain;
+mod events;
 pub mod farm;
 pub mod guard;
+mod link;
 pub mod round;
 mod run;
 pub mod schedule;
 
+pub use chain::ChainConfig;
+pub use events::{ChainTotals, FarmEvent, Totals};
 pub use farm::{Answer, Farm, FarmError, Fault};
 pub use guard::{GuardError, Permit, SigningGuard};
 pub use round::RoundWork;
-pub use run::{FarmEvent, FarmerConfig, FarmerError, Totals, run};
+pub use run::{FarmerConfig, FarmerError, run};
 pub use schedule::{Draw, Found, likely, schedule, winner};
 
 #[cfg(test)]

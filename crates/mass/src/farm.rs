@@ -1,12 +1,14 @@
-//! `mass farm`: farming a chain through a node.
+//! `mass farm`: farming chains through their nodes.
+
+mod settings;
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use mass_farmer::{FarmEvent, FarmerConfig, Totals};
-use mass_ledger_utxo::{LedgerParams, address};
+use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::{
     keys,
@@ -22,6 +24,17 @@ pub enum Command {
     ///
     /// Plots are opened read-only. A directory or a node that fails is waited for. With --json there is one
     /// JSON value to a line for everything that happens.
+    ///
+    /// One chain is named on the command line. Several are farmed with the same plots from a file, which may be
+    /// changed while the farm runs; chains that share a beacon cost the reads of one:
+    ///
+    ///   [[chain]]
+    ///   chain = "dev"                        # a built-in chain or a spec file
+    ///   payout = "dms1q..."
+    ///   node = "http://127.0.0.1:29331"      # the default: the chain's port on this machine
+    ///   priority = 0                         # the greater is served first
+    ///   enabled = true
+    #[command(verbatim_doc_comment)]
     Run(RunArgs),
 }
 
@@ -34,8 +47,11 @@ pub struct RunArgs {
     #[arg(long = "dir", value_name = "DIR", required = true, num_args = 1..)]
     dirs: Vec<PathBuf>,
     /// The address that rewards are paid to.
-    #[arg(long, value_name = "ADDRESS")]
-    payout: String,
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "config")]
+    payout: Option<String>,
+    /// The file of chains to farm, instead of --chain, --node and --payout.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["payout", "chain", "node"])]
+    config: Option<PathBuf>,
     /// The key file of the farmer [default: that of `mass keys create`].
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -48,31 +64,40 @@ pub struct RunArgs {
 /// Runs a command.
 pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     let Command::Run(args) = command;
-    let (spec, node) = args.node.resolve()?;
-    let params = LedgerParams::from_json(spec.rules().ledger.params.clone())?;
-    address::decode(&params.address_prefix, &args.payout).context("--payout")?;
+    let chains = match (&args.config, &args.payout) {
+        (Some(file), _) => settings::read(file)?,
+        (None, payout) => {
+            let (spec, node) = args.node.resolve()?;
+            let payout = payout.clone().context("--payout is missing")?;
+            let chain = ChainConfig { spec, node, payout, priority: 0, enabled: true };
+            settings::check(std::slice::from_ref(&chain)).context("--payout")?;
+            vec![chain]
+        }
+    };
     let config = FarmerConfig {
-        spec,
+        chains,
         directories: args.dirs.clone(),
         secret: keys::read_secret(&keys::file_or_default(args.key_file.as_deref())?)?,
         guard: args.guard.clone().map_or_else(|| Ok(paths::data_dir()?.join("signed.json")), anyhow::Ok)?,
-        node,
-        payout: args.payout.clone(),
     };
-    let totals = runtime::block_on(farm(config, output))?;
-    let mut value = serde_json::to_value(totals)?;
+    let totals = runtime::block_on(farm(config, args.config.clone(), output))?;
+    let mut value = serde_json::to_value(&totals)?;
     value["event"] = json!("stopped");
     output.line(&value, &format!("stopped: {}", summary(&totals)))?;
     Ok(Verdict::Good)
 }
 
-async fn farm(config: FarmerConfig, output: Output) -> anyhow::Result<Totals> {
+async fn farm(config: FarmerConfig, file: Option<PathBuf>, output: Output) -> anyhow::Result<Totals> {
     let stop = runtime::stop_signal()?;
+    let (tell, changes) = mpsc::channel(1);
+    if let Some(file) = file {
+        tokio::spawn(settings::watch(file, tell));
+    }
     // A reader that is gone does not stop the farm.
     let watch = |event: &FarmEvent, totals: &Totals| {
         let _ = output.line(&serde_json::to_value(event).unwrap_or(Value::Null), &describe(event, totals));
     };
-    Ok(mass_farmer::run(config, watch, stop).await?)
+    Ok(mass_farmer::run(config, watch, changes, stop).await?)
 }
 
 fn summary(totals: &Totals) -> String {
@@ -88,9 +113,19 @@ pub fn describe(event: &FarmEvent, totals: &Totals) -> String {
         FarmEvent::Round { round, asked, qualities, .. } => {
             format!("round {round}: {asked} plots asked, {qualities} qualities; {}", summary(totals))
         }
-        FarmEvent::Sealed { height, slot, id } => format!("sealed block {height} in slot {slot}: {id}"),
-        FarmEvent::Lost { slot, reason } => format!("slot {slot} was won and is lost: {reason}"),
-        FarmEvent::NodeLost { reason } => format!("the node does not answer: {reason}; trying again"),
-        FarmEvent::NodeBack => "the node answers again".to_owned(),
+        FarmEvent::Sealed { chain, height, slot, id } => {
+            format!("{chain}: sealed block {height} in slot {slot}: {id}")
+        }
+        FarmEvent::Lost { chain, slot, reason } => {
+            format!("{chain}: slot {slot} was won and is lost: {reason}")
+        }
+        FarmEvent::NodeLost { chain, reason } => {
+            format!("{chain}: the node does not answer: {reason}; trying again")
+        }
+        FarmEvent::NodeBack { chain } => format!("{chain}: the node answers again"),
+        FarmEvent::Banned { chain, height } => {
+            format!("{chain}: the key is banned since block {height}: it sealed twice in one slot")
+        }
+        FarmEvent::Changed { chains } => format!("farming {}", chains.join(", ")),
     }
 }

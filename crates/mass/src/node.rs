@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use mass_consensus::spec::ChainSpec;
 use mass_network::Multiaddr;
-use mass_node::NodeConfig;
+use mass_node::{BeaconConfig, NodeConfig};
 use mass_rpc::{HttpClient, MassClient};
 use serde_json::json;
 
@@ -32,7 +32,7 @@ pub enum Command {
 /// How to run a node.
 #[derive(Args)]
 pub struct RunArgs {
-    /// The chain to follow: dev, testnet, massnet or a spec file.
+    /// The chain to follow: a built-in one, as `mass chain list` has them, or a spec file.
     #[arg(long, value_name = "CHAIN", default_value = "dev")]
     chain: String,
     /// Where the node keeps its database and its peer key [default: node/<chain> in the user's data directory].
@@ -46,6 +46,13 @@ pub struct RunArgs {
     /// of the chain spec].
     #[arg(long, value_name = "MULTIADDR")]
     peer: Vec<Multiaddr>,
+    /// Where a chain inherits its beacon: a peer of its parent's network; may be given several times [default:
+    /// those of the parent's spec].
+    #[arg(long, value_name = "MULTIADDR")]
+    beacon_peer: Vec<Multiaddr>,
+    /// The parent's spec file, if it is no built-in chain.
+    #[arg(long, value_name = "CHAIN")]
+    beacon_chain: Option<String>,
     /// The address to listen on for RPC, on this machine alone; port 0 takes any [default: the chain's port].
     #[arg(long, value_name = "ADDRESS")]
     rpc: Option<SocketAddr>,
@@ -94,17 +101,45 @@ fn config(args: &RunArgs) -> anyhow::Result<NodeConfig> {
         None => paths::data_dir()?.join("node").join(&spec.rules().name),
     };
     let hints = spec.hints();
-    let address = |text: &String| text.parse().with_context(|| format!("{text} is no multiaddress"));
     let listen = match args.listen.as_slice() {
-        [] => vec![address(&format!("/ip4/127.0.0.1/tcp/{}", hints.peer_port))?],
+        [] => vec![multiaddr(&format!("/ip4/127.0.0.1/tcp/{}", hints.peer_port))?],
         some => some.to_vec(),
     };
-    let peers = match args.peer.as_slice() {
-        [] => hints.bootstrap.iter().map(address).collect::<anyhow::Result<_>>()?,
-        some => some.to_vec(),
-    };
+    let peers = peers_or_default(&args.peer, &spec)?;
+    let beacon = beacon(args, &spec)?;
     let rpc = args.rpc.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], hints.rpc_port)));
-    Ok(NodeConfig { spec, data_dir, listen, peers, rpc })
+    Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon })
+}
+
+fn multiaddr(text: &String) -> anyhow::Result<Multiaddr> {
+    text.parse().with_context(|| format!("{text} is no multiaddress"))
+}
+
+fn peers_or_default(given: &[Multiaddr], spec: &ChainSpec) -> anyhow::Result<Vec<Multiaddr>> {
+    match given {
+        [] => spec.hints().bootstrap.iter().map(multiaddr).collect(),
+        some => Ok(some.to_vec()),
+    }
+}
+
+/// Where a chain that inherits its beacon gets it from.
+fn beacon(args: &RunArgs, spec: &ChainSpec) -> anyhow::Result<Option<BeaconConfig>> {
+    if !spec.inherits_beacon() {
+        anyhow::ensure!(
+            args.beacon_peer.is_empty() && args.beacon_chain.is_none(),
+            "chain {} has its own beacon and takes no --beacon-peer or --beacon-chain",
+            spec.rules().name
+        );
+        return Ok(None);
+    }
+    let parent = match &args.beacon_chain {
+        Some(name) => chain::load(name)?,
+        None => chain::by_id(spec.beacon_id(), &[])
+            .context("the chain inherits the beacon of a chain that is not built in: name its spec with --beacon-chain")?,
+    };
+    spec.check_beacon(&parent)?;
+    let peers = peers_or_default(&args.beacon_peer, &parent)?;
+    Ok(Some(BeaconConfig { spec: parent, peers }))
 }
 
 async fn follow(config: NodeConfig, output: Output) -> anyhow::Result<()> {

@@ -11,8 +11,8 @@ fn dev(home: &Home, args: &[&str]) -> std::process::Command {
     command
 }
 
-fn run(home: &Home, blocks: &str) -> Value {
-    let output = output(&mut dev(home, &["--nodes", "3", "--blocks", blocks]));
+fn run(home: &Home, args: &[&str]) -> Value {
+    let output = output(&mut dev(home, args));
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -24,7 +24,7 @@ fn number(value: &Value) -> u64 {
 #[test]
 fn a_network_runs_from_nothing_and_goes_on_after_sigkill() {
     let home = Home::new();
-    let first = run(&home, "4");
+    let first = run(&home, &["--nodes", "3", "--blocks", "4"]);
     let nodes = first["nodes"].as_array().unwrap();
     assert_eq!(nodes.len(), 3);
     assert!(nodes.iter().all(|node| node["tip"] == nodes[0]["tip"] && number(&node["peers"]) == 2));
@@ -41,7 +41,7 @@ fn a_network_runs_from_nothing_and_goes_on_after_sigkill() {
     killed.reaches(height);
     killed.kill();
 
-    let second = run(&home, "2");
+    let second = run(&home, &["--nodes", "3", "--blocks", "2"]);
     let reached = number(&second["nodes"][0]["height"]);
     assert!(reached >= height + 2, "{second}");
     assert!(number(&second["blocks"]) >= 2);
@@ -63,4 +63,25 @@ fn a_network_ends_at_ctrl_c_and_two_do_not_share_a_directory() {
     let text = network.text();
     let summary: Value = serde_json::from_str(&text[text.find("\n{").unwrap()..]).unwrap();
     assert!(number(&summary["blocks"]) >= 1, "{text}");
+}
+
+#[test]
+fn two_chains_of_one_beacon_are_farmed_with_the_reads_of_one() {
+    let home = Home::new();
+    let args = ["--nodes", "2", "--chains", "2", "--blocks", "3"];
+    let mut heights = [0, 0];
+    // The second run opens what the first has left, the parent's headers included.
+    for _ in 0..2 {
+        let summary = run(&home, &args);
+        let chains = summary["chains"].as_array().unwrap();
+        assert_eq!((&chains[0]["name"], &chains[1]["name"]), (&"dev".into(), &"dev2".into()));
+        assert!(chains.iter().all(|chain| chain["beacon"] == "dev" && number(&chain["blocks"]) >= 3));
+        assert!(chains.iter().all(|chain| number(&chain["wins"]) >= 3));
+        let reads = number(&summary["farmer"]["reads"]);
+        assert!(chains.iter().all(|chain| number(&chain["reads"]) == reads), "all reads serve both");
+        for (height, chain) in heights.iter_mut().zip(chains) {
+            assert_eq!(number(&chain["height"]), *height + number(&chain["blocks"]));
+            *height = number(&chain["height"]);
+        }
+    }
 }

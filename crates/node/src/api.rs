@@ -108,7 +108,9 @@ fn block_json(chain: &Chain, id: &BlockId) -> RpcResult<Value> {
 }
 
 fn work(node: &Node) -> RpcResult<Work> {
-    let (chain, expected) = (&node.chain, node.chain.expectation().map_err(fault)?);
+    let chain = &node.chain;
+    let now = chain.spec().slot_at(unix_now()).unwrap_or_default();
+    let expected = chain.expectation(now).map_err(fault)?;
     Ok(Work {
         spec: chain.spec().file().clone(),
         chain: *chain.spec().id(),
@@ -117,14 +119,14 @@ fn work(node: &Node) -> RpcResult<Work> {
         after: expected.after,
         seed: expected.seed,
         difficulty: expected.difficulty.get().to_string(),
-        now: chain.spec().slot_at(unix_now()).unwrap_or_default(),
+        now,
     })
 }
 
-/// Mean netspace in bytes: `difficulty * slot / interval`.
+/// Mean netspace in bytes by the tip's difficulty, `D / interval_slots` (LOT-3).
 fn netspace(chain: &Chain) -> RpcResult<u128> {
-    let expected = chain.expectation().map_err(fault)?;
-    Ok(expected.difficulty.get() / u128::from(chain.spec().rules().interval_slots))
+    let difficulty = tree_node(chain, chain.engine().tip())?.difficulty;
+    Ok(difficulty.get() / u128::from(chain.spec().rules().interval_slots))
 }
 
 fn status(node: &Node) -> RpcResult<Status> {

@@ -76,6 +76,12 @@ pub enum NodeError {
     /// The peer key in the data directory is damaged.
     #[error("{0} does not hold a key of 32 bytes")]
     PeerKey(std::path::PathBuf),
+    /// The chain inherits its beacon, and nobody says from where.
+    #[error("the chain inherits its beacon: the spec and the peers of its parent are needed")]
+    NoBeacon,
+    /// The parent is not the one whose beacon is inherited, or is unlike the chain.
+    #[error(transparent)]
+    Beacon(#[from] SpecError),
     /// The network cannot listen.
     #[error(transparent)]
     Network(#[from] mass_network::swarm::SpawnError),

@@ -4,9 +4,11 @@
 mod api;
 mod chain;
 mod error;
+mod follower;
 mod run;
 mod sync;
 
 pub use chain::{Chain, Notice};
 pub use error::{ChainError, NodeError};
+pub use follower::BeaconConfig;
 pub use run::{NodeConfig, NodeHandle, start};

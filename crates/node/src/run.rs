@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use mass_consensus::spec::ChainSpec;
+use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{
     Command, Config, Event, GossipToken, Multiaddr, PeerId, Topic, Verdict, swarm,
     wire::{HEADERS_MAX, Request, Response},
@@ -25,6 +25,7 @@ use crate::{
     api::Api,
     chain::{Chain, Notice},
     error::{ChainError, NodeError},
+    follower::{self, BeaconConfig, Follower},
     sync::{Sync, answer, headers_request},
 };
 
@@ -50,6 +51,8 @@ pub struct NodeConfig {
     pub peers: Vec<Multiaddr>,
     /// Address to listen on for RPC.
     pub rpc: SocketAddr,
+    /// The chain whose beacon is inherited, if one is.
+    pub beacon: Option<BeaconConfig>,
 }
 
 /// A running node.
@@ -108,8 +111,11 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     fs::create_dir_all(&config.data_dir)
         .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
+    let follower = open_follower(&config)?;
+    let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
-    let chain = Chain::open(&database, config.spec).map_err(|error| NodeError::Chain(database, error))?;
+    let chain =
+        Chain::open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database, error))?;
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),
@@ -126,6 +132,9 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
         }
     }
     let (queries, inbox) = mpsc::channel(256);
+    if let Some((follower, beacon)) = follower {
+        follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
+    }
     let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone())).await?;
     let node = Node {
         chain,
@@ -140,6 +149,24 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     Ok(NodeHandle { rpc, listen, queries, task, server })
 }
 
+/// The parent's headers, if the chain inherits its beacon.
+fn open_follower(config: &NodeConfig) -> Result<Option<(Follower, BeaconConfig)>, NodeError> {
+    let Some(beacon) = &config.beacon else {
+        return if config.spec.inherits_beacon() { Err(NodeError::NoBeacon) } else { Ok(None) };
+    };
+    config.spec.check_beacon(&beacon.spec)?;
+    let path = config.data_dir.join("beacon.redb");
+    let follower = Follower::open(&path, &beacon.spec).map_err(|error| NodeError::Chain(path, error))?;
+    Ok(Some((follower, beacon.clone())))
+}
+
+fn random_seed(path: &Path) -> Result<[u8; 32], NodeError> {
+    let mut seed = [0u8; 32];
+    let fault = |error: getrandom::Error| std::io::Error::other(error.to_string());
+    getrandom::fill(&mut seed).map_err(|error| NodeError::DataDir(path.to_path_buf(), fault(error)))?;
+    Ok(seed)
+}
+
 /// The key by which peers know the node, made at the first start.
 fn peer_key(path: &Path) -> Result<[u8; 32], NodeError> {
     let fault = |error| NodeError::DataDir(path.to_path_buf(), error);
@@ -147,8 +174,7 @@ fn peer_key(path: &Path) -> Result<[u8; 32], NodeError> {
         let bytes = fs::read(path).map_err(fault)?;
         return bytes.try_into().map_err(|_| NodeError::PeerKey(path.to_path_buf()));
     }
-    let mut seed = [0u8; 32];
-    getrandom::fill(&mut seed).map_err(|error| fault(std::io::Error::other(error.to_string())))?;
+    let seed = random_seed(path)?;
     let staged = path.with_extension("tmp");
     let _ = fs::remove_file(&staged);
     let mut file =
@@ -208,6 +234,25 @@ impl Node {
     fn request(&mut self, peer: PeerId, request: Request) {
         let id = self.sync.number();
         self.outbox.push(Command::Request { peer, request, id });
+    }
+
+    /// Asks for what comes after the best header, whose contents may still be on their way.
+    fn ask_headers(&mut self, peer: PeerId) {
+        let (engine, tree) = (self.chain.engine(), self.chain.engine().tree());
+        let tip = tree.better_than(engine.tip()).next().unwrap_or(*engine.tip());
+        let request = headers_request(tree, &tip);
+        self.request(peer, request);
+    }
+
+    /// The parent's chain gives these seeds.
+    pub fn take_beacon(&mut self, beacon: Beacon) {
+        match self.chain.take_beacon(beacon, unix_now()) {
+            Ok(notices) => self.notice(notices),
+            Err(error) => {
+                tracing::error!(%error, "the node ends");
+                self.stopping = true;
+            }
+        }
     }
 
     /// Sends something to the network after the present event.
@@ -275,7 +320,7 @@ impl Node {
             Ok(notices) => {
                 let orphan = notices.iter().any(|notice| matches!(notice, Notice::Refused(_, None)));
                 if orphan {
-                    self.request(from, headers_request(&self.chain));
+                    self.ask_headers(from);
                 }
                 self.notice(notices);
                 if orphan { Verdict::Ignore } else { Verdict::Accept }
@@ -292,7 +337,7 @@ impl Node {
         match response {
             Response::Status { tip, .. } => {
                 if self.chain.engine().tree().get(&tip).is_none() {
-                    self.request(peer, headers_request(&self.chain));
+                    self.ask_headers(peer);
                 }
             }
             Response::Headers(headers) => self.headers(peer, &headers)?,
@@ -309,13 +354,14 @@ impl Node {
     }
 
     fn headers(&mut self, peer: PeerId, headers: &[Vec<u8>]) -> Result<(), ChainError> {
+        let known = self.chain.engine().tree().len();
         for bytes in headers {
             let taken = self.chain.take_header(bytes, unix_now());
             let Some(notices) = self.judge(peer, taken)? else { return Ok(()) };
             self.notice(notices);
         }
-        if headers.len() == HEADERS_MAX {
-            self.request(peer, headers_request(&self.chain));
+        if headers.len() == HEADERS_MAX && self.chain.engine().tree().len() > known {
+            self.ask_headers(peer);
         }
         Ok(())
     }

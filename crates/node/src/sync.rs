@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mass_consensus::tree::HeaderTree;
 use mass_network::{
     PeerId,
     wire::{BLOCKS_MAX, HEADERS_MAX, LOCATOR_MAX, RESPONSE_BYTES_MAX, Request, Response},
@@ -69,14 +70,11 @@ impl Sync {
     }
 }
 
-/// Asks for the headers after what is known: the last ten blocks, then ever greater steps.
-pub fn headers_request(chain: &Chain) -> Request {
-    // From the best header, whose contents may still be on their way.
-    let (engine, tree) = (chain.engine(), chain.engine().tree());
-    let tip = tree.better_than(engine.tip()).next().unwrap_or(*engine.tip());
+/// Asks for the headers after what is known, from `tip` back: the last ten blocks, then ever greater steps.
+pub fn headers_request(tree: &HeaderTree, tip: &BlockId) -> Request {
     let mut locator = Vec::new();
     let (mut next, mut step) = (0usize, 1usize);
-    for (position, (id, _)) in tree.ancestry(&tip).enumerate() {
+    for (position, (id, _)) in tree.ancestry(tip).enumerate() {
         if position == next && locator.len() < LOCATOR_MAX - 1 {
             locator.push(id);
             step = if locator.len() < 10 { 1 } else { step * 2 };

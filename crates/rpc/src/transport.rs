@@ -1,6 +1,6 @@
 //! Server and client over HTTP.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use jsonrpsee::{
     core::{ClientError, client::ClientT as _, params::ArrayParams},
@@ -16,6 +16,9 @@ use crate::api::MassServer;
 pub const BODY_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Connections at one time at the most.
 pub const CONNECTIONS_MAX: u32 = 64;
+
+/// How long a client waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +71,11 @@ pub async fn serve(
 /// # Errors
 /// The text is no URL.
 pub fn client(url: &str) -> Result<HttpClient, ClientError> {
-    HttpClient::builder().max_request_size(BODY_BYTES_MAX).max_response_size(BODY_BYTES_MAX).build(url)
+    HttpClient::builder()
+        .max_request_size(BODY_BYTES_MAX)
+        .max_response_size(BODY_BYTES_MAX)
+        .request_timeout(TIMEOUT)
+        .build(url)
 }
 
 /// Calls any method by its name, with parameters in their order.

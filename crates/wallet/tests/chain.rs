@@ -25,6 +25,7 @@ async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeHandl
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         peers,
         rpc: "127.0.0.1:0".parse().unwrap(),
+        beacon: None,
     })
     .await
     .unwrap();

@@ -52,19 +52,19 @@ impl Place {
         }
     }
 
-    /// Where node `number` keeps its things.
-    pub fn node(&self, number: u8) -> PathBuf {
-        self.dir.join(format!("node-{number}"))
+    /// Where node `number` of a chain keeps its things.
+    pub fn node(&self, spec: &ChainSpec, number: u8) -> PathBuf {
+        self.dir.join(&spec.rules().name).join(format!("node-{number}"))
     }
 
-    /// Where a wallet is.
-    pub fn wallet(&self, name: &str) -> PathBuf {
-        self.dir.join("wallets").join(name)
+    /// Where a wallet of a chain is.
+    pub fn wallet(&self, spec: &ChainSpec, name: &str) -> PathBuf {
+        self.dir.join(&spec.rules().name).join("wallets").join(name)
     }
 
     /// Opens a wallet; one that is not there is made, from a phrase if there is one.
     pub fn open_wallet(&self, spec: &ChainSpec, name: &str, phrase: Option<&str>) -> anyhow::Result<Wallet> {
-        let dir = self.wallet(name);
+        let dir = self.wallet(spec, name);
         let wallet = match phrase {
             _ if dir.join("seed").exists() => Wallet::open(&dir, spec),
             Some(phrase) => Wallet::restore(&dir, spec, phrase),
