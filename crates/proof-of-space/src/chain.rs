@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// Sets that a challenge picks.
-const SETS: usize = 4;
+pub const SETS: usize = 4;
 
 /// The binary logarithm of the fragments that a set has on average.
-pub(crate) const SET_BITS: u32 = 6;
+pub const SET_BITS: u32 = 6;
 
 /// Zero bits that the running hash needs after the first link.
 const FIRST_ZERO_BITS: u32 = 2;
@@ -54,7 +54,8 @@ fn in_sets(params: &PlotParams, challenge: &Challenge, links: &[u64; QUALITY_LIN
 }
 
 /// POS-12: the numbers of the sets that the challenge picks, the i-th of which is i modulo 4.
-pub(crate) fn challenge_sets(params: &PlotParams, challenge: &Challenge) -> [u64; SETS] {
+#[must_use]
+pub fn challenge_sets(params: &PlotParams, challenge: &Challenge) -> [u64; SETS] {
     let set_number_bits = u32::from(params.size.get()).saturating_sub(SET_BITS);
     let digest = block_hash(params.group_id.as_bytes(), challenge.as_bytes());
     let mut sets = [0; SETS];
@@ -73,8 +74,10 @@ fn passes(plot_id: &PlotId, hash: &PlotHash, challenge: &Challenge, links: &[u64
     })
 }
 
-/// POS-15: what the running hash after link `position` has to look like.
-pub(crate) fn passes_filter(position: usize, running: u64) -> bool {
+/// POS-15: what the running hash after link `position`, from 0 to 15, has to look like.
+#[must_use]
+#[inline]
+pub fn passes_filter(position: usize, running: u64) -> bool {
     match position {
         0 => low_bits(running, FIRST_ZERO_BITS) == 0,
         15 => low_bits(running, LAST_ZERO_BITS) == 0 && running.unbounded_shr(LAST_ZERO_BITS) < LAST_LIMIT,
@@ -83,7 +86,8 @@ pub(crate) fn passes_filter(position: usize, running: u64) -> bool {
 }
 
 /// POS-14: four keys from each of four digests, each digest made from the one before.
-pub(crate) fn round_keys(plot_id: &PlotId, challenge: &Challenge) -> [u64; QUALITY_LINKS] {
+#[must_use]
+pub fn round_keys(plot_id: &PlotId, challenge: &Challenge) -> [u64; QUALITY_LINKS] {
     let mut keys = [0; QUALITY_LINKS];
     let mut digest = challenge.get();
     for four in keys.as_chunks_mut::<4>().0 {

@@ -17,7 +17,7 @@ pub(crate) const LANES: usize = 8;
 pub(crate) type Lanes<T> = [T; LANES];
 
 /// Pairs of AES rounds of a hash that is not made dearer by the strength.
-pub(crate) const ROUND_PAIRS: u32 = 16;
+pub const ROUND_PAIRS: u32 = 16;
 
 /// The AES round keys of a plot.
 pub(crate) struct PlotHash {

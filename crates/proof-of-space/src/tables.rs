@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The bits that name the section of an entry, the highest of its match info.
-pub(crate) const SECTION_BITS: u32 = 2;
+pub const SECTION_BITS: u32 = 2;
 
 /// Match-key bits of table 1; those of the others are the strength.
 const FIRST_KEY_BITS: u32 = 2;
@@ -92,18 +92,30 @@ impl<'a> Tables<'a> {
     }
 
     fn key_bits(&self, table: u32) -> u32 {
-        if table == 1 { FIRST_KEY_BITS } else { self.strength }
+        key_bits(table, self.strength)
     }
 
-    /// The strength makes the hashes of table 1 dearer, each step twice.
     fn round_pairs(&self, table: u32) -> u32 {
-        let doublings = if table == 1 { self.strength.saturating_sub(2) } else { 0 };
-        ROUND_PAIRS.unbounded_shl(doublings)
+        round_pairs(table, self.strength)
     }
 }
 
+/// Bits of the match key for pairing into `table`.
+#[must_use]
+pub const fn key_bits(table: u32, strength: u32) -> u32 {
+    if table == 1 { FIRST_KEY_BITS } else { strength }
+}
+
+/// Pairs of AES rounds for pairing into `table`: the strength makes those of table 1 dearer, each step twice.
+#[must_use]
+pub const fn round_pairs(table: u32, strength: u32) -> u32 {
+    let doublings = if table == 1 { strength.saturating_sub(2) } else { 0 };
+    ROUND_PAIRS.unbounded_shl(doublings)
+}
+
 /// The only section that an entry of `section` matches to its right: 0, 2, 1, 3 and 0 again.
-const fn section_after(section: u64) -> u64 {
+#[must_use]
+pub const fn section_after(section: u64) -> u64 {
     match section {
         0 => 2,
         1 => 3,
