@@ -10,6 +10,7 @@
 //!
 //! Deliberately not here: which plots to ask when, and keys. Both are the farmer's.
 
+mod aes;
 mod create;
 mod directory;
 mod error;
@@ -19,6 +20,7 @@ mod plot;
 #[cfg(test)]
 mod tests;
 
+pub use aes::{Backend, PlotHasher};
 pub use create::{create, file_name};
 pub use directory::{Listing, clean_orphans, list};
 pub use error::PlotError;
