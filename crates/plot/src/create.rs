@@ -3,15 +3,19 @@
 use std::{
     fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use mass_primitives::{Challenge, Encode};
-use mass_proof_of_space::{GroupIdentity, META_GROUP, PlotSize, verify};
+use mass_primitives::Challenge;
+use mass_proof_of_space::{GroupIdentity, PlotParams, PlotSize, verify};
 
 use crate::{
     directory::{NAME_PREFIX, PLOT_SUFFIX, UNFINISHED_SUFFIX, claim},
     error::PlotError,
     plot::{PLOT_INDEX, Plot},
+    solve::SolveOptions,
+    table,
+    write::PlotWriter,
 };
 
 /// Challenges that a fresh plot gets to show that it can prove something. It answers each with a chain or
@@ -24,19 +28,36 @@ pub fn file_name(identity: &GroupIdentity) -> String {
     format!("{}{PLOT_SUFFIX}", stem(identity))
 }
 
+/// The means to make a plot with.
+#[derive(Clone, Copy, Default)]
+pub struct CreateOptions<'a> {
+    /// Set by another thread to give up; the plotter looks at it many times a second.
+    pub cancel: Option<&'a AtomicBool>,
+}
+
 /// Makes the plot of a group in `dir`, and returns its file. All cores are busy meanwhile.
+///
+/// # Errors
+/// As [`create_with`].
+pub fn create(dir: &Path, identity: &GroupIdentity) -> Result<PathBuf, PlotError> {
+    create_with(dir, identity, &CreateOptions::default())
+}
+
+/// Makes the plot of a group in `dir` with chosen means, and returns its file.
 ///
 /// Killed half-way, it leaves an unfinished file, which the next attempt reuses and
 /// [`clean_orphans`](crate::clean_orphans) removes.
 ///
 /// # Errors
-/// [`PlotError::Exists`], [`PlotError::Busy`], [`PlotError::NoSpace`]; others if making or checking fails.
-pub fn create(dir: &Path, identity: &GroupIdentity) -> Result<PathBuf, PlotError> {
+/// [`PlotError::Exists`], [`PlotError::Busy`], [`PlotError::NoSpace`], [`PlotError::Cancelled`]; others if making or
+/// checking fails.
+pub fn create_with(
+    dir: &Path,
+    identity: &GroupIdentity,
+    options: &CreateOptions<'_>,
+) -> Result<PathBuf, PlotError> {
     let finished = dir.join(file_name(identity));
     let unfinished = dir.join(format!("{}{UNFINISHED_SUFFIX}", stem(identity)));
-    if unfinished.to_str().is_none() {
-        return Err(PlotError::PathText(unfinished));
-    }
     check_space(dir, identity.size)?;
     let file = OpenOptions::new()
         .write(true)
@@ -51,7 +72,7 @@ pub fn create(dir: &Path, identity: &GroupIdentity) -> Result<PathBuf, PlotError
     let made = if finished.exists() {
         Err(PlotError::Exists(finished.clone()))
     } else {
-        make(&file, &unfinished, &finished, identity)
+        make(&file, &unfinished, &finished, identity, options)
     };
     if made.is_err() {
         // The error that led here matters more than one of tidying up.
@@ -62,24 +83,38 @@ pub fn create(dir: &Path, identity: &GroupIdentity) -> Result<PathBuf, PlotError
     Ok(finished)
 }
 
-fn make(file: &File, unfinished: &Path, finished: &Path, identity: &GroupIdentity) -> Result<(), PlotError> {
-    chia_pos2::create_v2_single_plot_group(
-        unfinished,
-        identity.size.get(),
-        identity.strength.get(),
-        identity.group_id().as_bytes(),
-        PLOT_INDEX.get(),
-        META_GROUP,
-        &identity.to_bytes(),
-    )
-    .map_err(PlotError::Plotter)?;
-    try_out(&Plot::open(unfinished)?, identity)?;
+fn make(
+    file: &File,
+    unfinished: &Path,
+    finished: &Path,
+    identity: &GroupIdentity,
+    options: &CreateOptions<'_>,
+) -> Result<(), PlotError> {
+    file.set_len(0).map_err(PlotError::io(unfinished))?;
+    let params = PlotParams {
+        group_id: identity.group_id(),
+        index: PLOT_INDEX,
+        size: identity.size,
+        strength: identity.strength,
+    };
+    let goes_on = || !options.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
+    let mut writer = PlotWriter::new(file, unfinished, identity);
+    table::build(
+        &params,
+        |fragments| {
+            if goes_on() { writer.push(fragments) } else { Err(PlotError::Cancelled) }
+        },
+    )?;
+    writer.finish()?;
+    let plot = Plot::open(unfinished)?;
+    plot.check_all(|_| goes_on())?;
+    try_out(&plot, identity, options)?;
     file.sync_all().map_err(PlotError::io(unfinished))?;
     fs::rename(unfinished, finished).map_err(PlotError::io(finished))
 }
 
 /// Lets a fresh plot answer challenges until one proof has been found and verified.
-fn try_out(plot: &Plot, identity: &GroupIdentity) -> Result<(), PlotError> {
+fn try_out(plot: &Plot, identity: &GroupIdentity, options: &CreateOptions<'_>) -> Result<(), PlotError> {
     if plot.identity() != identity {
         return Err(PlotError::Unproven("it carries another identity"));
     }
@@ -88,7 +123,8 @@ fn try_out(plot: &Plot, identity: &GroupIdentity) -> Result<(), PlotError> {
         bytes[0] ^= trial;
         let challenge = Challenge::new(bytes);
         if let Some(chain) = plot.qualities(&challenge)?.first() {
-            let proof = plot.solve(chain)?;
+            let proof =
+                plot.solve_with(chain, &SolveOptions { cancel: options.cancel, ..SolveOptions::default() })?;
             return match verify(plot.params(), &challenge, &proof) {
                 Ok(found) if found == *chain => Ok(()),
                 Ok(_) => Err(PlotError::Unproven("its proof is of another quality chain")),
