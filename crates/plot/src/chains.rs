@@ -4,18 +4,22 @@
 //! set whose turn it is, and these hashes are independent of each other, as wide hashing wants them. About 64 partial
 //! chains are alive at each length, so a search is some 70,000 hashes and a few kilobytes.
 
+use std::ops::Range;
+
 use mass_primitives::{Challenge, PlotId};
 use mass_proof_of_space::{
     QUALITY_LINKS, QualityChain, ROUND_PAIRS,
-    chain::{SETS, passes_filter, round_keys},
+    chain::{SETS, passes_filter, round_keys, zero_bits},
 };
 
-use crate::{aes::PlotHasher, error::PlotError};
+use crate::{aes::PlotHasher, error::PlotError, sieve::for_each_zero};
 
 /// Fragments that a set has at the most. It has 64 on average, and more than this only in a made-up file.
 const SET_FRAGMENTS_MAX: usize = 512;
-/// Partial chains of one length at the most, for the same reason.
+/// Partial chains from one start at the most, for the same reason.
 const PARTIAL_CHAINS_MAX: usize = 1 << 18;
+/// Hashes made at once.
+const BATCH: usize = 1024;
 
 /// A partial chain: its last link and the one that it makes longer.
 #[derive(Clone, Copy)]
@@ -40,16 +44,12 @@ pub(crate) fn find_chains(
     let mut found = Vec::new();
     for start in 0..SETS {
         search.nodes.clear();
-        let mut last = 0..0;
+        // The root, which is no link, makes the first links possible.
+        search.nodes.push(Node { running: 0, link: 0, parent: 0 });
+        let mut last = 0..1;
         for (position, key) in keys.iter().enumerate() {
-            let set = sets[(start + position) % SETS];
             let next = search.nodes.len();
-            if position == 0 {
-                search.lengthen(position, *key, 0, set)?;
-            }
-            for parent in last {
-                search.lengthen(position, key ^ search.nodes[parent].running, parent, set)?;
-            }
+            search.lengthen(position, *key, last, sets[(start + position) % SETS])?;
             last = next..search.nodes.len();
         }
         found.extend(last.map(|node| search.chain(node)));
@@ -63,28 +63,48 @@ pub(crate) fn find_chains(
 struct Search<'a> {
     hasher: &'a PlotHasher,
     nodes: Vec<Node>,
-    inputs: [u64; SET_FRAGMENTS_MAX],
-    hashes: [u64; SET_FRAGMENTS_MAX],
+    inputs: Vec<u64>,
+    hashes: Vec<u64>,
 }
 
 impl<'a> Search<'a> {
     fn new(hasher: &'a PlotHasher) -> Self {
         let nodes = Vec::with_capacity(QUALITY_LINKS * 128);
-        Self { hasher, nodes, inputs: [0; SET_FRAGMENTS_MAX], hashes: [0; SET_FRAGMENTS_MAX] }
+        Self { hasher, nodes, inputs: Vec::with_capacity(BATCH), hashes: vec![0; BATCH] }
     }
 
-    /// Makes one partial chain longer by each fragment of `set`, and keeps what passes the filter.
-    fn lengthen(&mut self, position: usize, mask: u64, parent: usize, set: &[u64]) -> Result<(), PlotError> {
-        let inputs = &mut self.inputs[..set.len()];
-        inputs.iter_mut().zip(set).for_each(|(input, link)| *input = link ^ mask);
-        let hashes = &mut self.hashes[..set.len()];
-        self.hasher.hash_low64(inputs, hashes, ROUND_PAIRS);
-        for (&running, &link) in hashes.iter().zip(set) {
-            if passes_filter(position, running) {
-                self.nodes.push(Node { running, link, parent: parent as u32 });
+    /// Makes partial chains longer by each fragment of `set`, and keeps what passes the filter.
+    fn lengthen(
+        &mut self,
+        position: usize,
+        key: u64,
+        parents: Range<usize>,
+        set: &[u64],
+    ) -> Result<(), PlotError> {
+        let at_once = BATCH / set.len().max(1);
+        let mut next = parents.start;
+        while next < parents.end {
+            let some = next..parents.end.min(next + at_once);
+            next = some.end;
+            self.inputs.clear();
+            for parent in &self.nodes[some.clone()] {
+                let mask = key ^ parent.running;
+                self.inputs.extend(set.iter().map(|link| link ^ mask));
+            }
+            let hashes = &mut self.hashes[..self.inputs.len()];
+            self.hasher.hash_low64(&self.inputs, hashes, ROUND_PAIRS);
+            let (hashes, nodes) = (&*hashes, &mut self.nodes);
+            for_each_zero(hashes, zero_bits(position), |at| {
+                let (parent, running) = (some.start + at / set.len(), hashes[at]);
+                if passes_filter(position, running) {
+                    nodes.push(Node { running, link: set[at % set.len()], parent: parent as u32 });
+                }
+            });
+            if self.nodes.len() > PARTIAL_CHAINS_MAX {
+                return Err(PlotError::TooManyChains);
             }
         }
-        if self.nodes.len() > PARTIAL_CHAINS_MAX { Err(PlotError::TooManyChains) } else { Ok(()) }
+        Ok(())
     }
 
     fn chain(&self, last: usize) -> QualityChain {

@@ -14,6 +14,7 @@ mod error;
 mod format;
 mod plot;
 mod rules;
+mod sieve;
 mod solve;
 mod table;
 mod write;

@@ -78,11 +78,19 @@ fn passes(plot_id: &PlotId, hash: &PlotHash, challenge: &Challenge, links: &[u64
 #[must_use]
 #[inline]
 pub fn passes_filter(position: usize, running: u64) -> bool {
-    match position {
-        0 => low_bits(running, FIRST_ZERO_BITS) == 0,
-        15 => low_bits(running, LAST_ZERO_BITS) == 0 && running.unbounded_shr(LAST_ZERO_BITS) < LAST_LIMIT,
-        _ => low_bits(running, ZERO_BITS) == 0,
-    }
+    running & zero_bits(position) == 0
+        && (position.saturating_add(1) < QUALITY_LINKS || running.unbounded_shr(LAST_ZERO_BITS) < LAST_LIMIT)
+}
+
+/// POS-15: the bits of the running hash after link `position`, from 0 to 15, that have to be zero.
+#[must_use]
+pub const fn zero_bits(position: usize) -> u64 {
+    let bits = match position {
+        0 => FIRST_ZERO_BITS,
+        15 => LAST_ZERO_BITS,
+        _ => ZERO_BITS,
+    };
+    low_bits(u64::MAX, bits)
 }
 
 /// POS-14: four keys from each of four digests, each digest made from the one before.

@@ -49,7 +49,7 @@ pub(super) fn find(
         pairs: Vec::new(),
         xs: vec![0; BATCH],
         hashes: vec![0; BATCH],
-        wanted: vec![0; BATCH],
+        wanted: vec![0; BATCH + 8],
         candidates: Candidates::default(),
     };
     // 2^18 x-values at least, a multiple of a task.
@@ -73,15 +73,13 @@ impl Scan {
     fn batch(&mut self, rules: &Rules, hasher: &PlotHasher, targets: &Targets, first: usize) {
         self.xs.iter_mut().zip(first as u64..).for_each(|(to, x)| *to = x);
         hasher.hash_low64(&self.xs, &mut self.hashes, ROUND_PAIRS);
-        let mut count = 0;
-        for (x, hash) in self.xs.iter().zip(&self.hashes) {
-            let info = rules.info(*hash);
-            self.wanted[count] = info << 32 | x;
-            count += usize::from(targets.filter.may_have(info as u32));
-        }
+        let count = targets.filter.sift(first as u32, &self.hashes, &mut self.wanted);
+        let info = |wanted: &u64| (wanted >> 32) as u32;
+        self.wanted[..count].iter().for_each(|wanted| targets.approach_bucket(info(wanted)));
+        self.wanted[..count].iter().for_each(|wanted| targets.approach(info(wanted)));
         for wanted in &self.wanted[..count] {
             let right = wanted & u64::from(u32::MAX);
-            for left in targets.lefts((wanted >> 32) as u32) {
+            for left in targets.lefts(info(wanted)) {
                 self.candidates.lefts.push(left.into());
                 self.candidates.rights.push(right);
             }

@@ -6,7 +6,12 @@
 use mass_proof_of_space::ROUND_PAIRS;
 
 use super::{SolveOptions, workers};
-use crate::{aes::PlotHasher, error::PlotError, rules::Rules};
+use crate::{
+    aes::PlotHasher,
+    error::PlotError,
+    rules::Rules,
+    sieve::{Filter, prefetch},
+};
 
 /// Left x-values that are hashed together.
 const BATCH: usize = 512;
@@ -39,10 +44,25 @@ impl Targets {
         })?;
         let count: usize = parts.iter().map(Vec::len).sum();
         let count_log2 = count.max(2).ilog2();
-        let filter = Filter::new(rules.k(), count_log2 - FILTER_WORD_LOG2, &parts);
+        let mut filter = Filter::new(rules.k(), count_log2 - FILTER_WORD_LOG2);
+        parts.iter().flatten().for_each(|target| filter.add((target >> 32) as u32));
         let shift = rules.k() - (count_log2 - BUCKET_LOG2).min(rules.k());
         let (targets, starts) = into_buckets(&parts, rules.k(), shift);
         Ok(Self { filter, targets, starts, shift })
+    }
+
+    /// Asks for the start of the bucket of an info to come near.
+    #[inline]
+    pub fn approach_bucket(&self, info: u32) {
+        prefetch(&self.starts[(info >> self.shift) as usize]);
+    }
+
+    /// Asks for the bucket itself to come near.
+    #[inline]
+    pub fn approach(&self, info: u32) {
+        if let Some(first) = self.targets.get(self.starts[(info >> self.shift) as usize] as usize) {
+            prefetch(first);
+        }
     }
 
     /// The left x-values that want a partner with this info.
@@ -94,38 +114,4 @@ fn into_buckets(parts: &[Vec<u64>], k: u32, shift: u32) -> (Vec<u64>, Vec<u32>) 
         targets[*start as usize] = *target;
     }
     (targets, starts)
-}
-
-/// A set of infos that may say yes to what it does not have.
-///
-/// A word belongs to an interval of infos, and each info sets two of its bits: one by its lowest six bits, one by the
-/// highest six that it does not share with all of the interval. Where an interval has 64 infos both are the same bit,
-/// and the filter is exact.
-pub(super) struct Filter {
-    words: Vec<u64>,
-    shift: u32,
-}
-
-impl Filter {
-    fn new(k: u32, words_log2: u32, parts: &[Vec<u64>]) -> Self {
-        let words_log2 = words_log2.min(k - u64::BITS.ilog2());
-        let mut filter = Self { words: vec![0; 1 << words_log2], shift: k - words_log2 };
-        for target in parts.iter().flatten() {
-            let info = (target >> 32) as u32;
-            filter.words[(info >> filter.shift) as usize] |= filter.bits(info);
-        }
-        filter
-    }
-
-    #[inline]
-    const fn bits(&self, info: u32) -> u64 {
-        1 << (info & 63) | 1 << (info >> (self.shift - 6) & 63)
-    }
-
-    /// Whether the info may be wanted.
-    #[inline]
-    pub fn may_have(&self, info: u32) -> bool {
-        let bits = self.bits(info);
-        self.words[(info >> self.shift) as usize] & bits == bits
-    }
 }
