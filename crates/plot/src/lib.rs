@@ -11,6 +11,7 @@
 //! Deliberately not here: which plots to ask when, and keys. Both are the farmer's.
 
 mod aes;
+mod build;
 mod create;
 mod directory;
 mod error;
@@ -21,6 +22,7 @@ mod plot;
 mod tests;
 
 pub use aes::{Backend, PlotHasher};
+pub use build::{BuildError, BuildOptions, BuildStatistics, Progress, build};
 pub use create::{create, file_name};
 pub use directory::{Listing, clean_orphans, list};
 pub use error::PlotError;

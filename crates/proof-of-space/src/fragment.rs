@@ -18,13 +18,16 @@ const KEY_WORD_BITS: u32 = 28;
 const KEY_SALT: &[u8; 15] = b"ChiaPos2Fesitel";
 
 /// A Feistel network over 2k bits, keyed with the plot id.
-pub(crate) struct FragmentCipher {
+#[derive(Clone, Debug)]
+pub struct FragmentCipher {
     k: u32,
     keys: [[u64; 3]; ROUNDS],
 }
 
 impl FragmentCipher {
-    pub(crate) fn new(plot_id: &PlotId, size: PlotSize) -> Self {
+    /// The cipher of a plot.
+    #[must_use]
+    pub fn new(plot_id: &PlotId, size: PlotSize) -> Self {
         let k = u32::from(size.get());
         let mut keys = [[0; 3]; ROUNDS];
         let mut digest = plot_id.get();
@@ -40,8 +43,15 @@ impl FragmentCipher {
         Self { k, keys }
     }
 
+    /// The words `b`, `c` and `d` of each round, of k bits, for those who encipher many blocks at once.
+    #[must_use]
+    pub const fn round_keys(&self) -> &[[u64; 3]; 4] {
+        &self.keys
+    }
+
     /// POS-10: the fragment of eight x-values: the upper halves of the first of each pair, enciphered.
-    pub(crate) fn fragment(&self, xs: &[u32; 8]) -> u64 {
+    #[must_use]
+    pub fn fragment(&self, xs: &[u32; 8]) -> u64 {
         let [a, _, b, _, c, _, d, _] = xs.map(u64::from);
         let half = self.k / 2;
         let join = |l: u64, r: u64| l.unbounded_shr(half).unbounded_shl(half) | r.unbounded_shr(half);

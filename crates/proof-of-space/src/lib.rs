@@ -36,6 +36,7 @@ mod proof;
 mod tables;
 mod verify;
 
+pub use fragment::FragmentCipher;
 pub use group::{GROUP_VERSION, GroupIdentity};
 pub use params::{META_GROUP, ParamsError, PlotParams, PlotSize, Strength};
 pub use proof::{PROOF_X_VALUES, Proof, QUALITY_LINKS, QualityChain};
