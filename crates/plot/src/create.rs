@@ -10,11 +10,11 @@ use mass_primitives::Challenge;
 use mass_proof_of_space::{GroupIdentity, PlotParams, PlotSize, verify};
 
 use crate::{
+    build::{BuildOptions, Progress, build},
     directory::{NAME_PREFIX, PLOT_SUFFIX, UNFINISHED_SUFFIX, claim},
     error::PlotError,
     plot::{PLOT_INDEX, Plot},
     solve::SolveOptions,
-    table,
     write::PlotWriter,
 };
 
@@ -31,6 +31,10 @@ pub fn file_name(identity: &GroupIdentity) -> String {
 /// The means to make a plot with.
 #[derive(Clone, Copy, Default)]
 pub struct CreateOptions<'a> {
+    /// Threads and instructions.
+    pub build: BuildOptions,
+    /// Told of the work done, often and by any thread.
+    pub progress: Option<&'a (dyn Fn(Progress) + Sync)>,
     /// Set by another thread to give up; the plotter looks at it many times a second.
     pub cancel: Option<&'a AtomicBool>,
 }
@@ -97,24 +101,21 @@ fn make(
         size: identity.size,
         strength: identity.strength,
     };
-    let goes_on = || !options.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
+    let never = AtomicBool::new(false);
+    let cancel = options.cancel.unwrap_or(&never);
+    let progress = |progress: Progress| options.progress.iter().for_each(|watch| watch(progress));
     let mut writer = PlotWriter::new(file, unfinished, identity);
-    table::build(
-        &params,
-        |fragments| {
-            if goes_on() { writer.push(fragments) } else { Err(PlotError::Cancelled) }
-        },
-    )?;
+    build(&params, &options.build, &progress, cancel, &mut |fragments| writer.push(fragments))?;
     writer.finish()?;
     let plot = Plot::open(unfinished)?;
-    plot.check_all(|_| goes_on())?;
-    try_out(&plot, identity, options)?;
+    plot.check_all(|_| !cancel.load(Ordering::Relaxed))?;
+    try_out(&plot, identity, &SolveOptions { threads: Some(options.build.threads), cancel: Some(cancel) })?;
     file.sync_all().map_err(PlotError::io(unfinished))?;
     fs::rename(unfinished, finished).map_err(PlotError::io(finished))
 }
 
 /// Lets a fresh plot answer challenges until one proof has been found and verified.
-fn try_out(plot: &Plot, identity: &GroupIdentity, options: &CreateOptions<'_>) -> Result<(), PlotError> {
+fn try_out(plot: &Plot, identity: &GroupIdentity, options: &SolveOptions<'_>) -> Result<(), PlotError> {
     if plot.identity() != identity {
         return Err(PlotError::Unproven("it carries another identity"));
     }
@@ -123,8 +124,7 @@ fn try_out(plot: &Plot, identity: &GroupIdentity, options: &CreateOptions<'_>) -
         bytes[0] ^= trial;
         let challenge = Challenge::new(bytes);
         if let Some(chain) = plot.qualities(&challenge)?.first() {
-            let proof =
-                plot.solve_with(chain, &SolveOptions { cancel: options.cancel, ..SolveOptions::default() })?;
+            let proof = plot.solve_with(chain, options)?;
             return match verify(plot.params(), &challenge, &proof) {
                 Ok(found) if found == *chain => Ok(()),
                 Ok(_) => Err(PlotError::Unproven("its proof is of another quality chain")),

@@ -7,6 +7,8 @@ use std::{
 
 use mass_primitives::DecodeError;
 
+use crate::build::BuildError;
+
 /// Why a plot file cannot be made, opened or used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
@@ -37,6 +39,17 @@ pub enum PlotError {
     /// The caller has cancelled the work.
     #[error("cancelled")]
     Cancelled,
+    /// A plot of this strength cannot be made.
+    #[error("strength {strength} is too much for k = {k}")]
+    Hopeless {
+        /// Size.
+        k: u8,
+        /// Strength.
+        strength: u8,
+    },
+    /// The plotter cannot work here.
+    #[error("the plotter failed: {0}")]
+    Plotter(String),
     /// What the plotter delivers is no table of fragments.
     #[error("the plotter failed: {0}")]
     Table(&'static str),
@@ -132,6 +145,17 @@ impl fmt::Display for FileEnd {
             Self::Front => "front",
             Self::Back => "back",
         })
+    }
+}
+
+impl From<BuildError<Self>> for PlotError {
+    fn from(error: BuildError<Self>) -> Self {
+        match error {
+            BuildError::Sink(error) => error,
+            BuildError::Cancelled => Self::Cancelled,
+            BuildError::Hopeless { k, strength } => Self::Hopeless { k, strength },
+            other => Self::Plotter(other.to_string()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! Deliberately not here: which plots to ask when, and keys. Both are the farmer's.
 
 mod aes;
+mod build;
 mod chains;
 mod create;
 mod directory;
@@ -16,13 +17,13 @@ mod plot;
 mod rules;
 mod sieve;
 mod solve;
-mod table;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use aes::{Backend, PlotHasher};
+pub use build::{BuildError, BuildOptions, BuildStatistics, Progress, build};
 pub use create::{CreateOptions, create, create_with, file_name};
 pub use directory::{Listing, clean_orphans, list};
 pub use error::{FileEnd, PlotError};

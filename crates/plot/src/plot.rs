@@ -161,6 +161,12 @@ impl Plot {
             .map_err(|_| self.damaged(number))
     }
 
+    /// Offset and length of a block.
+    #[cfg(test)]
+    pub(crate) fn block_place(&self, number: u64) -> (u64, u64) {
+        self.index.place(number)
+    }
+
     fn damaged(&self, number: u64) -> PlotError {
         let (offset, bytes) = self.index.place(number);
         PlotError::Block { number, offset, bytes }

@@ -18,13 +18,14 @@ const KEY_WORD_BITS: u32 = 28;
 const KEY_SALT: &[u8; 15] = b"ChiaPos2Fesitel";
 
 /// A Feistel network over 2k bits, keyed with the plot id.
+#[derive(Clone, Debug)]
 pub struct FragmentCipher {
     k: u32,
     keys: [[u64; 3]; ROUNDS],
 }
 
 impl FragmentCipher {
-    /// Derives the round keys of a plot.
+    /// The cipher of a plot.
     #[must_use]
     pub fn new(plot_id: &PlotId, size: PlotSize) -> Self {
         let k = u32::from(size.get());
@@ -40,6 +41,12 @@ impl FragmentCipher {
             *key = key_words(&digest).map(|word| low_bits(word, k));
         }
         Self { k, keys }
+    }
+
+    /// The words `b`, `c` and `d` of each round, of k bits, for those who encipher many blocks at once.
+    #[must_use]
+    pub const fn round_keys(&self) -> &[[u64; 3]; 4] {
+        &self.keys
     }
 
     /// POS-10: the fragment of eight x-values: the upper halves of the first of each pair, enciphered.

@@ -59,6 +59,11 @@ impl Plot {
         Self { params, hash, fragments }
     }
 
+    /// All fragments, ascending.
+    pub fn fragments(&self) -> impl Iterator<Item = u64> {
+        self.fragments.keys().copied()
+    }
+
     /// The chains that answer a challenge, in ascending order, and a proof of each.
     #[must_use]
     pub fn answers(&self, challenge: &Challenge) -> Vec<(QualityChain, Proof)> {
