@@ -12,7 +12,11 @@ use mass_proof_of_space::{
     chain::{SETS, passes_filter, round_keys, zero_bits},
 };
 
-use crate::{aes::PlotHasher, error::PlotError, sieve::for_each_zero};
+use crate::{
+    aes::PlotHasher,
+    error::PlotError,
+    sieve::{flip, for_each_zero},
+};
 
 /// Fragments that a set has at the most. It has 64 on average, and more than this only in a made-up file.
 const SET_FRAGMENTS_MAX: usize = 512;
@@ -70,7 +74,7 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(hasher: &'a PlotHasher) -> Self {
         let nodes = Vec::with_capacity(QUALITY_LINKS * 128);
-        Self { hasher, nodes, inputs: Vec::with_capacity(BATCH), hashes: vec![0; BATCH] }
+        Self { hasher, nodes, inputs: vec![0; BATCH], hashes: vec![0; BATCH] }
     }
 
     /// Makes partial chains longer by each fragment of `set`, and keeps what passes the filter.
@@ -81,18 +85,20 @@ impl<'a> Search<'a> {
         parents: Range<usize>,
         set: &[u64],
     ) -> Result<(), PlotError> {
-        let at_once = BATCH / set.len().max(1);
+        if set.is_empty() {
+            return Ok(());
+        }
+        let at_once = BATCH / set.len();
         let mut next = parents.start;
         while next < parents.end {
             let some = next..parents.end.min(next + at_once);
             next = some.end;
-            self.inputs.clear();
-            for parent in &self.nodes[some.clone()] {
-                let mask = key ^ parent.running;
-                self.inputs.extend(set.iter().map(|link| link ^ mask));
+            let count = some.len() * set.len();
+            let (inputs, hashes) = (&mut self.inputs[..count], &mut self.hashes[..count]);
+            for (parent, inputs) in self.nodes[some.clone()].iter().zip(inputs.chunks_exact_mut(set.len())) {
+                flip(set, key ^ parent.running, inputs);
             }
-            let hashes = &mut self.hashes[..self.inputs.len()];
-            self.hasher.hash_low64(&self.inputs, hashes, ROUND_PAIRS);
+            self.hasher.hash_low64(inputs, hashes, ROUND_PAIRS);
             let (hashes, nodes) = (&*hashes, &mut self.nodes);
             for_each_zero(hashes, zero_bits(position), |at| {
                 let (parent, running) = (some.start + at / set.len(), hashes[at]);

@@ -61,9 +61,14 @@ impl Rules {
         section << (self.k - SECTION_BITS) | key << bits | hash_low & ((1 << bits) - 1)
     }
 
+    /// POS-8: the bits of a hash's high word that are zero if the pair makes an entry.
+    pub const fn zero_mask(&self, table: u32) -> u64 {
+        (self.keys(table) - 1) << 32
+    }
+
     /// POS-8: whether a pair with this hash makes an entry.
     pub const fn passes(&self, table: u32, hash_high: u64) -> bool {
-        hash_high >> 32 & (self.keys(table) - 1) == 0
+        hash_high & self.zero_mask(table) == 0
     }
 
     /// POS-8: the meta of an entry of table 2.

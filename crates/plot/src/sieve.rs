@@ -4,6 +4,10 @@
 
 #![allow(unsafe_code)]
 
+mod buckets;
+
+pub(crate) use self::buckets::{Buckets, Found};
+
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
     _mm_cvtsi64_si128, _mm512_add_epi64, _mm512_and_si512, _mm512_i64gather_epi64, _mm512_loadu_si512,
@@ -23,6 +27,27 @@ fn is_wide() -> bool {
     return std::is_x86_feature_detected!("avx512f");
     #[cfg(not(target_arch = "x86_64"))]
     false
+}
+
+/// Writes each word, with the bits of `mask` flipped, to `out`, which is as long.
+pub(crate) fn flip(words: &[u64], mask: u64, out: &mut [u64]) {
+    match is_wide() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has AVX-512.
+        true => unsafe { flip_wide(words, mask, out) },
+        _ => flip_plain(words, mask, out),
+    }
+}
+
+#[inline(always)]
+fn flip_plain(words: &[u64], mask: u64, out: &mut [u64]) {
+    out.iter_mut().zip(words).for_each(|(out, word)| *out = word ^ mask);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn flip_wide(words: &[u64], mask: u64, out: &mut [u64]) {
+    flip_plain(words, mask, out);
 }
 
 /// Calls `f` with the position of each word whose bits under `mask` are all zero, in order.
@@ -154,7 +179,7 @@ impl Filter {
 
 /// Asks for the memory behind a reference to come near, without waiting for it.
 #[inline]
-pub(crate) fn prefetch<T>(place: &T) {
+fn prefetch<T>(place: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing, and every such processor has it.
     unsafe {

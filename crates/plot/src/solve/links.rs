@@ -44,7 +44,7 @@ pub(super) fn find(
     Ok(links)
 }
 
-/// POS-7 and POS-8: the entries of table 2 from two groups of pairs, the right ones sorted by info.
+/// POS-7 and POS-8: the entries of table 2 from two groups of pairs.
 fn quads(rules: &Rules, hasher: &PlotHasher, lefts: &[Pair], rights: &[Pair]) -> Vec<Quad> {
     let rights = ByInfo::new(rules, rights);
     let mut found = Vec::new();
@@ -103,30 +103,37 @@ fn hash_one(hasher: &PlotHasher, low: u64, high: u64, round_pairs: u32) -> [u64;
     [out_low[0], out_high[0]]
 }
 
-/// Pairs sorted by info, found by its upper bits.
-struct ByInfo<'a> {
-    pairs: &'a [Pair],
-    /// Where the pairs of each interval of infos start, and after the last where they end.
+/// Pairs in intervals of infos.
+struct ByInfo {
+    pairs: Vec<Pair>,
+    /// Where the pairs of each interval start, and after the last where they end.
     starts: Vec<u32>,
     shift: u32,
     /// Which match keys there are.
     keys: Vec<bool>,
 }
 
-impl<'a> ByInfo<'a> {
-    fn new(rules: &Rules, pairs: &'a [Pair]) -> Self {
+impl ByInfo {
+    fn new(rules: &Rules, pairs: &[Pair]) -> Self {
         let shift = rules.k() / 2;
-        let intervals = 1 << (rules.k() - shift);
-        let mut starts = vec![0u32; intervals + 1];
+        let mut starts = vec![0u32; (1 << (rules.k() - shift)) + 1];
         let mut keys = vec![false; rules.keys(2) as usize];
         for pair in pairs {
-            starts[(pair.info >> shift) as usize + 1] += 1;
+            starts[(pair.info >> shift) as usize] += 1;
             keys[rules.key(2, pair.info.into()) as usize] = true;
         }
-        for at in 0..intervals {
-            starts[at + 1] += starts[at];
+        let mut end = 0;
+        for start in &mut starts {
+            end += *start;
+            *start = end;
         }
-        Self { pairs, starts, shift, keys }
+        let mut sorted = vec![Pair::default(); pairs.len()];
+        for pair in pairs {
+            let start = &mut starts[(pair.info >> shift) as usize];
+            *start -= 1;
+            sorted[*start as usize] = *pair;
+        }
+        Self { pairs: sorted, starts, shift, keys }
     }
 
     fn with(&self, info: u64) -> impl Iterator<Item = &Pair> {
