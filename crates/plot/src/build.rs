@@ -31,11 +31,11 @@ use mass_proof_of_space::{PlotParams, plot_id};
 
 use self::{
     cipher::Cipher,
-    phases::{Pass, Rules, Worker},
+    phases::{Pass, Rules, Worker, X_VALUES},
     pool::{Chain, Pool},
     scatter::Scatter,
     shape::{Layout, STEPS, Shape},
-    table::{BATCH, Table},
+    table::Table,
 };
 use crate::aes::{Backend, PlotHasher};
 
@@ -165,7 +165,8 @@ impl<'a> Plotter<'a> {
         let pool = Pool::new((40 << shape.k) + margin, chunk_bytes).map_err(BuildError::Memory)?;
         let cipher = Cipher::new(&plot_id, params.size);
         let workers = (0..threads).map(|_| Worker::default()).collect();
-        Ok(Self { rules: Rules { shape, hasher, cipher, pool }, workers, control })
+        let wide = options.backend != Backend::Portable && is_wide();
+        Ok(Self { rules: Rules { shape, hasher, cipher, pool, wide }, workers, control })
     }
 
     /// Lets all threads do items until none is left.
@@ -178,7 +179,7 @@ impl<'a> Plotter<'a> {
                 if item >= items || control.cancel.load(Relaxed) {
                     break;
                 }
-                widest(|| work(rules, worker, item));
+                widest(rules.wide, || work(rules, worker, item));
                 control.advance(item_rounds);
             }
             scatter::fence();
@@ -212,8 +213,8 @@ impl<'a> Plotter<'a> {
         let shape = self.rules.shape;
         let layout = shape.layout(0);
         self.start_scatter(|worker| &mut worker.entries, shape.buckets(), layout);
-        let items = (1 << shape.k) / BATCH;
-        self.phase(items, (BATCH * 32) as u64, |rules, worker, item| worker.first_table(rules, item));
+        let items = (1 << shape.k) / X_VALUES;
+        self.phase(items, (X_VALUES * 32) as u64, |rules, worker, item| worker.first_table(rules, item));
         self.finish_entries(layout)
     }
 
@@ -222,11 +223,10 @@ impl<'a> Plotter<'a> {
         let layout = if number == 3 { shape.fragment_layout() } else { shape.layout(number) };
         self.start_scatter(|worker| &mut worker.entries, shape.buckets(), layout);
         for pass in self.passes(number) {
-            let candidates = self.make_candidates(&pass, table);
             match number {
-                1 => self.pair::<1>(&pass, table, &candidates),
-                2 => self.pair::<2>(&pass, table, &candidates),
-                _ => self.pair::<3>(&pass, table, &candidates),
+                1 => self.pass::<1, false>(&pass, table),
+                2 => self.pass::<2, false>(&pass, table),
+                _ => self.pass::<3, true>(&pass, table),
             }
             if self.control.cancel.load(Relaxed) {
                 break;
@@ -257,7 +257,6 @@ impl<'a> Plotter<'a> {
                 let right_buckets = (bucket(infos.start), bucket(infos.end - 1) + 1);
                 let covers = infos.end == (right_buckets.1 as u64) << shape.low_bits();
                 passes.push(Pass {
-                    table,
                     left: (left as usize * section, (left as usize + 1) * section),
                     right_section: right,
                     keys: (first, end),
@@ -270,20 +269,31 @@ impl<'a> Plotter<'a> {
         passes
     }
 
-    fn make_candidates(&mut self, pass: &Pass, table: &Table) -> Table {
+    fn pass<const TABLE: u32, const LAST: bool>(&mut self, pass: &Pass, table: &Table) {
+        let candidates = self.make_candidates::<TABLE>(pass, table);
+        self.pair::<TABLE, LAST>(pass, table, &candidates);
+        if let Some(worker) = self.workers.first_mut() {
+            // Those that a cancelled phase has left.
+            candidates.free(&self.rules.pool, &mut worker.spare);
+        }
+    }
+
+    fn make_candidates<const TABLE: u32>(&mut self, pass: &Pass, table: &Table) -> Table {
         let buckets = pass.right.1 - pass.right.0;
         self.start_scatter(|worker| &mut worker.candidates, buckets, table.layout);
         let items = pass.left.1 - pass.left.0;
         let hashes = (pass.keys.1 - pass.keys.0) << self.rules.shape.low_bits();
-        let rounds = hashes * u64::from(2 * self.rules.shape.round_pairs(pass.table));
-        self.phase(items, rounds, |rules, worker, item| worker.make_candidates(rules, pass, table, item));
+        let rounds = hashes * u64::from(2 * self.rules.shape.round_pairs(TABLE));
+        self.phase(items, rounds, |rules, worker, item| {
+            worker.make_candidates::<TABLE>(rules, pass, table, item);
+        });
         let pool = &self.rules.pool;
         let finish = |worker: &mut Worker| worker.candidates.finish(pool, &mut worker.spare);
         let chains: Vec<Vec<Chain>> = self.workers.iter_mut().map(finish).collect();
         Table::new(table.layout, buckets, chains)
     }
 
-    fn pair<const TABLE: u32>(&mut self, pass: &Pass, table: &Table, candidates: &Table) {
+    fn pair<const TABLE: u32, const LAST: bool>(&mut self, pass: &Pass, table: &Table, candidates: &Table) {
         let shape = self.rules.shape;
         let (buckets, parts) = (pass.right.1 - pass.right.0, candidates.parts());
         let apart = buckets < 4 * self.workers.len();
@@ -292,7 +302,7 @@ impl<'a> Plotter<'a> {
         let rounds = hashes * u64::from(2 * shape.round_pairs(TABLE));
         self.phase(items, rounds, |rules, worker, item| {
             let (bucket, part) = if apart { (item / parts, Some(item % parts)) } else { (item, None) };
-            worker.pair::<TABLE>(rules, pass, (table, candidates), bucket, part);
+            worker.pair::<TABLE, LAST>(rules, pass, (table, candidates), bucket, part);
         });
     }
 }
@@ -300,22 +310,34 @@ impl<'a> Plotter<'a> {
 /// Runs `work` compiled for wide registers, if this machine has them.
 #[allow(unsafe_code)]
 #[inline(always)]
-fn widest(work: impl FnOnce()) {
+fn widest(wide: bool, work: impl FnOnce()) {
     #[cfg(target_arch = "x86_64")]
     {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,lzcnt,popcnt")]
-        fn wide(work: impl FnOnce()) {
+        #[target_feature(
+            enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt"
+        )]
+        fn widely(work: impl FnOnce()) {
             work();
         }
-        if std::is_x86_feature_detected!("avx512f")
-            && std::is_x86_feature_detected!("avx512bw")
-            && std::is_x86_feature_detected!("avx512dq")
-            && std::is_x86_feature_detected!("avx512vl")
-            && std::is_x86_feature_detected!("bmi2")
-        {
-            // SAFETY: the machine has the instructions; the others are older than AVX-512.
-            return unsafe { wide(work) };
+        if wide {
+            // SAFETY: the machine has the instructions.
+            return unsafe { widely(work) };
         }
     }
     work();
+}
+
+/// Whether the machine has the registers of 512 bits and the instructions that are used with them.
+fn is_wide() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::is_x86_feature_detected!("avx512f")
+        && std::is_x86_feature_detected!("avx512bw")
+        && std::is_x86_feature_detected!("avx512vl")
+        && std::is_x86_feature_detected!("avx512dq")
+        && std::is_x86_feature_detected!("avx512vbmi2")
+        && std::is_x86_feature_detected!("bmi2")
+        && std::is_x86_feature_detected!("popcnt")
+        && std::is_x86_feature_detected!("lzcnt");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }

@@ -11,9 +11,10 @@ use std::{
 
 use super::{
     BuildError, BuildStatistics, Plotter,
-    phases::low_mask,
+    matching::{Column, column},
     pool::Pool,
-    table::{RecordReader, Table, record_at},
+    pool::Spare,
+    table::{RecordReader, Table},
 };
 
 /// Buckets for each thread that may be ready and not yet handed on.
@@ -41,7 +42,12 @@ impl Plotter<'_> {
         let wait = |guard| news.wait(guard).unwrap_or_else(PoisonError::into_inner);
         let (next, limit) = (AtomicUsize::new(0), AHEAD * self.workers.len());
         let work = || {
-            let mut sorter = Sorter::default();
+            let mut sorter = Sorter {
+                reader: RecordReader::default(),
+                unordered: Vec::new(),
+                starts: Vec::new(),
+                column: column(),
+            };
             loop {
                 let bucket = next.fetch_add(1, Relaxed);
                 let mut guard = lock();
@@ -93,23 +99,24 @@ impl Plotter<'_> {
 }
 
 /// Sorts buckets, with buffers that it keeps.
-#[derive(Default)]
 struct Sorter {
     reader: RecordReader,
     unordered: Vec<u64>,
     starts: Vec<u32>,
+    column: Column,
 }
 
 impl Sorter {
     /// The fragments of a bucket, ascending, each once.
     fn sort(&mut self, pool: &Pool, table: &Table, bucket: usize, base: u64, bits: u32) -> Vec<u64> {
-        let record_bytes = table.layout.record_bytes();
-        let mask = low_mask(bits);
-        let (reader, unordered) = (&mut self.reader, &mut self.unordered);
-        unordered.clear();
-        reader.read(pool, table.bucket(bucket), record_bytes, None, |bytes, count| {
-            unordered.extend((0..count).map(|i| record_at(bytes, i * record_bytes) as u64 & mask));
-        });
+        self.unordered.clear();
+        for cell in table.bucket(bucket) {
+            self.reader.start(cell, table.layout, false);
+            while let Some(block) = self.reader.next(pool, table.layout, &mut Spare::default()) {
+                block.metas(&mut self.column);
+                self.unordered.extend_from_slice(&self.column[..block.count]);
+            }
+        }
         let mut sorted = self.by_highest_bits(bits);
         insertion_sort(&mut sorted);
         sorted.dedup();

@@ -2,120 +2,151 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 use super::{
-    pool::{ChainCell, Pool, Spare},
-    shape::Layout,
-    table::{BATCH, RecordReader, record_at},
+    pool::{Pool, Spare},
+    table::{BLOCK, RecordReader, Table},
 };
 use crate::aes::PlotHasher;
 
-/// Pairs that are hashed at once.
-const PAIRS: usize = 2 * BATCH;
+/// Room for pairs that are hashed at once; mostly there are as many as candidates, which are fewer.
+pub(super) const PAIRS: usize = 4096;
+
+/// Candidates that are matched at once.
+const CANDIDATES: usize = 512;
 
 /// The entries of a bucket, by the low bits of their info.
 #[derive(Default)]
 pub(super) struct Index {
-    /// Where the entries of each low info start; one more than there are infos.
+    /// Where the entries of each low info start; more than there are infos, to be read in pairs.
     starts: Vec<u16>,
     metas: Vec<u64>,
     extras: Vec<u32>,
-    /// The records, before they are in order.
+    /// The most entries of one info.
+    multiplicity: usize,
+    unordered: Unordered,
+}
+
+/// Entries as they are read.
+#[derive(Default)]
+struct Unordered {
     lows: Vec<u16>,
-    unordered: Vec<(u64, u32)>,
+    metas: Vec<u64>,
+    extras: Vec<u32>,
+}
+
+/// A buffer for a word of every record in a block.
+pub(super) type Column = Box<[u64; BLOCK]>;
+
+/// A fresh column.
+pub(super) fn column() -> Column {
+    Box::new([0; BLOCK])
 }
 
 impl Index {
-    /// Reads a bucket, and gives its memory back if `spare` is there to take it.
+    /// Reads a bucket, and gives its memory back if nobody else needs it.
     #[inline(always)]
-    pub(super) fn build<'a>(
+    pub(super) fn build<const EXTRA: bool>(
         &mut self,
         pool: &Pool,
-        layout: Layout,
-        chains: impl Iterator<Item = &'a ChainCell>,
-        reader: &mut RecordReader,
-        spare: Option<&mut Spare>,
+        (table, bucket): (&Table, usize),
+        give_back: bool,
+        (reader, scratch): (&mut RecordReader, &mut Column),
+        spare: &mut Spare,
     ) {
-        let infos = 1usize << layout.low_bits;
+        let layout = table.layout;
         self.starts.clear();
-        self.starts.resize(infos + 2, 0);
-        self.lows.clear();
-        self.unordered.clear();
-        let record_bytes = layout.record_bytes();
-        let (low_mask, meta_mask) = (infos - 1, (1u64 << layout.meta_bits) - 1);
-        reader.read(pool, chains, record_bytes, spare, |bytes, count| {
-            self.lows.reserve(count);
-            self.unordered.reserve(count);
-            for i in 0..count {
-                let record = record_at(bytes, i * record_bytes);
-                let low = record as usize & low_mask;
-                self.starts[low + 2] += 1;
-                self.lows.push(low as u16);
-                let meta = (record >> layout.low_bits) as u64 & meta_mask;
-                self.unordered.push((meta, layout.extra(record)));
+        self.starts.resize((1 << layout.low_bits) + 3, 0);
+        let Unordered { lows, metas, extras } = &mut self.unordered;
+        lows.clear();
+        metas.clear();
+        extras.clear();
+        for cell in table.bucket(bucket) {
+            reader.start(cell, layout, give_back);
+            while let Some(block) = reader.next(pool, layout, spare) {
+                block.lows(scratch);
+                let count = block.count;
+                lows.extend(scratch[..count].iter().map(|low| *low as u16));
+                block.metas(scratch);
+                metas.extend_from_slice(&scratch[..count]);
+                if EXTRA {
+                    block.extras(scratch);
+                    extras.extend(scratch[..count].iter().map(|extra| *extra as u32));
+                }
             }
-        });
-        self.order();
+        }
+        self.order::<EXTRA>();
     }
 
     /// A counting sort. `starts[i + 2]` counts the entries of info `i` at first, then `starts[i + 1]` is where
     /// the next of them goes, and at last where those of info `i + 1` start.
     #[inline(always)]
-    fn order(&mut self) {
-        assert!(
-            self.lows.len() <= usize::from(u16::MAX),
-            "a bucket is larger than one of random entries gets"
-        );
+    fn order<const EXTRA: bool>(&mut self) {
+        let Unordered { lows, metas, extras } = &self.unordered;
+        assert!(lows.len() <= usize::from(u16::MAX), "a bucket is larger than one of random entries gets");
+        for low in lows {
+            self.starts[usize::from(*low) + 2] += 1;
+        }
+        self.multiplicity = self.starts.iter().copied().max().unwrap_or(0).into();
+        assert!(self.multiplicity <= PAIRS / 32, "more entries have one info than random ones do");
         let mut sum = 0;
         for start in &mut self.starts {
             sum += *start;
             *start = sum;
         }
         // Two more than there are: a candidate that matches none reads where one would be.
-        self.metas.resize(self.lows.len() + 2, 0);
-        self.extras.resize(self.lows.len() + 2, 0);
-        for (low, (meta, extra)) in self.lows.iter().zip(&self.unordered) {
+        self.metas.resize(lows.len() + 2, 0);
+        if EXTRA {
+            self.extras.resize(lows.len() + 2, 0);
+        }
+        for (i, low) in lows.iter().enumerate() {
             let at = &mut self.starts[usize::from(*low) + 1];
-            self.metas[usize::from(*at)] = *meta;
-            self.extras[usize::from(*at)] = *extra;
+            self.metas[usize::from(*at)] = metas[i];
+            if EXTRA {
+                self.extras[usize::from(*at)] = extras[i];
+            }
             *at += 1;
         }
     }
+
+    /// Candidates that cannot make more pairs than there is room for, with eight to spare.
+    fn candidates(&self) -> usize {
+        ((PAIRS - 8) / self.multiplicity.max(1)).min(CANDIDATES) & !15
+    }
 }
 
-/// Pairs that match, until they are hashed.
+/// Pairs, and those of them that passed the filter.
 pub(super) struct Pairs {
-    count: usize,
     left: Box<[u64; PAIRS]>,
     right: Box<[u64; PAIRS]>,
-    left_extra: Box<[u32; PAIRS]>,
+    /// Where the candidate and the entry of a pair are.
+    left_at: Box<[u16; PAIRS]>,
     right_at: Box<[u16; PAIRS]>,
     hash_low: Box<[u64; PAIRS]>,
     hash_high: Box<[u64; PAIRS]>,
-    passed: Box<[u16; PAIRS]>,
 }
 
-/// A pair that passed the filter, and its hash.
-#[derive(Clone, Copy)]
-pub(super) struct Passed {
-    pub left: u64,
-    pub right: u64,
-    pub left_extra: u32,
-    pub right_extra: u32,
-    pub hash_low: u64,
-    pub hash_high: u64,
+/// Pairs that passed. The halves of x-values are there for table 3 alone.
+pub(super) struct Passed<'a> {
+    pub left: &'a [u64],
+    pub right: &'a [u64],
+    pub left_at: &'a [u16],
+    pub right_at: &'a [u16],
+    pub hash_low: &'a [u64],
+    pub hash_high: &'a [u64],
 }
 
 impl Default for Pairs {
     fn default() -> Self {
         Self {
-            count: 0,
             left: Box::new([0; PAIRS]),
             right: Box::new([0; PAIRS]),
-            left_extra: Box::new([0; PAIRS]),
+            left_at: Box::new([0; PAIRS]),
             right_at: Box::new([0; PAIRS]),
             hash_low: Box::new([0; PAIRS]),
             hash_high: Box::new([0; PAIRS]),
-            passed: Box::new([0; PAIRS]),
         }
     }
 }
@@ -127,72 +158,105 @@ pub(super) struct PairRule<'a> {
     pub round_pairs: u32,
     /// Bits of word 3 of the hash that must be zero.
     pub filter: u32,
+    /// The registers are of 512 bits.
+    pub wide: bool,
+}
+
+/// Candidates: the low bits of their infos and their metas.
+#[derive(Clone, Copy)]
+pub(super) struct Candidates<'a> {
+    pub lows: &'a [u64],
+    pub metas: &'a [u64],
+}
+
+impl Index {
+    /// The halves of x-values of an entry.
+    #[inline(always)]
+    pub(super) fn extra(&self, at: u16) -> u32 {
+        self.extras[usize::from(at)]
+    }
 }
 
 impl Pairs {
-    /// Pairs a candidate, which starts with the low bits of its info, with all that it matches.
+    /// Pairs candidates with all that they match, hashes the pairs and hands on those that pass, with the place of
+    /// the first of the candidates at hand.
     #[inline(always)]
-    pub(super) fn candidate(
+    pub(super) fn meet<const EXTRA: bool>(
         &mut self,
-        record: u128,
-        layout: Layout,
+        candidates: Candidates<'_>,
         index: &Index,
         rule: PairRule<'_>,
-        mut passed: impl FnMut(Passed),
+        mut passed: impl FnMut(usize, Passed<'_>),
     ) {
-        let low = record as usize & ((1 << layout.low_bits) - 1);
-        let meta = (record >> layout.low_bits) as u64 & ((1 << layout.meta_bits) - 1);
-        let extra = layout.extra(record);
-        let (start, end) = (usize::from(index.starts[low]), usize::from(index.starts[low + 1]));
-        if self.count + 2 > PAIRS {
-            self.hash(index, rule, &mut passed);
-        }
-        // Few match more than two; a branch for each one more would often be foreseen wrongly.
-        self.put(start, meta, extra, index);
-        self.count += usize::from(end > start);
-        self.put(start + 1, meta, extra, index);
-        self.count += usize::from(end > start + 1);
-        for at in start + 2..end {
-            if self.count == PAIRS {
-                self.hash(index, rule, &mut passed);
+        let at_once = index.candidates();
+        let mut first = 0;
+        for (lows, metas) in candidates.lows.chunks(at_once).zip(candidates.metas.chunks(at_once)) {
+            let candidates = Candidates { lows, metas };
+            let found = self.find::<EXTRA>(candidates, index, rule.wide);
+            let (left, right) = (&self.left[..found], &mut self.right[..found]);
+            for (to, at) in right.iter_mut().zip(&self.right_at[..found]) {
+                // SAFETY: `find` finds entries of the index.
+                *to = unsafe { *index.metas.get_unchecked(usize::from(*at)) };
             }
-            self.put(at, meta, extra, index);
-            self.count += 1;
+            let out = [&mut self.hash_low[..found], &mut self.hash_high[..found]];
+            rule.hasher.hash(left, right, out, rule.round_pairs);
+            let passing = self.filter::<EXTRA>(found, rule);
+            let these = Passed {
+                left: &self.left[..passing],
+                right: &self.right[..passing],
+                left_at: &self.left_at[..passing],
+                right_at: &self.right_at[..passing],
+                hash_low: &self.hash_low[..passing],
+                hash_high: &self.hash_high[..passing],
+            };
+            passed(first, these);
+            first += lows.len();
         }
     }
 
+    /// Writes the pairs that candidates make, and returns how many there are.
     #[inline(always)]
-    fn put(&mut self, at: usize, meta: u64, extra: u32, index: &Index) {
-        // One past the last is written when nothing is added.
-        let to = self.count;
-        self.left[to] = meta;
-        self.right[to] = index.metas[at];
-        self.left_extra[to] = extra;
-        self.right_at[to] = at as u16;
+    fn find<const EXTRA: bool>(&mut self, candidates: Candidates<'_>, index: &Index, wide: bool) -> usize {
+        assert!(
+            candidates.lows.len() <= index.candidates() && candidates.metas.len() == candidates.lows.len()
+        );
+        #[cfg(target_arch = "x86_64")]
+        if wide {
+            // SAFETY: the processor has the instructions; pairs of these candidates fit.
+            return unsafe { self.find_avx512::<EXTRA>(candidates, index) };
+        }
+        let mut count = 0;
+        for (i, (low, meta)) in candidates.lows.iter().zip(candidates.metas).enumerate() {
+            let low = *low as usize;
+            for at in index.starts[low]..index.starts[low + 1] {
+                self.left[count] = *meta;
+                self.right_at[count] = at;
+                self.left_at[count] = i as u16;
+                count += 1;
+            }
+        }
+        count
     }
 
-    /// Hashes the pairs that are there and hands on those that pass.
+    /// Moves what passes to the front, and returns how many that are.
     #[inline(always)]
-    pub(super) fn hash(&mut self, index: &Index, rule: PairRule<'_>, mut passed: impl FnMut(Passed)) {
-        let count = self.count;
-        self.count = 0;
-        let out = [&mut self.hash_low[..count], &mut self.hash_high[..count]];
-        rule.hasher.hash(&self.left[..count], &self.right[..count], out, rule.round_pairs);
+    fn filter<const EXTRA: bool>(&mut self, found: usize, rule: PairRule<'_>) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if rule.wide {
+            // SAFETY: the processor has the instructions; so many pairs were found.
+            return unsafe { self.filter_avx512::<EXTRA>(found, rule.filter) };
+        }
         let mut passing = 0;
-        for (i, high) in self.hash_high[..count].iter().enumerate() {
-            self.passed[passing] = i as u16;
-            passing += usize::from((high >> 32) as u32 & rule.filter == 0);
+        for i in 0..found {
+            let passes = (self.hash_high[i] >> 32) as u32 & rule.filter == 0;
+            self.left[passing] = self.left[i];
+            self.right[passing] = self.right[i];
+            self.left_at[passing] = self.left_at[i];
+            self.right_at[passing] = self.right_at[i];
+            self.hash_low[passing] = self.hash_low[i];
+            self.hash_high[passing] = self.hash_high[i];
+            passing += usize::from(passes);
         }
-        for i in &self.passed[..passing] {
-            let i = usize::from(*i);
-            passed(Passed {
-                left: self.left[i],
-                right: self.right[i],
-                left_extra: self.left_extra[i],
-                right_extra: index.extras[usize::from(self.right_at[i])],
-                hash_low: self.hash_low[i],
-                hash_high: self.hash_high[i],
-            });
-        }
+        passing
     }
 }

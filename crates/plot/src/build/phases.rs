@@ -6,11 +6,11 @@
 
 use super::{
     cipher::{BLOCKS, Cipher, Halves},
-    matching::{Index, PairRule, Pairs, Passed},
+    matching::{Candidates, Column, Index, PairRule, Pairs, Passed, column},
     pool::{Pool, Spare},
     scatter::Scatter,
-    shape::{Layout, Shape},
-    table::{BATCH, RecordReader, Table, record_at},
+    shape::Shape,
+    table::{BLOCK, RecordReader, Table},
 };
 use crate::aes::PlotHasher;
 
@@ -20,6 +20,8 @@ pub(super) struct Rules {
     pub hasher: PlotHasher,
     pub cipher: Cipher,
     pub pool: Pool,
+    /// The processor has registers of 512 bits and all that goes with them.
+    pub wide: bool,
 }
 
 /// What a thread has of its own.
@@ -31,14 +33,42 @@ pub(super) struct Worker {
     reader: RecordReader,
     index: Index,
     pairs: Pairs,
-    batch: Batch,
+    columns: Columns,
+    records: Records,
     fragments: Fragments,
 }
 
-/// One pass for table `table`: a part of a section, some match keys.
+/// What is read from a block.
+struct Columns {
+    metas: Column,
+    targets: Column,
+    lows: Column,
+    extras: Column,
+    words: [Column; 2],
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        let [metas, targets, lows, extras] = std::array::from_fn(|_| column());
+        Self { metas, targets, lows, extras, words: [column(), column()] }
+    }
+}
+
+/// Records to be scattered.
+struct Records {
+    buckets: Box<[u32; BLOCK]>,
+    words: [Column; 2],
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self { buckets: Box::new([0; BLOCK]), words: [column(), column()] }
+    }
+}
+
+/// One pass for a table: a section, some match keys.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass {
-    pub table: u32,
     /// The left buckets.
     pub left: (usize, usize),
     pub right_section: u64,
@@ -49,19 +79,6 @@ pub(super) struct Pass {
     pub left_is_last: bool,
     /// Nobody reads the right entries after this pass.
     pub right_is_last: bool,
-}
-
-/// Left entries, read and hashed together.
-struct Batch {
-    records: Box<[u128; BATCH]>,
-    metas: Box<[u64; BATCH]>,
-    targets: Box<[u64; BATCH]>,
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self { records: Box::new([0; BATCH]), metas: Box::new([0; BATCH]), targets: Box::new([0; BATCH]) }
-    }
 }
 
 /// Halves of x-values that wait for the cipher.
@@ -77,58 +94,70 @@ impl Default for Fragments {
     }
 }
 
+/// x-values that are hashed at once.
+pub(super) const X_VALUES: usize = 512;
+
 impl Worker {
-    /// POS-6: entries of table 0, `BATCH` of them.
+    /// POS-6: entries of table 0, [`X_VALUES`] of them.
     #[inline(always)]
     pub(super) fn first_table(&mut self, rules: &Rules, item: usize) {
-        let shape = &rules.shape;
-        let Batch { metas, targets, .. } = &mut self.batch;
-        let first = (item * BATCH) as u64;
+        let (shape, low_bits) = (&rules.shape, rules.shape.low_bits());
+        let first = (item * X_VALUES) as u64;
+        let (metas, targets) = (&mut self.columns.metas[..X_VALUES], &mut self.columns.targets[..X_VALUES]);
         metas.iter_mut().zip(first..).for_each(|(to, x)| *to = x);
-        rules.hasher.hash_low64(&metas[..], &mut targets[..], 16);
-        let info_mask = (1 << shape.k) - 1;
-        for (x, hash) in metas.iter().zip(targets.iter()) {
-            let info = hash & info_mask;
-            let record = u128::from(info & low_mask(shape.low_bits()) | x << shape.low_bits());
-            self.entries.push((info >> shape.low_bits()) as usize, record, &rules.pool, &mut self.spare);
+        rules.hasher.hash_low64(metas, targets, 16);
+        let buckets = &mut self.records.buckets[..X_VALUES];
+        let words = &mut self.records.words[0][..X_VALUES];
+        for i in 0..X_VALUES {
+            let info = targets[i] & low_mask(shape.k);
+            buckets[i] = (info >> low_bits) as u32;
+            words[i] = info & low_mask(low_bits) | metas[i] << low_bits;
         }
+        self.entries.push::<false>(buckets, words, &[], &rules.pool, &mut self.spare);
     }
 
     /// POS-7: the candidates that the entries of a left bucket make.
     #[inline(always)]
-    pub(super) fn make_candidates(&mut self, rules: &Rules, pass: &Pass, left: &Table, item: usize) {
+    pub(super) fn make_candidates<const TABLE: u32>(
+        &mut self,
+        rules: &Rules,
+        pass: &Pass,
+        left: &Table,
+        item: usize,
+    ) {
         let layout = left.layout;
-        let record_bytes = layout.record_bytes();
-        let meta_mask = low_mask(layout.meta_bits);
-        let Self { spare, candidates, reader, batch, .. } = self;
-        let mut filled = 0;
-        let mut freed = Spare::default();
-        let mut give_back = pass.left_is_last.then_some(&mut freed);
-        let chains = left.bucket(pass.left.0 + item);
-        reader.read(&rules.pool, chains, record_bytes, give_back.as_deref_mut(), |bytes, count| {
-            let mut done = 0;
-            while done < count {
-                let taken = (count - done).min(BATCH - filled);
-                for i in 0..taken {
-                    let record = record_at(bytes, (done + i) * record_bytes);
-                    batch.records[filled + i] = record;
-                    batch.metas[filled + i] = (record >> layout.low_bits) as u64 & meta_mask;
+        let Self { spare, candidates, reader, columns, records, .. } = self;
+        for cell in left.bucket(pass.left.0 + item) {
+            reader.start(cell, layout, pass.left_is_last);
+            while let Some(block) = reader.next(&rules.pool, layout, spare) {
+                block.metas(&mut columns.metas);
+                block.words(0, &mut columns.words[0]);
+                if layout.is_long() {
+                    block.words(1, &mut columns.words[1]);
                 }
-                filled += taken;
-                done += taken;
-                if filled == BATCH {
-                    batch.scatter(filled, rules, pass, layout, candidates, spare);
-                    filled = 0;
+                let count = block.count;
+                for key in pass.keys.0..pass.keys.1 {
+                    columns.aim::<TABLE>(count, rules, pass, key, records);
+                    let (buckets, first) = (&records.buckets[..count], &records.words[0][..count]);
+                    if layout.is_long() {
+                        candidates.push::<true>(
+                            buckets,
+                            first,
+                            &columns.words[1][..count],
+                            &rules.pool,
+                            spare,
+                        );
+                    } else {
+                        candidates.push::<false>(buckets, first, &[], &rules.pool, spare);
+                    }
                 }
             }
-        });
-        batch.scatter(filled, rules, pass, layout, candidates, spare);
-        rules.pool.give_up(&mut freed);
+        }
     }
 
-    /// POS-8: the entries that the candidates of a bucket make. Part `part` of `parts` of the candidates is taken.
+    /// POS-8: the entries that the candidates of a bucket make, or one part of them.
     #[inline(always)]
-    pub(super) fn pair<const TABLE: u32>(
+    pub(super) fn pair<const TABLE: u32, const LAST: bool>(
         &mut self,
         rules: &Rules,
         pass: &Pass,
@@ -137,115 +166,165 @@ impl Worker {
         part: Option<usize>,
     ) {
         let shape = &rules.shape;
-        let Self { spare, entries, reader, index, pairs, fragments, .. } = self;
-        let free_right = pass.right_is_last && part.is_none();
-        let chains = right.bucket(pass.right.0 + bucket);
-        index.build(&rules.pool, right.layout, chains, reader, free_right.then_some(&mut *spare));
+        let Self { spare, entries, reader, index, pairs, columns, records, fragments, .. } = self;
+        let give_back = pass.right_is_last && part.is_none();
+        let scratch = (&mut *reader, &mut columns.metas);
+        index.build::<LAST>(&rules.pool, (right, pass.right.0 + bucket), give_back, scratch, spare);
         let rule = PairRule {
             hasher: &rules.hasher,
             round_pairs: shape.round_pairs(TABLE),
             filter: low_mask(shape.key_bits(TABLE)) as u32,
+            wide: rules.wide,
         };
         let layout = candidates.layout;
-        let record_bytes = layout.record_bytes();
-        let parts = part.map_or(0..candidates.parts(), |part| part..part + 1);
-        let chains = parts.map(|part| candidates.part(bucket, part));
-        let mut freed = Spare::default();
-        reader.read(&rules.pool, chains, record_bytes, Some(&mut freed), |bytes, count| {
-            for i in 0..count {
-                let record = record_at(bytes, i * record_bytes);
-                pairs.candidate(record, layout, index, rule, |passed| {
-                    emit::<TABLE>(passed, rules, entries, fragments, spare);
+        for part in part.map_or(0..candidates.parts(), |part| part..part + 1) {
+            reader.start(candidates.part(bucket, part), layout, true);
+            while let Some(block) = reader.next(&rules.pool, layout, spare) {
+                block.lows(&mut columns.lows);
+                block.metas(&mut columns.metas);
+                if LAST {
+                    block.extras(&mut columns.extras);
+                }
+                let met =
+                    Candidates { lows: &columns.lows[..block.count], metas: &columns.metas[..block.count] };
+                pairs.meet::<LAST>(met, index, rule, |first, passed| {
+                    if LAST {
+                        for (left, right) in passed.left_at.iter().zip(passed.right_at) {
+                            let left = columns.extras[first + usize::from(*left)] as u32;
+                            fragments.add(left, index.extra(*right), rules, (records, entries), spare);
+                        }
+                    } else {
+                        records.entries::<TABLE>(&passed, rules, entries, spare);
+                    }
                 });
             }
-        });
-        pairs.hash(index, rule, |passed| emit::<TABLE>(passed, rules, entries, fragments, spare));
-        rules.pool.give_up(&mut freed);
+        }
     }
 
     /// Enciphers what still waits for it.
-    #[inline(always)]
     pub(super) fn finish_fragments(&mut self, rules: &Rules) {
-        self.fragments.encipher(rules, &mut self.entries, &mut self.spare);
+        self.fragments.encipher(rules, (&mut self.records, &mut self.entries), &mut self.spare);
     }
 }
 
-impl Batch {
+impl Columns {
+    /// The buckets and first words of the candidates of a block for one key.
     #[inline(always)]
-    fn scatter(
+    fn aim<const TABLE: u32>(
         &mut self,
         count: usize,
         rules: &Rules,
         pass: &Pass,
-        layout: Layout,
-        candidates: &mut Scatter,
+        key: u64,
+        records: &mut Records,
+    ) {
+        let (shape, low_bits) = (&rules.shape, rules.shape.low_bits());
+        let (metas, targets) = (&self.metas[..count], &mut self.targets[..count]);
+        let tag = u64::from(TABLE) | key << 32;
+        rules.hasher.hash_low64_of_high(tag, metas, targets, shape.round_pairs(TABLE));
+        let (target_mask, info_mask) = (low_mask(shape.target_bits(TABLE)), low_mask(low_bits));
+        let first_info = shape.first_info(TABLE, pass.right_section, key);
+        let first_bucket = pass.right.0 as u32;
+        let (buckets, first) = (&mut records.buckets[..count], &mut records.words[0][..count]);
+        let words = &self.words[0][..count];
+        for i in 0..count {
+            let info = first_info | targets[i] & target_mask;
+            buckets[i] = (info >> low_bits) as u32 - first_bucket;
+            first[i] = words[i] & !info_mask | info & info_mask;
+        }
+    }
+}
+
+impl Records {
+    /// Writes entries of table 1 or 2.
+    #[inline(always)]
+    fn entries<const TABLE: u32>(
+        &mut self,
+        passed: &Passed<'_>,
+        rules: &Rules,
+        entries: &mut Scatter,
         spare: &mut Spare,
     ) {
-        let shape = &rules.shape;
-        let target_mask = low_mask(shape.target_bits(pass.table));
-        let info_mask = low_mask(layout.low_bits);
-        for key in pass.keys.0..pass.keys.1 {
-            let tag = u64::from(pass.table) | key << 32;
-            let (metas, targets) = (&self.metas[..count], &mut self.targets[..count]);
-            rules.hasher.hash_low64_of_high(tag, metas, targets, shape.round_pairs(pass.table));
-            let first = shape.first_info(pass.table, pass.right_section, key);
-            for (record, target) in self.records[..count].iter().zip(&*targets) {
-                let info = first | target & target_mask;
-                let bucket = (info >> layout.low_bits) as usize - pass.right.0;
-                let record = record & !u128::from(info_mask) | u128::from(info & info_mask);
-                candidates.push(bucket, record, &rules.pool, spare);
+        let (k, low_bits) = (rules.shape.k, rules.shape.low_bits());
+        // A block has fewer candidates than there is room for here, but their pairs may be more.
+        for from in (0..passed.left.len()).step_by(BLOCK) {
+            let count = (passed.left.len() - from).min(BLOCK);
+            let range = from..from + count;
+            let (left, right) = (&passed.left[range.clone()], &passed.right[range.clone()]);
+            let (low, high) = (&passed.hash_low[range.clone()], &passed.hash_high[range]);
+            let [first, second] = &mut self.words;
+            let (first, second) = (&mut first[..count], &mut second[..count]);
+            let buckets = &mut self.buckets[..count];
+            for i in 0..count {
+                let info = low[i] & low_mask(k);
+                buckets[i] = (info >> low_bits) as u32;
+                let (meta, extra) = if TABLE == 1 {
+                    (left[i] << k | right[i], 0)
+                } else {
+                    let half = |meta: u64| meta >> (k + k / 2);
+                    let meta = (low[i] >> 32 | high[i] << 32) & low_mask(2 * k);
+                    (meta, half(left[i]) << (k / 2) | half(right[i]))
+                };
+                // Twice a shift by less than 64 bits, since low_bits may be zero in none, but 64 in their sum.
+                first[i] = info & low_mask(low_bits) | meta << low_bits;
+                second[i] = meta >> 1 >> (63 - low_bits) | spread(extra, low_bits + 2 * k);
+                if low_bits + 2 * k < 64 {
+                    first[i] |= extra << (low_bits + 2 * k);
+                }
+            }
+            if rules.shape.layout(TABLE).is_long() {
+                entries.push::<true>(buckets, first, second, &rules.pool, spare);
+            } else {
+                entries.push::<false>(buckets, first, &[], &rules.pool, spare);
             }
         }
     }
 }
 
-impl Fragments {
-    #[inline(always)]
-    fn encipher(&mut self, rules: &Rules, entries: &mut Scatter, spare: &mut Spare) {
-        let shape = &rules.shape;
-        rules.cipher.encipher(&mut self.left, &mut self.right);
-        let halves = self.left.iter().zip(self.right.iter());
-        for (left, right) in halves.take(self.count) {
-            let fragment = u64::from(*left) << shape.k | u64::from(*right);
-            let bucket = (fragment >> shape.fragment_bits()) as usize;
-            let rest = fragment & low_mask(shape.fragment_bits());
-            entries.push(bucket, rest.into(), &rules.pool, spare);
-        }
-        self.count = 0;
-    }
+/// The second word of a value shifted to the left, by at most 127 bits.
+#[inline(always)]
+const fn spread(value: u64, by: u32) -> u64 {
+    if by >= 64 { value << (by - 64) } else { value >> 1 >> (63 - by) }
 }
 
-/// Writes an entry of table 1 or 2, or a fragment of table 3.
-#[inline(always)]
-fn emit<const TABLE: u32>(
-    passed: Passed,
-    rules: &Rules,
-    entries: &mut Scatter,
-    fragments: &mut Fragments,
-    spare: &mut Spare,
-) {
-    let shape = &rules.shape;
-    let (k, low_bits) = (shape.k, shape.low_bits());
-    if TABLE == 3 {
-        fragments.left[fragments.count] = passed.left_extra;
-        fragments.right[fragments.count] = passed.right_extra;
-        fragments.count += 1;
-        if fragments.count == BLOCKS {
-            fragments.encipher(rules, entries, spare);
+impl Fragments {
+    #[inline(always)]
+    fn add(
+        &mut self,
+        left: u32,
+        right: u32,
+        rules: &Rules,
+        to: (&mut Records, &mut Scatter),
+        spare: &mut Spare,
+    ) {
+        self.left[self.count] = left;
+        self.right[self.count] = right;
+        self.count += 1;
+        if self.count == BLOCKS {
+            self.encipher(rules, to, spare);
         }
-        return;
     }
-    let info = passed.hash_low & low_mask(k);
-    let record = if TABLE == 1 {
-        u128::from(passed.left << k | passed.right) << low_bits
-    } else {
-        let meta = (passed.hash_low >> 32 | passed.hash_high << 32) & low_mask(2 * k);
-        let half = |meta: u64| meta >> (k + k / 2);
-        let halves = half(passed.left) << (k / 2) | half(passed.right);
-        (u128::from(meta) | u128::from(halves) << (2 * k)) << low_bits
-    };
-    let record = record | u128::from(info & low_mask(low_bits));
-    entries.push((info >> low_bits) as usize, record, &rules.pool, spare);
+
+    /// Enciphers and writes what there is.
+    #[inline(always)]
+    fn encipher(
+        &mut self,
+        rules: &Rules,
+        (records, entries): (&mut Records, &mut Scatter),
+        spare: &mut Spare,
+    ) {
+        let (k, bits) = (rules.shape.k, rules.shape.fragment_bits());
+        rules.cipher.encipher(&mut self.left, &mut self.right);
+        let count = self.count;
+        self.count = 0;
+        let (buckets, words) = (&mut records.buckets[..count], &mut records.words[0][..count]);
+        for i in 0..count {
+            let fragment = u64::from(self.left[i]) << k | u64::from(self.right[i]);
+            buckets[i] = (fragment >> bits) as u32;
+            words[i] = fragment & low_mask(bits);
+        }
+        entries.push::<false>(buckets, words, &[], &rules.pool, spare);
+    }
 }
 
 /// The lowest `bits` of a word; there are fewer than 64.

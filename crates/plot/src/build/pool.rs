@@ -21,6 +21,9 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 /// Bytes of a line: what is written at once.
 pub(super) const LINE_BYTES: usize = 64;
 
+/// Most bytes of a chunk.
+pub(super) const CHUNK_BYTES_MAX: usize = 4096;
+
 /// No chunk. Chunk 0 is never handed out, so that a fresh cursor is at the end of it.
 const NONE: u32 = 0;
 
@@ -125,7 +128,7 @@ impl Pool {
         })
     }
 
-    fn give_back(&self, chunk: u32, spare: &mut Spare) {
+    pub(super) fn give_back(&self, chunk: u32, spare: &mut Spare) {
         spare.0.push(chunk);
         if spare.0.len() >= 2 * CACHED_CHUNKS {
             let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -158,22 +161,17 @@ impl Pool {
         Chain { head, last_bytes: lines * LINE_BYTES as u32 - LINE_BYTES as u32 + bytes as u32 }
     }
 
-    /// Hands the content of each chunk of a chain to `with`, in order, and gives the chunk back if `spare` is
-    /// there to take it.
-    pub(super) fn read(&self, chain: Chain, mut spare: Option<&mut Spare>, mut with: impl FnMut(&[u8])) {
-        let mut chunk = chain.head;
-        while chunk != NONE {
-            let next = self.next[chunk as usize].load(Relaxed);
-            let len = if next == NONE { chain.last_bytes as usize } else { self.chunk_bytes() };
-            // SAFETY: the chunk was handed out and written up to there, and its owner is whoever has the chain.
-            let content = unsafe { std::slice::from_raw_parts(self.line(chunk * self.chunk_lines), len) };
-            self.prefetch(next);
-            with(content);
-            if let Some(spare) = spare.as_deref_mut() {
-                self.give_back(chunk, spare);
-            }
-            chunk = next;
+    /// What is in a chunk of a chain, and the chunk after it; none after the last.
+    #[inline]
+    pub(super) fn content(&self, chain: Chain, chunk: u32) -> Option<(&[u8], u32)> {
+        if chunk == NONE {
+            return None;
         }
+        let next = self.next[chunk as usize].load(Relaxed);
+        let len = if next == NONE { chain.last_bytes as usize } else { self.chunk_bytes() };
+        self.prefetch(next);
+        // SAFETY: the chunk was handed out and written up to there, and its owner is whoever has the chain.
+        Some((unsafe { std::slice::from_raw_parts(self.line(chunk * self.chunk_lines), len) }, next))
     }
 
     /// Gives all chunks of a chain back.
@@ -211,6 +209,10 @@ impl Drop for Pool {
 }
 
 impl Chain {
+    pub(super) const fn head(self) -> u32 {
+        self.head
+    }
+
     const fn pack(self) -> u64 {
         (self.head as u64) << 32 | self.last_bytes as u64
     }

@@ -39,24 +39,40 @@ impl Scatter {
         self.filled.resize(buckets, 0);
     }
 
-    /// Adds a record to a bucket.
+    /// Adds records: their buckets, their first eight bytes and, if they are longer, the next eight.
     ///
     /// # Panics
-    /// If there is no such bucket.
+    /// If the slices differ in length, or there is no such bucket.
     #[inline(always)]
-    pub(super) fn push(&mut self, bucket: usize, record: u128, pool: &Pool, spare: &mut Spare) {
-        let filled = usize::from(self.filled[bucket]);
-        // SAFETY: there is such a bucket, its stage is less than a line full, and a record fits after a line.
-        unsafe {
-            let stage = self.stages.as_mut_ptr().add(bucket * STAGE_BYTES + filled);
-            stage.cast::<u128>().write_unaligned(record.to_le());
+    pub(super) fn push<const LONG: bool>(
+        &mut self,
+        buckets: &[u32],
+        first: &[u64],
+        second: &[u64],
+        pool: &Pool,
+        spare: &mut Spare,
+    ) {
+        assert!(first.len() == buckets.len() && (!LONG || second.len() == buckets.len()));
+        debug_assert_eq!(LONG, self.record_bytes > 8);
+        for (i, bucket) in buckets.iter().enumerate() {
+            let bucket = *bucket as usize;
+            let filled = usize::from(self.filled[bucket]);
+            // SAFETY: there is such a bucket, its stage is less than a line full, and a record fits after a line.
+            unsafe {
+                let stage = self.stages.as_mut_ptr().add(bucket * STAGE_BYTES + filled).cast::<u64>();
+                stage.write_unaligned(first.get_unchecked(i).to_le());
+                if LONG {
+                    stage.add(1).write_unaligned(second.get_unchecked(i).to_le());
+                }
+            }
+            let mut filled = filled + self.record_bytes;
+            if filled >= LINE_BYTES {
+                self.write_line(bucket, pool, spare);
+                filled -= LINE_BYTES;
+            }
+            // SAFETY: as above.
+            unsafe { *self.filled.get_unchecked_mut(bucket) = filled as u8 };
         }
-        let mut filled = filled + self.record_bytes;
-        if filled >= LINE_BYTES {
-            self.write_line(bucket, pool, spare);
-            filled -= LINE_BYTES;
-        }
-        self.filled[bucket] = filled as u8;
     }
 
     /// Moves a full line to memory, and what is in excess of it to the start.

@@ -7,6 +7,8 @@
 
 use mass_proof_of_space::PlotParams;
 
+use super::pool::CHUNK_BYTES_MAX;
+
 /// Bits that name a section.
 const SECTION_BITS: u32 = 2;
 
@@ -41,10 +43,9 @@ impl Layout {
         (self.low_bits + self.meta_bits + self.extra_bits).div_ceil(8) as usize
     }
 
-    /// The part after the meta, which is at most 32 bits.
-    #[inline(always)]
-    pub(super) const fn extra(self, record: u128) -> u32 {
-        (record >> (self.low_bits + self.meta_bits)) as u32 & ((1 << self.extra_bits) - 1)
+    /// Whether a record is longer than a word.
+    pub(super) const fn is_long(self) -> bool {
+        self.record_bytes() > 8
     }
 }
 
@@ -116,10 +117,10 @@ impl Shape {
     pub(super) const fn chunk_bytes(&self, threads: usize) -> usize {
         let bucket_bytes = (1usize << self.low_bits()) * 9 / threads;
         let wanted = (bucket_bytes / 16).next_power_of_two();
-        if wanted < 512 {
-            512
-        } else if wanted > 4096 {
-            4096
+        if wanted < 1024 {
+            1024
+        } else if wanted > CHUNK_BYTES_MAX {
+            CHUNK_BYTES_MAX
         } else {
             wanted
         }

@@ -1,13 +1,16 @@
-//! A table in memory, and the loop that reads records out of its buckets.
+//! A table in memory, and how records are read out of its buckets.
+
+#![allow(unsafe_code)]
 
 use super::{
-    pool::{Chain, ChainCell, Pool, Spare},
+    pool::{CHUNK_BYTES_MAX, Chain, ChainCell, Pool, Spare},
     scatter::RECORD_BYTES_MAX,
     shape::Layout,
 };
 
-/// Records that are taken at once: they and what is made of them stay in the first-level cache.
-pub(super) const BATCH: usize = 512;
+/// Most records of a block, which is what a chunk holds and the rest of the one before it. All that is made of a
+/// block stays in the first- and second-level caches.
+pub(super) const BLOCK: usize = CHUNK_BYTES_MAX / 4 + 8;
 
 /// Buckets of records, each with a chain from every thread that wrote.
 pub(super) struct Table {
@@ -17,7 +20,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The table whose chains, bucket after bucket, each of the threads has written.
+    /// The table of the chains that each thread has written, one for every bucket.
     pub(super) fn new(layout: Layout, buckets: usize, written: Vec<Vec<Chain>>) -> Self {
         Self { layout, buckets, chains: written.into_iter().flatten().map(ChainCell::new).collect() }
     }
@@ -43,44 +46,106 @@ impl Table {
     }
 }
 
-/// Reads records that may begin in one chunk and end in the next.
-#[derive(Default)]
+/// Reads the records of a chain, a block at a time.
 pub(super) struct RecordReader {
-    buffer: Vec<u8>,
+    buffer: Box<[u8; CHUNK_BYTES_MAX + 3 * RECORD_BYTES_MAX]>,
+    record_bytes: usize,
+    /// Bytes of a record that begins in one chunk and ends in the next: where they are, and how many.
+    rest: (usize, usize),
+    chain: Chain,
+    chunk: u32,
+    give_back: bool,
 }
 
-impl RecordReader {
-    /// Hands the records of some chains to `with`, as bytes that hold a number of whole records and something to
-    /// read beyond the last. With `spare` the chains are taken and their memory is given back.
-    #[inline(always)]
-    pub(super) fn read<'a>(
-        &mut self,
-        pool: &Pool,
-        chains: impl Iterator<Item = &'a ChainCell>,
-        record_bytes: usize,
-        mut spare: Option<&mut Spare>,
-        mut with: impl FnMut(&[u8], usize),
-    ) {
-        self.buffer.resize(pool.chunk_bytes() + 3 * RECORD_BYTES_MAX, 0);
-        for chain in chains {
-            let chain = if spare.is_some() { chain.take() } else { chain.get() };
-            let mut carried = 0;
-            pool.read(chain, spare.as_deref_mut(), |bytes| {
-                self.buffer[carried..carried + bytes.len()].copy_from_slice(bytes);
-                let len = carried + bytes.len();
-                let whole = len / record_bytes;
-                with(&self.buffer, whole);
-                self.buffer.copy_within(whole * record_bytes..len, 0);
-                carried = len - whole * record_bytes;
-            });
-            debug_assert_eq!(carried, 0, "a chain is a whole number of records");
+impl Default for RecordReader {
+    fn default() -> Self {
+        Self {
+            buffer: Box::new([0; _]),
+            record_bytes: 1,
+            rest: (0, 0),
+            chain: Chain::default(),
+            chunk: 0,
+            give_back: false,
         }
     }
 }
 
-/// The record that starts at a byte.
-#[inline(always)]
-pub(super) fn record_at(bytes: &[u8], at: usize) -> u128 {
-    let bytes = bytes[at..at + RECORD_BYTES_MAX].first_chunk().expect("a slice of this length was taken");
-    u128::from_le_bytes(*bytes)
+/// Whole records, and enough bytes after them to read any part of the last one as a word.
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a> {
+    bytes: &'a [u8],
+    layout: Layout,
+    pub count: usize,
+}
+
+impl RecordReader {
+    /// Starts with a chain. With `give_back` it is taken, and its memory goes to whoever reads.
+    pub(super) fn start(&mut self, cell: &ChainCell, layout: Layout, give_back: bool) {
+        self.chain = if give_back { cell.take() } else { cell.get() };
+        self.chunk = self.chain.head();
+        self.give_back = give_back;
+        self.record_bytes = layout.record_bytes();
+        self.rest = (0, 0);
+    }
+
+    /// The next records.
+    #[inline]
+    pub(super) fn next(&mut self, pool: &Pool, layout: Layout, spare: &mut Spare) -> Option<Block<'_>> {
+        let (content, next) = pool.content(self.chain, self.chunk)?;
+        let (at, carried) = self.rest;
+        self.buffer.copy_within(at..at + carried, 0);
+        let len = carried + content.len();
+        self.buffer[carried..len].copy_from_slice(content);
+        if self.give_back {
+            pool.give_back(self.chunk, spare);
+        }
+        self.chunk = next;
+        let count = len / self.record_bytes;
+        let whole = count * self.record_bytes;
+        self.rest = (whole, len - whole);
+        debug_assert!(self.buffer.len() >= whole + RECORD_BYTES_MAX && count <= BLOCK);
+        Some(Block { bytes: &self.buffer[..], layout, count })
+    }
+}
+
+impl Block<'_> {
+    /// Copies a part of all records: the `bits`, up to 57, that begin at bit `from`.
+    #[inline(always)]
+    pub(super) fn part(&self, from: u32, bits: u32, to: &mut [u64; BLOCK]) {
+        let (bytes, shift, mask) = (from as usize / 8, from % 8, (1u64 << bits) - 1);
+        let record_bytes = self.layout.record_bytes();
+        for (i, to) in to[..self.count].iter_mut().enumerate() {
+            // SAFETY: a block has 16 bytes from the start of any record on, and no part starts after the eighth.
+            let word =
+                unsafe { self.bytes.as_ptr().add(i * record_bytes + bytes).cast::<u64>().read_unaligned() };
+            *to = u64::from_le(word) >> shift & mask;
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn metas(&self, to: &mut [u64; BLOCK]) {
+        self.part(self.layout.low_bits, self.layout.meta_bits, to);
+    }
+
+    #[inline(always)]
+    pub(super) fn extras(&self, to: &mut [u64; BLOCK]) {
+        self.part(self.layout.low_bits + self.layout.meta_bits, self.layout.extra_bits, to);
+    }
+
+    #[inline(always)]
+    pub(super) fn lows(&self, to: &mut [u64; BLOCK]) {
+        self.part(0, self.layout.low_bits, to);
+    }
+
+    /// Copies the first or second eight bytes of all records, and what follows those that are shorter.
+    #[inline(always)]
+    pub(super) fn words(&self, at: usize, to: &mut [u64; BLOCK]) {
+        let record_bytes = self.layout.record_bytes();
+        for (i, to) in to[..self.count].iter_mut().enumerate() {
+            // SAFETY: a block has 16 bytes from the start of any record on.
+            let word =
+                unsafe { self.bytes.as_ptr().add(i * record_bytes + 8 * at).cast::<u64>().read_unaligned() };
+            *to = u64::from_le(word);
+        }
+    }
 }
