@@ -30,6 +30,14 @@ pub enum PlotError {
         /// Bytes free.
         free: u64,
     },
+    /// The plotter needs more memory than it may take.
+    #[error("making the plot takes {needed} bytes of memory, {allowed} are allowed")]
+    Memory {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes allowed.
+        allowed: u64,
+    },
     /// The plot is there already.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
@@ -56,6 +64,9 @@ pub enum PlotError {
     /// A fresh plot does not prove what it should.
     #[error("the new plot failed its check: {0}")]
     Unproven(&'static str),
+    /// The file was deleted after it had been opened.
+    #[error("{} has been deleted", .0.display())]
+    Deleted(PathBuf),
     /// The file has another length than its header says.
     #[error("the file has {got} bytes, expected {expected}")]
     Length {

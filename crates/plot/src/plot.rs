@@ -7,8 +7,9 @@
 use std::{
     fmt,
     fs::File,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
+    sync::{PoisonError, RwLock},
 };
 
 use mass_primitives::{Challenge, PlotId, PlotIndex};
@@ -35,7 +36,8 @@ pub const READS_PER_CHALLENGE: u64 = SETS as u64;
 /// A plot file that has been opened and checked.
 pub struct Plot {
     path: PathBuf,
-    file: File,
+    /// None once the file has been deleted.
+    file: RwLock<Option<File>>,
     header: Header,
     index: Index,
     params: PlotParams,
@@ -59,7 +61,15 @@ impl Plot {
         };
         let plot_id = plot_id(&params.group_id, PLOT_INDEX);
         let hasher = PlotHasher::new(&plot_id);
-        Ok(Self { path: path.to_owned(), file, header, index, params, plot_id, hasher })
+        Ok(Self {
+            path: path.to_owned(),
+            file: RwLock::new(Some(file)),
+            header,
+            index,
+            params,
+            plot_id,
+            hasher,
+        })
     }
 
     /// The file.
@@ -102,8 +112,9 @@ impl Plot {
     /// [`READS_PER_CHALLENGE`] reads.
     ///
     /// # Errors
-    /// [`PlotError::Io`] if the file cannot be read, [`PlotError::Block`] if it is damaged.
+    /// [`PlotError::Io`] if the file cannot be read, [`PlotError::Deleted`], [`PlotError::Block`] if it is damaged.
     pub fn qualities(&self, challenge: &Challenge) -> Result<Vec<QualityChain>, PlotError> {
+        self.let_go_if_deleted();
         let mut bytes = Vec::new();
         let mut sets: [Vec<u64>; SETS] = Default::default();
         for (set, number) in sets.iter_mut().zip(challenge_sets(&self.params, challenge)) {
@@ -153,10 +164,20 @@ impl Plot {
         if fragments == expected { Ok(()) } else { Err(PlotError::Fragments { expected, got: fragments }) }
     }
 
+    /// Closes the file if it has no name any more: whoever deleted it wants the space back.
+    fn let_go_if_deleted(&self) {
+        let is_deleted = |file: &File| file.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
+        if self.file.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(is_deleted) {
+            *self.file.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
     fn read_block<'a>(&self, number: u64, bytes: &'a mut Vec<u8>) -> Result<Block<'a>, PlotError> {
         let (offset, length) = self.index.place(number);
         bytes.resize(length as usize, 0);
-        self.file.read_exact_at(bytes, offset).map_err(PlotError::io(&self.path))?;
+        let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
+        let file = file.as_ref().ok_or_else(|| PlotError::Deleted(self.path.clone()))?;
+        file.read_exact_at(bytes, offset).map_err(PlotError::io(&self.path))?;
         Block::new(self.header.layout, self.params.group_id.as_bytes(), number, bytes)
             .map_err(|_| self.damaged(number))
     }

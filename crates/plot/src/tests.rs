@@ -253,6 +253,23 @@ fn a_challenge_costs_four_reads() {
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
+/// Deleting a plot gives the space back, also while somebody farms it.
+#[test]
+fn a_deleted_plot_is_let_go() {
+    let (dir, path) = made(14);
+    let plot = Plot::open(&path).unwrap();
+    let is_open = || {
+        let files =
+            fs::read_dir("/proc/self/fd").unwrap().filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        files.into_iter().any(|file| file.starts_with(dir.path()))
+    };
+    assert!(is_open());
+    fs::remove_file(&path).unwrap();
+    let outcome = plot.qualities(&Challenge::new([1; 32]));
+    assert!(matches!(outcome, Err(PlotError::Deleted(at)) if at == path));
+    assert!(!is_open());
+}
+
 /// 10,000 plots in groups of 128 are to take less than 200 MB.
 #[test]
 fn the_index_of_the_largest_group_is_small() {

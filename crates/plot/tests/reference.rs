@@ -3,7 +3,7 @@
 //!
 //! `cargo test` runs k = 18; `cargo xtask slow pos` runs all.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mass_plot::Plot;
 use mass_primitives::{Challenge, FarmerPublicKey, GroupNonce, PlotIndex};
@@ -116,7 +116,7 @@ impl Pair {
     }
 }
 
-fn reference_plot(path: &PathBuf, params: &PlotParams) -> chia_pos2::Prover {
+fn reference_plot(path: &Path, params: &PlotParams) -> chia_pos2::Prover {
     let PlotParams { group_id, index, size, strength } = params;
     let (id, k, strength) = (group_id.as_bytes(), size.get(), strength.get());
     let index = PlotIndex::get(*index);

@@ -47,7 +47,7 @@ pub(crate) fn encode(
     let low_bits = layout.k() - 1;
     let mut lows = BitWriter::new(out);
     for_each_distance(layout, number, plots, |distance| {
-        lows.push(distance & ((1 << low_bits) - 1), low_bits)
+        lows.push(distance & ((1 << low_bits) - 1), low_bits);
     });
     lows.finish();
     let mut highs = BitWriter::new(out);
