@@ -168,11 +168,26 @@ fn compare(k: u8, strengths: &[u8], amount: &Amount, seed: u64) -> Tally {
     tally
 }
 
+/// Twenty plots of one strength; three tests, so that they run side by side.
+fn compare_least_size(strength: u8) {
+    let amount = Amount { plots: 20, challenges: 200, proofs: 3, spoilt: 60 };
+    let tally = compare(18, &[strength], &amount, strength.into());
+    assert!(tally.proofs >= 57 && tally.spoilt >= 3_400, "{tally:?}");
+}
+
 #[test]
 fn plots_of_the_least_size_are_those_of_the_reference() {
-    let amount = Amount { plots: 20, challenges: 200, proofs: 3, spoilt: 60 };
-    let tally = compare(18, &[2, 3, 5], &amount, 1);
-    assert!(tally.proofs >= 170 && tally.spoilt >= 10_000, "{tally:?}");
+    compare_least_size(2);
+}
+
+#[test]
+fn stronger_plots_are_those_of_the_reference() {
+    compare_least_size(3);
+}
+
+#[test]
+fn much_stronger_plots_are_those_of_the_reference() {
+    compare_least_size(5);
 }
 
 #[test]
