@@ -301,7 +301,7 @@ fn verify_cost(k: u8, side: Side, dir: &Path) -> Cost {
             let bytes = black_box(bytes.as_slice());
             let is_valid = match side {
                 Side::Ours => Proof::read(params.size, bytes)
-                    .is_some_and(|proof| verify(&params, &challenge, &proof).is_ok()),
+                    .is_ok_and(|proof| verify(&params, &challenge, &proof).is_ok()),
                 Side::Rival => {
                     let strength = params.strength.get();
                     let challenge = challenge.as_bytes();

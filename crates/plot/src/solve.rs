@@ -76,5 +76,5 @@ pub fn solve(
     for (to, from) in x_values.as_chunks_mut().0.iter_mut().zip(links) {
         *to = from.ok_or(PlotError::Unsolvable)?;
     }
-    Proof::new(params.size, x_values).ok_or(PlotError::Unsolvable)
+    Proof::new(params.size, x_values).map_err(|_| PlotError::Unsolvable)
 }

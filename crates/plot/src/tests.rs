@@ -7,8 +7,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use mass_primitives::{Challenge, Encode, FarmerPublicKey, GroupNonce};
-use mass_proof_of_space::{GroupIdentity, PlotSize, QualityChain, Strength, verify};
+use mass_primitives::{Challenge, Encode, FarmerPublicKey, GroupId, GroupNonce, PlotIndex};
+use mass_proof_of_space::{
+    GroupIdentity, PlotParams, PlotSize, Proof, ProofError, QualityChain, Strength, verify,
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -330,4 +332,49 @@ fn orphans_go_and_plots_in_the_making_stay() {
     drop(maker);
     assert!(create(dir.path(), &identity(9)).is_ok());
     assert!(!busy.exists());
+}
+
+/// Each way in which a proof can be wrong has its error.
+#[test]
+fn refusals_say_why() {
+    let (_dir, path) = made(15);
+    let plot = Plot::open(&path).unwrap();
+    let params = *plot.params();
+    let (challenge, chain) = (0..=255)
+        .map(|i| Challenge::new([i; 32]))
+        .find_map(|challenge| Some((challenge, *plot.qualities(&challenge).unwrap().first()?)))
+        .unwrap();
+    let proof = plot.solve(&chain).unwrap();
+    assert_eq!(verify(&params, &challenge, &proof), Ok(chain));
+    let refused = |params: &PlotParams, proof: &Proof| verify(params, &challenge, proof).unwrap_err();
+    let with = |change: &dyn Fn(&mut [u32; 128])| {
+        let mut x_values = *proof.x_values();
+        change(&mut x_values);
+        Proof::new(params.size, x_values).unwrap()
+    };
+
+    // Of another order: links, pairs of pairs, x-values.
+    assert_eq!(refused(&params, &with(&|xs| xs.rotate_left(8))), ProofError::Chain { link: 0 });
+    let swapped = with(&|xs| {
+        let (left, right) = xs[40..48].split_at_mut(4);
+        left.swap_with_slice(right);
+    });
+    assert!(matches!(refused(&params, &swapped), ProofError::Sets | ProofError::Chain { .. }));
+    // A changed bit in what the links show, and in what only the tables show.
+    let error = refused(&params, &with(&|xs| xs[64] ^= 1 << 17));
+    assert!(matches!(error, ProofError::Sets | ProofError::Chain { link: 8 }), "{error:?}");
+    assert_eq!(refused(&params, &with(&|xs| xs[64] ^= 1)), ProofError::Table { table: 1 });
+    assert_eq!(refused(&params, &with(&|xs| xs[65] ^= 1 << 17)), ProofError::Table { table: 1 });
+    // Of another plot, challenge, strength, k.
+    let other = PlotParams { group_id: GroupId::new([1; 32]), ..params };
+    assert_eq!(refused(&other, &proof), ProofError::Sets);
+    assert!(matches!(verify(&params, &Challenge::new([0xee; 32]), &proof), Err(ProofError::Sets)));
+    let stronger = PlotParams { strength: Strength::new(3).unwrap(), ..params };
+    assert!(matches!(refused(&stronger, &proof), ProofError::Table { table: 1 | 2 }));
+    let hopeless = PlotParams { strength: Strength::MAX, ..params };
+    assert_eq!(refused(&hopeless, &proof), ProofError::Strength { k: 18, strength: 17 });
+    let larger = PlotParams { size: PlotSize::MAX, ..params };
+    assert_eq!(refused(&larger, &proof), ProofError::Size { expected: 28, got: 18 });
+    let index = PlotParams { index: PlotIndex::new(1), ..params };
+    assert!(matches!(refused(&index, &proof), ProofError::Sets | ProofError::Chain { .. }));
 }

@@ -10,6 +10,7 @@ use crate::{
     hash::{PlotHash, ROUND_PAIRS, low_bits},
     params::PlotParams,
     proof::QUALITY_LINKS,
+    verify::ProofError,
 };
 
 /// Sets that a challenge picks.
@@ -31,15 +32,18 @@ const LAST_ZERO_BITS: u32 = 2 * SET_BITS;
 /// chains that a challenge would have on average without this (POS-15).
 const LAST_LIMIT: u64 = 3_127_297_797_138_110;
 
-/// Whether the links are a chain that answers `challenge` from this plot.
-pub(crate) fn answers(
+/// Checks that the links are a chain that answers `challenge` from this plot.
+pub(crate) fn check(
     params: &PlotParams,
     plot_id: &PlotId,
     hash: &PlotHash,
     challenge: &Challenge,
     links: &[u64; QUALITY_LINKS],
-) -> bool {
-    in_sets(params, challenge, links) && passes(plot_id, hash, challenge, links)
+) -> Result<(), ProofError> {
+    if !in_sets(params, challenge, links) {
+        return Err(ProofError::Sets);
+    }
+    broken_link(plot_id, hash, challenge, links).map_or(Ok(()), |link| Err(ProofError::Chain { link }))
 }
 
 /// POS-12 and POS-13: the links lie in the four sets of the challenge in turn, from any of them on.
@@ -65,12 +69,17 @@ pub fn challenge_sets(params: &PlotParams, challenge: &Challenge) -> [u64; SETS]
     sets
 }
 
-/// POS-14: the running hash passes the filter at every link.
-fn passes(plot_id: &PlotId, hash: &PlotHash, challenge: &Challenge, links: &[u64; QUALITY_LINKS]) -> bool {
+/// POS-14: the first link at which the running hash does not pass the filter.
+fn broken_link(
+    plot_id: &PlotId,
+    hash: &PlotHash,
+    challenge: &Challenge,
+    links: &[u64; QUALITY_LINKS],
+) -> Option<usize> {
     let mut running = 0u64;
-    links.iter().zip(round_keys(plot_id, challenge)).enumerate().all(|(i, (link, key))| {
+    links.iter().zip(round_keys(plot_id, challenge)).enumerate().find_map(|(position, (link, key))| {
         running = hash.one(u128::from(running ^ link ^ key), ROUND_PAIRS) as u64;
-        passes_filter(i, running)
+        (!passes_filter(position, running)).then_some(position)
     })
 }
 
