@@ -47,6 +47,7 @@ impl Plotter<'_> {
                 unordered: Vec::new(),
                 starts: Vec::new(),
                 column: column(),
+                spare: Spare::default(),
             };
             loop {
                 let bucket = next.fetch_add(1, Relaxed);
@@ -94,7 +95,8 @@ impl Plotter<'_> {
             news.notify_all();
             outcome
         })?;
-        Ok(BuildStatistics { fragments, table_bytes_peak: pool.bytes_peak() })
+        let memory_bytes = self.plan.memory_bytes;
+        Ok(BuildStatistics { fragments, table_bytes_peak: pool.bytes_peak(), memory_bytes })
     }
 }
 
@@ -104,18 +106,17 @@ struct Sorter {
     unordered: Vec<u64>,
     starts: Vec<u32>,
     column: Column,
+    spare: Spare,
 }
 
 impl Sorter {
     /// The fragments of a bucket, ascending, each once.
     fn sort(&mut self, pool: &Pool, table: &Table, bucket: usize, base: u64, bits: u32) -> Vec<u64> {
         self.unordered.clear();
-        for cell in table.bucket(bucket) {
-            self.reader.start(cell, table.layout, false);
-            while let Some(block) = self.reader.next(pool, table.layout, &mut Spare::default()) {
-                block.metas(&mut self.column);
-                self.unordered.extend_from_slice(&self.column[..block.count]);
-            }
+        self.reader.start(table.bucket(bucket), table.layout, true);
+        while let Some(block) = self.reader.next(pool, &mut self.spare) {
+            block.metas(&mut self.column);
+            self.unordered.extend_from_slice(&self.column[..block.count]);
         }
         let mut sorted = self.by_highest_bits(bits);
         insertion_sort(&mut sorted);
