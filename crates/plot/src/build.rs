@@ -63,7 +63,7 @@ impl Default for BuildOptions {
     }
 }
 
-/// Work done, in AES rounds.
+/// Work done, in AES rounds; the last step counts as the rounds that take about as long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Done so far.
@@ -145,14 +145,14 @@ pub fn build<E: Send>(
     cancel: &AtomicBool,
     sink: &mut dyn FnMut(&[u64]) -> Result<(), E>,
 ) -> Result<BuildStatistics, BuildError<E>> {
-    let control = Control { cancel, progress, done: AtomicU64::new(0), total: 1 };
+    let control = Control { cancel, progress, done: AtomicU64::new(0), total: 0 };
     let mut plotter = Plotter::new(params, options, control)?;
     let mut table = plotter.first_table();
     for number in 1..=3 {
-        table = plotter.next_table(number, &table);
         if cancel.load(Relaxed) {
             return Err(BuildError::Cancelled);
         }
+        table = plotter.next_table(number, &table);
     }
     plotter.deliver(&table, sink)
 }
@@ -168,7 +168,7 @@ impl<'a> Plotter<'a> {
     fn new<E>(
         params: &PlotParams,
         options: &BuildOptions,
-        control: Control<'a>,
+        mut control: Control<'a>,
     ) -> Result<Self, BuildError<E>> {
         let (k, strength) = (params.size.get(), params.strength.get());
         if strength + 2 >= k {
@@ -178,6 +178,7 @@ impl<'a> Plotter<'a> {
         let hasher = PlotHasher::with_backend(&plot_id, options.backend)
             .ok_or(BuildError::Backend(options.backend))?;
         let shape = Shape::new(params);
+        control.total = shape.rounds();
         let threads = options.threads.get();
         let plan = Plan::new(&shape, threads, options.memory_bytes);
         if let Some(got) = options.memory_bytes
@@ -238,7 +239,7 @@ impl<'a> Plotter<'a> {
         let layout = shape.layout(0);
         self.start_scatter(|worker| &mut worker.entries, shape.buckets(), layout);
         let items = (1 << shape.k) / X_VALUES;
-        self.phase(items, (X_VALUES * 32) as u64, &FirstTable);
+        self.phase(items, X_VALUES as u64 * shape.hash_rounds(0), &FirstTable);
         self.finish_entries(layout)
     }
 
@@ -246,7 +247,7 @@ impl<'a> Plotter<'a> {
         let shape = self.rules.shape;
         let layout = if number == 3 { shape.fragment_layout() } else { shape.layout(number) };
         self.start_scatter(|worker| &mut worker.entries, shape.buckets(), layout);
-        for pass in std::mem::take(&mut self.plan.passes[number as usize - 1]) {
+        for pass in self.plan.passes(shape, number) {
             match number {
                 1 => self.pass::<1, false>(&pass, table),
                 2 => self.pass::<2, false>(&pass, table),
@@ -281,7 +282,7 @@ impl<'a> Plotter<'a> {
         self.start_scatter(|worker| &mut worker.candidates, buckets, table.layout);
         let items = pass.left.1 - pass.left.0;
         let hashes = (pass.keys.1 - pass.keys.0) << self.rules.shape.low_bits();
-        let rounds = hashes * u64::from(2 * self.rules.shape.round_pairs(TABLE));
+        let rounds = hashes * self.rules.shape.hash_rounds(TABLE);
         self.phase(items, rounds, &MakeCandidates::<TABLE> { pass, left: table });
         let pool = &self.rules.pool;
         let finish = |worker: &mut Worker| worker.candidates.finish(pool, &mut worker.spare);
@@ -296,7 +297,7 @@ impl<'a> Plotter<'a> {
         let items = if apart { buckets * parts } else { buckets };
         let left = (pass.left.1 - pass.left.0) as u64;
         let hashes = (pass.keys.1 - pass.keys.0) * (left << shape.low_bits()) / items as u64;
-        let rounds = hashes * u64::from(2 * shape.round_pairs(TABLE));
+        let rounds = hashes * shape.hash_rounds(TABLE);
         let parts = apart.then_some(parts);
         self.phase(items, rounds, &Pair::<TABLE, LAST> { pass, right: table, candidates, parts });
     }

@@ -14,6 +14,7 @@ use super::{
     matching::{Column, column},
     pool::Pool,
     pool::Spare,
+    shape::DELIVERY_ROUNDS,
     table::{RecordReader, Table},
 };
 
@@ -35,7 +36,7 @@ impl Plotter<'_> {
         table: &Table,
         sink: &mut dyn FnMut(&[u64]) -> Result<(), E>,
     ) -> Result<BuildStatistics, BuildError<E>> {
-        let (pool, shape, cancel) = (&self.rules.pool, self.rules.shape, self.control.cancel);
+        let (pool, shape, control) = (&self.rules.pool, self.rules.shape, &self.control);
         let buckets = shape.buckets();
         let (queue, news) = (Mutex::new(Queue::default()), Condvar::new());
         let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,10 +79,11 @@ impl Plotter<'_> {
                 guard.handed_on = bucket + 1;
                 drop(guard);
                 news.notify_all();
-                if cancel.load(Relaxed) {
+                if control.cancel.load(Relaxed) {
                     return Err(BuildError::Cancelled);
                 }
                 fragments += sorted.len() as u64;
+                control.advance(DELIVERY_ROUNDS << shape.low_bits());
                 sink(&sorted).map_err(BuildError::Sink)?;
             }
             Ok(fragments)

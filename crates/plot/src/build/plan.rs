@@ -14,9 +14,11 @@ use super::{
 /// section but the first is given back in the step after it was first used.
 const STEPS: [(u64, u64); 4] = [(3, 0), (0, 2), (2, 1), (1, 3)];
 
-/// Slices of a section, and whether all match keys are done for a slice before the next one. The first that fits is
-/// taken; each costs more than the one before.
-const CUTS: [(usize, bool); 9] = [
+/// Slices of a section, and whether all match keys are done for a slice before the next one.
+type Cut = (usize, bool);
+
+/// The first that fits is taken; each costs more than the one before.
+const CUTS: [Cut; 9] = [
     (1, false),
     (2, false),
     (2, true),
@@ -55,10 +57,11 @@ pub(super) struct Pass {
     pub right_is_last: bool,
 }
 
-/// The passes for each table.
+/// What is decided beforehand.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub passes: [Vec<Pass>; 3],
+    /// How each step for each table is cut.
+    cuts: [[Cut; STEPS.len()]; 3],
     /// Bytes of a chunk of memory.
     pub chunk_bytes: usize,
     /// Bytes of tables at most.
@@ -82,20 +85,27 @@ impl Plan {
         plans.swap_remove(fits.unwrap_or(least))
     }
 
+    /// All passes for a table, in order.
+    pub(super) fn passes(&self, shape: Shape, table: u32) -> impl Iterator<Item = Pass> + use<> {
+        let cuts = self.cuts[table as usize - 1].into_iter().enumerate();
+        cuts.flat_map(move |(step, cut)| step_passes(shape, table, step, cut))
+    }
+
     fn with_chunks(shape: &Shape, threads: usize, chunk_bytes: usize, limit: u64) -> Self {
         let overhead = overhead_bytes(shape, threads);
         // Beside each chunk there is its link.
         let chunk = chunk_bytes as u64;
         let limit = limit.saturating_sub(overhead) / (chunk + LINK_BYTES) * chunk;
-        let mut peak = 0;
-        let passes = [1, 2, 3].map(|table| {
+        let mut peak = 0u64;
+        let cuts = [1, 2, 3].map(|table| {
             let mut level = Level::new(shape, threads, chunk_bytes, table);
-            let passes = (0..STEPS.len()).flat_map(|step| level.step(step, limit)).collect();
+            let cuts = [0, 1, 2, 3].map(|step| level.step(step, limit));
             peak = peak.max(level.peak);
-            passes
+            cuts
         });
-        let links = peak.div_ceil(chunk) * LINK_BYTES;
-        Self { passes, chunk_bytes, pool_bytes: peak, memory_bytes: peak + links + overhead }
+        let peak: u64 = peak.next_multiple_of(chunk);
+        let links = peak / chunk * LINK_BYTES;
+        Self { cuts, chunk_bytes, pool_bytes: peak, memory_bytes: peak + links + overhead }
     }
 }
 
@@ -133,57 +143,29 @@ impl<'a> Level<'a> {
         Self { shape, table, section_in, section_out: bytes(out), slack, now, peak: now }
     }
 
-    /// The passes of a step, cut so that they fit if any do.
-    fn step(&mut self, step: usize, limit: u64) -> Vec<Pass> {
-        let tried = CUTS.map(|cut| {
-            let passes = self.passes(step, cut);
-            let (now, peak) = self.walk(&passes);
-            (passes, now, peak)
-        });
-        let fits = tried.iter().position(|(_, _, peak)| *peak <= limit);
-        let least = (0..CUTS.len()).min_by_key(|cut| tried[*cut].2).unwrap_or(0);
-        let (passes, now, peak) = &tried[fits.unwrap_or(least)];
-        self.now = *now;
-        self.peak = self.peak.max(*peak);
-        passes.clone()
-    }
-
-    fn passes(&self, step: usize, (slices, slice_by_slice): (usize, bool)) -> Vec<Pass> {
-        let groups = 1 << self.shape.key_bits(self.table) >> self.shape.keys_together_bits(self.table);
-        let order =
-            |i: usize| if slice_by_slice { (i / groups, i % groups) } else { (i % slices, i / slices) };
-        (0..slices * groups)
-            .map(order)
-            .map(|(slice, group)| self.pass(step, (slice, slices), (group as u64, groups as u64)))
-            .collect()
-    }
-
-    fn pass(&self, step: usize, (slice, slices): (usize, usize), (group, groups): (u64, u64)) -> Pass {
-        let (shape, table, (left, right)) = (self.shape, self.table, STEPS[step]);
-        let together = 1 << shape.keys_together_bits(table);
-        let keys = (group * together, (group + 1) * together);
-        let infos = shape.first_info(table, right, keys.0)..shape.first_info(table, right, keys.1);
-        let bucket = |info: u64| (info >> shape.low_bits()) as usize;
-        let right = (bucket(infos.start), bucket(infos.end - 1) + 1);
-        let covers = infos.end == (right.1 as u64) << shape.low_bits();
-        let (section, slice_buckets) = (shape.section_buckets(), shape.section_buckets() / slices);
-        let first = left as usize * section + slice * slice_buckets;
-        Pass {
-            left: (first, first + slice_buckets),
-            right_section: STEPS[step].1,
-            keys,
-            right,
-            left_is_last: step > 0 && group + 1 == groups,
-            right_is_last: step + 1 == STEPS.len() && slice + 1 == slices && covers,
+    /// The cut of a step that fits, or the one that takes the least.
+    fn step(&mut self, step: usize, limit: u64) -> Cut {
+        let mut best = CUTS[0];
+        let mut end = self.walk(step, best);
+        for cut in CUTS.into_iter().skip(1) {
+            if end.1 <= limit {
+                break;
+            }
+            let other = self.walk(step, cut);
+            if other.1 < end.1 {
+                (best, end) = (cut, other);
+            }
         }
+        (self.now, self.peak) = end;
+        best
     }
 
-    /// Bytes in memory after some passes, and the most meanwhile.
-    fn walk(&self, passes: &[Pass]) -> (u64, u64) {
+    /// Bytes in memory after a step, and the most until then.
+    fn walk(&self, step: usize, cut: Cut) -> (u64, u64) {
         let (mut now, mut peak) = (self.now, self.peak);
         let section = self.shape.section_buckets() as u64;
         let keys = 1u64 << self.shape.key_bits(self.table);
-        for pass in passes {
+        for pass in step_passes(*self.shape, self.table, step, cut) {
             let left = (pass.left.1 - pass.left.0) as u64;
             let right = (pass.right.1 - pass.right.0) as u64;
             let keys_here = pass.keys.1 - pass.keys.0;
@@ -198,5 +180,46 @@ impl<'a> Level<'a> {
             peak = peak.max(now);
         }
         (now, peak)
+    }
+}
+
+/// The passes of a step.
+fn step_passes(
+    shape: Shape,
+    table: u32,
+    step: usize,
+    (slices, slice_by_slice): Cut,
+) -> impl Iterator<Item = Pass> + use<> {
+    let groups = 1 << (shape.key_bits(table) - shape.keys_together_bits(table));
+    (0..slices * groups).map(move |i| {
+        let (slice, group) = if slice_by_slice { (i / groups, i % groups) } else { (i % slices, i / slices) };
+        pass(shape, table, step, (slice, slices), (group as u64, groups as u64))
+    })
+}
+
+fn pass(
+    shape: Shape,
+    table: u32,
+    step: usize,
+    (slice, slices): (usize, usize),
+    (group, groups): (u64, u64),
+) -> Pass {
+    let (left, right_section) = STEPS[step];
+    let together = 1 << shape.keys_together_bits(table);
+    let keys = (group * together, (group + 1) * together);
+    let infos =
+        shape.first_info(table, right_section, keys.0)..shape.first_info(table, right_section, keys.1);
+    let bucket = |info: u64| (info >> shape.low_bits()) as usize;
+    let right = (bucket(infos.start), bucket(infos.end - 1) + 1);
+    let covers = infos.end == (right.1 as u64) << shape.low_bits();
+    let (section, slice_buckets) = (shape.section_buckets(), shape.section_buckets() / slices);
+    let first = left as usize * section + slice * slice_buckets;
+    Pass {
+        left: (first, first + slice_buckets),
+        right_section,
+        keys,
+        right,
+        left_is_last: step > 0 && group + 1 == groups,
+        right_is_last: step + 1 == STEPS.len() && slice + 1 == slices && covers,
     }
 }

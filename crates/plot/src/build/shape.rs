@@ -21,6 +21,9 @@ const BUCKET_ENTRY_BITS: u32 = 14;
 /// Buckets of a table, as a power of two: enough for all threads, and few enough that a line of each stays in cache.
 const BUCKET_BITS: (u32, u32) = (10, 13);
 
+/// AES rounds that take as long as the delivery of a fragment.
+pub(super) const DELIVERY_ROUNDS: u64 = 64;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub k: u32,
@@ -103,6 +106,17 @@ impl Shape {
 
     pub(super) const fn round_pairs(&self, table: u32) -> u32 {
         if table == 1 { 16 << (self.strength - 2) } else { 16 }
+    }
+
+    /// AES rounds of a hash.
+    pub(super) const fn hash_rounds(&self, table: u32) -> u64 {
+        2 * self.round_pairs(table) as u64
+    }
+
+    /// AES rounds of a plot, about, and as many for each fragment that is delivered as take as long.
+    pub(super) fn rounds(&self) -> u64 {
+        let pairings = (1..=3).map(|table| (2 * self.hash_rounds(table)) << self.key_bits(table));
+        (self.hash_rounds(0) + pairings.sum::<u64>() + DELIVERY_ROUNDS) << self.k
     }
 
     /// The least info of a section and match key.
