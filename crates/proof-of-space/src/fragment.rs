@@ -62,6 +62,25 @@ impl FragmentCipher {
         left.unbounded_shl(self.k) | right
     }
 
+    /// The upper halves of the first, third, fifth and seventh x-value behind a fragment; `None` if it has more
+    /// than 2k bits.
+    #[must_use]
+    pub fn upper_halves(&self, fragment: u64) -> Option<[u32; 4]> {
+        let (left, right) = (fragment.unbounded_shr(self.k), low_bits(fragment, self.k));
+        if left.unbounded_shr(self.k) != 0 {
+            return None;
+        }
+        let (left, right) = self
+            .keys
+            .iter()
+            .rev()
+            .fold((left, right), |(left, right), key| (right ^ self.mix(left, key), left));
+        let half = self.k / 2;
+        let split = |word: u64| [word.unbounded_shr(half) as u32, low_bits(word, half) as u32];
+        let ([a, b], [c, d]) = (split(left), split(right));
+        Some([a, b, c, d])
+    }
+
     /// POS-11: the round function, on words of k bits.
     fn mix(&self, word: u64, key: &[u64; 3]) -> u64 {
         let add = |l: u64, r: u64| low_bits(l.wrapping_add(r), self.k);
@@ -84,4 +103,23 @@ impl FragmentCipher {
 fn key_words(digest: &[u8; 32]) -> [u64; 3] {
     let high = digest.iter().take(16).fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
     [100, 72, 44].map(|at| low_bits((high >> at) as u64, KEY_WORD_BITS))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn upper_halves_come_back(id in any::<[u8; 32]>(), half_k in 9u8..=14, xs in any::<[u32; 8]>()) {
+            let size = PlotSize::new(2 * half_k).unwrap();
+            let cipher = FragmentCipher::new(&PlotId::new(id), size);
+            let xs = xs.map(|x| x & ((1 << size.get()) - 1));
+            let fragment = cipher.fragment(&xs);
+            prop_assert_eq!(cipher.upper_halves(fragment), Some([0, 2, 4, 6].map(|at| xs[at] >> half_k)));
+            prop_assert_eq!(cipher.upper_halves(fragment | 1 << (2 * size.get())), None);
+        }
+    }
 }

@@ -102,7 +102,7 @@ impl Plot {
         let x_values: Vec<u32> = behind.flatten().copied().collect();
         let links = <[u64; QUALITY_LINKS]>::try_from(links).ok()?;
         let x_values = <[u32; PROOF_X_VALUES]>::try_from(x_values).ok()?;
-        Some((QualityChain::new(links), Proof::new(self.params.size, x_values)?))
+        Some((QualityChain::new(links), Proof::new(self.params.size, x_values).ok()?))
     }
 }
 
