@@ -13,6 +13,7 @@ mod cipher;
 mod deliver;
 mod matching;
 mod phases;
+mod plan;
 mod pool;
 mod scatter;
 mod shape;
@@ -31,10 +32,11 @@ use mass_proof_of_space::{PlotParams, plot_id};
 
 use self::{
     cipher::Cipher,
-    phases::{Pass, Rules, Worker, X_VALUES},
+    phases::{FirstTable, MakeCandidates, Pair, Rules, Work, Worker, X_VALUES},
+    plan::{Pass, Plan},
     pool::{Chain, Pool},
     scatter::Scatter,
-    shape::{Layout, STEPS, Shape},
+    shape::{Layout, Shape},
     table::Table,
 };
 use crate::aes::{Backend, PlotHasher};
@@ -46,6 +48,8 @@ pub struct BuildOptions {
     pub threads: NonZeroUsize,
     /// Instructions to use.
     pub backend: Backend,
+    /// The most memory to take, in bytes; without it, as much as makes it fastest.
+    pub memory_bytes: Option<u64>,
 }
 
 impl Default for BuildOptions {
@@ -54,11 +58,12 @@ impl Default for BuildOptions {
         Self {
             threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             backend: Backend::best(),
+            memory_bytes: None,
         }
     }
 }
 
-/// Work done, in AES rounds.
+/// Work done, in AES rounds; the last step counts as the rounds that take about as long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Done so far.
@@ -74,6 +79,8 @@ pub struct BuildStatistics {
     pub fragments: u64,
     /// The most bytes that tables took at once.
     pub table_bytes_peak: u64,
+    /// The most bytes that were foreseen for everything.
+    pub memory_bytes: u64,
 }
 
 /// Why no plot was made.
@@ -93,6 +100,14 @@ pub enum BuildError<E> {
     /// The instructions are not those of this machine.
     #[error("this machine has no {0:?}")]
     Backend(Backend),
+    /// It takes more memory than is allowed.
+    #[error("plotting takes at least {needed} bytes of memory, {got} are allowed")]
+    MemoryTooSmall {
+        /// The least that works with so many threads.
+        needed: u64,
+        /// What is allowed.
+        got: u64,
+    },
     /// The system gives no memory.
     #[error("no memory for the tables: {0}")]
     Memory(std::io::Error),
@@ -100,6 +115,9 @@ pub enum BuildError<E> {
     #[error(transparent)]
     Sink(E),
 }
+
+/// Bytes of address space, hardly of memory, by which tables may exceed what is foreseen.
+const POOL_MARGIN: u64 = 16 << 20;
 
 /// The watch on a plotter.
 struct Control<'a> {
@@ -127,20 +145,21 @@ pub fn build<E: Send>(
     cancel: &AtomicBool,
     sink: &mut dyn FnMut(&[u64]) -> Result<(), E>,
 ) -> Result<BuildStatistics, BuildError<E>> {
-    let control = Control { cancel, progress, done: AtomicU64::new(0), total: 1 };
+    let control = Control { cancel, progress, done: AtomicU64::new(0), total: 0 };
     let mut plotter = Plotter::new(params, options, control)?;
     let mut table = plotter.first_table();
     for number in 1..=3 {
-        table = plotter.next_table(number, &table);
         if cancel.load(Relaxed) {
             return Err(BuildError::Cancelled);
         }
+        table = plotter.next_table(number, &table);
     }
     plotter.deliver(&table, sink)
 }
 
 struct Plotter<'a> {
     rules: Rules,
+    plan: Plan,
     workers: Vec<Worker>,
     control: Control<'a>,
 }
@@ -149,7 +168,7 @@ impl<'a> Plotter<'a> {
     fn new<E>(
         params: &PlotParams,
         options: &BuildOptions,
-        control: Control<'a>,
+        mut control: Control<'a>,
     ) -> Result<Self, BuildError<E>> {
         let (k, strength) = (params.size.get(), params.strength.get());
         if strength + 2 >= k {
@@ -159,18 +178,24 @@ impl<'a> Plotter<'a> {
         let hasher = PlotHasher::with_backend(&plot_id, options.backend)
             .ok_or(BuildError::Backend(options.backend))?;
         let shape = Shape::new(params);
+        control.total = shape.rounds();
         let threads = options.threads.get();
-        let chunk_bytes = shape.chunk_bytes(threads);
-        let margin = (2 * shape.buckets() * threads * chunk_bytes) as u64;
-        let pool = Pool::new((40 << shape.k) + margin, chunk_bytes).map_err(BuildError::Memory)?;
+        let plan = Plan::new(&shape, threads, options.memory_bytes);
+        if let Some(got) = options.memory_bytes
+            && plan.memory_bytes > got
+        {
+            return Err(BuildError::MemoryTooSmall { needed: plan.memory_bytes, got });
+        }
+        let pool =
+            Pool::new(plan.pool_bytes / 8 * 9 + POOL_MARGIN, plan.chunk_bytes).map_err(BuildError::Memory)?;
         let cipher = Cipher::new(&plot_id, params.size);
         let workers = (0..threads).map(|_| Worker::default()).collect();
         let wide = options.backend != Backend::Portable && is_wide();
-        Ok(Self { rules: Rules { shape, hasher, cipher, pool, wide }, workers, control })
+        Ok(Self { rules: Rules { shape, hasher, cipher, pool, wide }, plan, workers, control })
     }
 
     /// Lets all threads do items until none is left.
-    fn phase(&mut self, items: usize, item_rounds: u64, work: impl Fn(&Rules, &mut Worker, usize) + Sync) {
+    fn phase(&mut self, items: usize, item_rounds: u64, work: &impl Work) {
         let (rules, control) = (&self.rules, &self.control);
         let next = AtomicUsize::new(0);
         let run = |worker: &mut Worker| {
@@ -179,7 +204,7 @@ impl<'a> Plotter<'a> {
                 if item >= items || control.cancel.load(Relaxed) {
                     break;
                 }
-                widest(rules.wide, || work(rules, worker, item));
+                widest(rules.wide, work, rules, worker, item);
                 control.advance(item_rounds);
             }
             scatter::fence();
@@ -214,7 +239,7 @@ impl<'a> Plotter<'a> {
         let layout = shape.layout(0);
         self.start_scatter(|worker| &mut worker.entries, shape.buckets(), layout);
         let items = (1 << shape.k) / X_VALUES;
-        self.phase(items, (X_VALUES * 32) as u64, |rules, worker, item| worker.first_table(rules, item));
+        self.phase(items, X_VALUES as u64 * shape.hash_rounds(0), &FirstTable);
         self.finish_entries(layout)
     }
 
@@ -222,7 +247,7 @@ impl<'a> Plotter<'a> {
         let shape = self.rules.shape;
         let layout = if number == 3 { shape.fragment_layout() } else { shape.layout(number) };
         self.start_scatter(|worker| &mut worker.entries, shape.buckets(), layout);
-        for pass in self.passes(number) {
+        for pass in self.plan.passes(shape, number) {
             match number {
                 1 => self.pass::<1, false>(&pass, table),
                 2 => self.pass::<2, false>(&pass, table),
@@ -243,32 +268,6 @@ impl<'a> Plotter<'a> {
         self.finish_entries(layout)
     }
 
-    /// All passes for a table, in order.
-    fn passes(&self, table: u32) -> Vec<Pass> {
-        let shape = &self.rules.shape;
-        let (keys, section) = (1 << shape.key_bits(table), shape.section_buckets());
-        let mut passes = Vec::new();
-        for (step, (left, right)) in STEPS.into_iter().enumerate() {
-            let keys_together = shape.keys_together(table);
-            for first in (0..keys).step_by(keys_together as usize) {
-                let end = (first + keys_together).min(keys);
-                let infos = shape.first_info(table, right, first)..shape.first_info(table, right, end);
-                let bucket = |info: u64| (info >> shape.low_bits()) as usize;
-                let right_buckets = (bucket(infos.start), bucket(infos.end - 1) + 1);
-                let covers = infos.end == (right_buckets.1 as u64) << shape.low_bits();
-                passes.push(Pass {
-                    left: (left as usize * section, (left as usize + 1) * section),
-                    right_section: right,
-                    keys: (first, end),
-                    right: right_buckets,
-                    left_is_last: step > 0 && end == keys,
-                    right_is_last: step == 3 && covers,
-                });
-            }
-        }
-        passes
-    }
-
     fn pass<const TABLE: u32, const LAST: bool>(&mut self, pass: &Pass, table: &Table) {
         let candidates = self.make_candidates::<TABLE>(pass, table);
         self.pair::<TABLE, LAST>(pass, table, &candidates);
@@ -283,10 +282,8 @@ impl<'a> Plotter<'a> {
         self.start_scatter(|worker| &mut worker.candidates, buckets, table.layout);
         let items = pass.left.1 - pass.left.0;
         let hashes = (pass.keys.1 - pass.keys.0) << self.rules.shape.low_bits();
-        let rounds = hashes * u64::from(2 * self.rules.shape.round_pairs(TABLE));
-        self.phase(items, rounds, |rules, worker, item| {
-            worker.make_candidates::<TABLE>(rules, pass, table, item);
-        });
+        let rounds = hashes * self.rules.shape.hash_rounds(TABLE);
+        self.phase(items, rounds, &MakeCandidates::<TABLE> { pass, left: table });
         let pool = &self.rules.pool;
         let finish = |worker: &mut Worker| worker.candidates.finish(pool, &mut worker.spare);
         let chains: Vec<Vec<Chain>> = self.workers.iter_mut().map(finish).collect();
@@ -298,33 +295,31 @@ impl<'a> Plotter<'a> {
         let (buckets, parts) = (pass.right.1 - pass.right.0, candidates.parts());
         let apart = buckets < 4 * self.workers.len();
         let items = if apart { buckets * parts } else { buckets };
-        let hashes = ((pass.keys.1 - pass.keys.0) << (shape.k - 2)) / items as u64;
-        let rounds = hashes * u64::from(2 * shape.round_pairs(TABLE));
-        self.phase(items, rounds, |rules, worker, item| {
-            let (bucket, part) = if apart { (item / parts, Some(item % parts)) } else { (item, None) };
-            worker.pair::<TABLE, LAST>(rules, pass, (table, candidates), bucket, part);
-        });
+        let left = (pass.left.1 - pass.left.0) as u64;
+        let hashes = (pass.keys.1 - pass.keys.0) * (left << shape.low_bits()) / items as u64;
+        let rounds = hashes * shape.hash_rounds(TABLE);
+        let parts = apart.then_some(parts);
+        self.phase(items, rounds, &Pair::<TABLE, LAST> { pass, right: table, candidates, parts });
     }
 }
 
-/// Runs `work` compiled for wide registers, if this machine has them.
+/// Does an item, compiled for wide registers if this machine has them.
 #[allow(unsafe_code)]
-#[inline(always)]
-fn widest(wide: bool, work: impl FnOnce()) {
+fn widest<W: Work>(wide: bool, work: &W, rules: &Rules, worker: &mut Worker, item: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(
             enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt"
         )]
-        fn widely(work: impl FnOnce()) {
-            work();
+        fn widely<W: Work>(work: &W, rules: &Rules, worker: &mut Worker, item: usize) {
+            work.item(rules, worker, item);
         }
         if wide {
             // SAFETY: the machine has the instructions.
-            return unsafe { widely(work) };
+            return unsafe { widely(work, rules, worker, item) };
         }
     }
-    work();
+    work.item(rules, worker, item);
 }
 
 /// Whether the machine has the registers of 512 bits and the instructions that are used with them.

@@ -14,6 +14,7 @@ use super::{
     matching::{Column, column},
     pool::Pool,
     pool::Spare,
+    shape::DELIVERY_ROUNDS,
     table::{RecordReader, Table},
 };
 
@@ -35,7 +36,7 @@ impl Plotter<'_> {
         table: &Table,
         sink: &mut dyn FnMut(&[u64]) -> Result<(), E>,
     ) -> Result<BuildStatistics, BuildError<E>> {
-        let (pool, shape, cancel) = (&self.rules.pool, self.rules.shape, self.control.cancel);
+        let (pool, shape, control) = (&self.rules.pool, self.rules.shape, &self.control);
         let buckets = shape.buckets();
         let (queue, news) = (Mutex::new(Queue::default()), Condvar::new());
         let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,6 +48,7 @@ impl Plotter<'_> {
                 unordered: Vec::new(),
                 starts: Vec::new(),
                 column: column(),
+                spare: Spare::default(),
             };
             loop {
                 let bucket = next.fetch_add(1, Relaxed);
@@ -77,10 +79,11 @@ impl Plotter<'_> {
                 guard.handed_on = bucket + 1;
                 drop(guard);
                 news.notify_all();
-                if cancel.load(Relaxed) {
+                if control.cancel.load(Relaxed) {
                     return Err(BuildError::Cancelled);
                 }
                 fragments += sorted.len() as u64;
+                control.advance(DELIVERY_ROUNDS << shape.low_bits());
                 sink(&sorted).map_err(BuildError::Sink)?;
             }
             Ok(fragments)
@@ -94,7 +97,8 @@ impl Plotter<'_> {
             news.notify_all();
             outcome
         })?;
-        Ok(BuildStatistics { fragments, table_bytes_peak: pool.bytes_peak() })
+        let memory_bytes = self.plan.memory_bytes;
+        Ok(BuildStatistics { fragments, table_bytes_peak: pool.bytes_peak(), memory_bytes })
     }
 }
 
@@ -104,18 +108,17 @@ struct Sorter {
     unordered: Vec<u64>,
     starts: Vec<u32>,
     column: Column,
+    spare: Spare,
 }
 
 impl Sorter {
     /// The fragments of a bucket, ascending, each once.
     fn sort(&mut self, pool: &Pool, table: &Table, bucket: usize, base: u64, bits: u32) -> Vec<u64> {
         self.unordered.clear();
-        for cell in table.bucket(bucket) {
-            self.reader.start(cell, table.layout, false);
-            while let Some(block) = self.reader.next(pool, table.layout, &mut Spare::default()) {
-                block.metas(&mut self.column);
-                self.unordered.extend_from_slice(&self.column[..block.count]);
-            }
+        self.reader.start(table.bucket(bucket), table.layout, true);
+        while let Some(block) = self.reader.next(pool, &mut self.spare) {
+            block.metas(&mut self.column);
+            self.unordered.extend_from_slice(&self.column[..block.count]);
         }
         let mut sorted = self.by_highest_bits(bits);
         insertion_sort(&mut sorted);

@@ -14,6 +14,9 @@ use crate::aes::PlotHasher;
 /// Room for pairs that are hashed at once; mostly there are as many as candidates, which are fewer.
 pub(super) const PAIRS: usize = 4096;
 
+/// Candidates that are looked at in one go.
+const FOUND_AT_ONCE: usize = 16;
+
 /// Candidates that are matched at once.
 const CANDIDATES: usize = 512;
 
@@ -63,18 +66,16 @@ impl Index {
         lows.clear();
         metas.clear();
         extras.clear();
-        for cell in table.bucket(bucket) {
-            reader.start(cell, layout, give_back);
-            while let Some(block) = reader.next(pool, layout, spare) {
-                block.lows(scratch);
-                let count = block.count;
-                lows.extend(scratch[..count].iter().map(|low| *low as u16));
-                block.metas(scratch);
-                metas.extend_from_slice(&scratch[..count]);
-                if EXTRA {
-                    block.extras(scratch);
-                    extras.extend(scratch[..count].iter().map(|extra| *extra as u32));
-                }
+        reader.start(table.bucket(bucket), layout, give_back);
+        while let Some(block) = reader.next(pool, spare) {
+            let count = block.count;
+            block.lows(scratch);
+            lows.extend(scratch[..count].iter().map(|low| *low as u16));
+            block.metas(scratch);
+            metas.extend_from_slice(&scratch[..count]);
+            if EXTRA {
+                block.extras(scratch);
+                extras.extend(scratch[..count].iter().map(|extra| *extra as u32));
             }
         }
         self.order::<EXTRA>();
@@ -87,13 +88,14 @@ impl Index {
         let Unordered { lows, metas, extras } = &self.unordered;
         assert!(lows.len() <= usize::from(u16::MAX), "a bucket is larger than one of random entries gets");
         for low in lows {
-            self.starts[usize::from(*low) + 2] += 1;
+            let count = &mut self.starts[usize::from(*low) + 2];
+            *count = count.wrapping_add(1);
         }
         self.multiplicity = self.starts.iter().copied().max().unwrap_or(0).into();
         assert!(self.multiplicity <= PAIRS / 32, "more entries have one info than random ones do");
-        let mut sum = 0;
+        let mut sum = 0u16;
         for start in &mut self.starts {
-            sum += *start;
+            sum = sum.wrapping_add(*start);
             *start = sum;
         }
         // Two more than there are: a candidate that matches none reads where one would be.
@@ -107,13 +109,13 @@ impl Index {
             if EXTRA {
                 self.extras[usize::from(*at)] = extras[i];
             }
-            *at += 1;
+            *at = at.wrapping_add(1);
         }
     }
 
-    /// Candidates that cannot make more pairs than there is room for, with eight to spare.
-    fn candidates(&self) -> usize {
-        ((PAIRS - 8) / self.multiplicity.max(1)).min(CANDIDATES) & !15
+    /// Candidates that cannot make more pairs than there is room for, with some to spare.
+    pub(super) fn candidates(&self) -> usize {
+        ((PAIRS - FOUND_AT_ONCE) / self.multiplicity.max(1)).min(CANDIDATES)
     }
 }
 
@@ -162,14 +164,25 @@ pub(super) struct PairRule<'a> {
     pub wide: bool,
 }
 
-/// Candidates: the low bits of their infos and their metas.
+/// Candidates: where what they match is in the index, and their metas.
 #[derive(Clone, Copy)]
 pub(super) struct Candidates<'a> {
-    pub lows: &'a [u64],
+    pub spans: &'a [u32],
     pub metas: &'a [u64],
 }
 
 impl Index {
+    /// Where the entries of each low info start and, 16 bits higher, end.
+    #[inline(always)]
+    pub(super) fn spans(&self, lows: &[u64], to: &mut [u32]) {
+        for (low, to) in lows.iter().zip(to) {
+            debug_assert!(*low as usize + 1 < self.starts.len());
+            // SAFETY: a low info has fewer bits than there are starts for.
+            let both = unsafe { self.starts.as_ptr().add(*low as usize).cast::<u32>().read_unaligned() };
+            *to = u32::from_le(both);
+        }
+    }
+
     /// The halves of x-values of an entry.
     #[inline(always)]
     pub(super) fn extra(&self, at: u16) -> u32 {
@@ -178,58 +191,51 @@ impl Index {
 }
 
 impl Pairs {
-    /// Pairs candidates with all that they match, hashes the pairs and hands on those that pass, with the place of
-    /// the first of the candidates at hand.
+    /// Pairs candidates with all that they match, hashes the pairs and returns those that pass.
     #[inline(always)]
     pub(super) fn meet<const EXTRA: bool>(
         &mut self,
         candidates: Candidates<'_>,
         index: &Index,
         rule: PairRule<'_>,
-        mut passed: impl FnMut(usize, Passed<'_>),
-    ) {
-        let at_once = index.candidates();
-        let mut first = 0;
-        for (lows, metas) in candidates.lows.chunks(at_once).zip(candidates.metas.chunks(at_once)) {
-            let candidates = Candidates { lows, metas };
-            let found = self.find::<EXTRA>(candidates, index, rule.wide);
-            let (left, right) = (&self.left[..found], &mut self.right[..found]);
-            for (to, at) in right.iter_mut().zip(&self.right_at[..found]) {
-                // SAFETY: `find` finds entries of the index.
-                *to = unsafe { *index.metas.get_unchecked(usize::from(*at)) };
+    ) -> Passed<'_> {
+        let found = self.find(candidates, index, rule.wide);
+        let (left, right) = (&mut self.left[..found], &mut self.right[..found]);
+        let (left_at, right_at) = (&self.left_at[..found], &self.right_at[..found]);
+        for i in 0..found {
+            // SAFETY: `find` finds candidates that there are and entries of the index.
+            unsafe {
+                left[i] = *candidates.metas.get_unchecked(usize::from(left_at[i]));
+                right[i] = *index.metas.get_unchecked(usize::from(right_at[i]));
             }
-            let out = [&mut self.hash_low[..found], &mut self.hash_high[..found]];
-            rule.hasher.hash(left, right, out, rule.round_pairs);
-            let passing = self.filter::<EXTRA>(found, rule);
-            let these = Passed {
-                left: &self.left[..passing],
-                right: &self.right[..passing],
-                left_at: &self.left_at[..passing],
-                right_at: &self.right_at[..passing],
-                hash_low: &self.hash_low[..passing],
-                hash_high: &self.hash_high[..passing],
-            };
-            passed(first, these);
-            first += lows.len();
+        }
+        let out = [&mut self.hash_low[..found], &mut self.hash_high[..found]];
+        rule.hasher.hash(left, right, out, rule.round_pairs);
+        let passing = self.filter::<EXTRA>(found, rule);
+        Passed {
+            left: &self.left[..passing],
+            right: &self.right[..passing],
+            left_at: &self.left_at[..passing],
+            right_at: &self.right_at[..passing],
+            hash_low: &self.hash_low[..passing],
+            hash_high: &self.hash_high[..passing],
         }
     }
 
-    /// Writes the pairs that candidates make, and returns how many there are.
+    /// Writes which candidates match which entries, and returns how many pairs there are.
     #[inline(always)]
-    fn find<const EXTRA: bool>(&mut self, candidates: Candidates<'_>, index: &Index, wide: bool) -> usize {
+    fn find(&mut self, candidates: Candidates<'_>, index: &Index, wide: bool) -> usize {
         assert!(
-            candidates.lows.len() <= index.candidates() && candidates.metas.len() == candidates.lows.len()
+            candidates.spans.len() <= index.candidates() && candidates.metas.len() == candidates.spans.len()
         );
         #[cfg(target_arch = "x86_64")]
         if wide {
             // SAFETY: the processor has the instructions; pairs of these candidates fit.
-            return unsafe { self.find_avx512::<EXTRA>(candidates, index) };
+            return unsafe { self.find_avx512(candidates.spans) };
         }
         let mut count = 0;
-        for (i, (low, meta)) in candidates.lows.iter().zip(candidates.metas).enumerate() {
-            let low = *low as usize;
-            for at in index.starts[low]..index.starts[low + 1] {
-                self.left[count] = *meta;
+        for (i, span) in candidates.spans.iter().enumerate() {
+            for at in *span as u16..(*span >> 16) as u16 {
                 self.right_at[count] = at;
                 self.left_at[count] = i as u16;
                 count += 1;

@@ -7,6 +7,7 @@
 use super::{
     cipher::{BLOCKS, Cipher, Halves},
     matching::{Candidates, Column, Index, PairRule, Pairs, Passed, column},
+    plan::Pass,
     pool::{Pool, Spare},
     scatter::Scatter,
     shape::Shape,
@@ -43,6 +44,7 @@ struct Columns {
     metas: Column,
     targets: Column,
     lows: Column,
+    spans: Box<[u32; BLOCK]>,
     extras: Column,
     words: [Column; 2],
 }
@@ -50,7 +52,7 @@ struct Columns {
 impl Default for Columns {
     fn default() -> Self {
         let [metas, targets, lows, extras] = std::array::from_fn(|_| column());
-        Self { metas, targets, lows, extras, words: [column(), column()] }
+        Self { metas, targets, lows, spans: Box::new([0; BLOCK]), extras, words: [column(), column()] }
     }
 }
 
@@ -64,21 +66,6 @@ impl Default for Records {
     fn default() -> Self {
         Self { buckets: Box::new([0; BLOCK]), words: [column(), column()] }
     }
-}
-
-/// One pass for a table: a section, some match keys.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pass {
-    /// The left buckets.
-    pub left: (usize, usize),
-    pub right_section: u64,
-    pub keys: (u64, u64),
-    /// The right buckets.
-    pub right: (usize, usize),
-    /// Nobody reads the left entries after this pass.
-    pub left_is_last: bool,
-    /// Nobody reads the right entries after this pass.
-    pub right_is_last: bool,
 }
 
 /// Halves of x-values that wait for the cipher.
@@ -96,6 +83,52 @@ impl Default for Fragments {
 
 /// x-values that are hashed at once.
 pub(super) const X_VALUES: usize = 512;
+
+/// What the threads do in a phase, item by item. It is no closure, because it must be inlined where it is compiled
+/// for wide registers.
+pub(super) trait Work: Sync {
+    /// Does an item. Must be inlined.
+    fn item(&self, rules: &Rules, worker: &mut Worker, item: usize);
+}
+
+/// Items are ranges of x-values.
+pub(super) struct FirstTable;
+
+/// Items are left buckets.
+pub(super) struct MakeCandidates<'a, const TABLE: u32> {
+    pub pass: &'a Pass,
+    pub left: &'a Table,
+}
+
+/// Items are right buckets, or the parts of their candidates if there are few.
+pub(super) struct Pair<'a, const TABLE: u32, const LAST: bool> {
+    pub pass: &'a Pass,
+    pub right: &'a Table,
+    pub candidates: &'a Table,
+    pub parts: Option<usize>,
+}
+
+impl Work for FirstTable {
+    #[inline(always)]
+    fn item(&self, rules: &Rules, worker: &mut Worker, item: usize) {
+        worker.first_table(rules, item);
+    }
+}
+
+impl<const TABLE: u32> Work for MakeCandidates<'_, TABLE> {
+    #[inline(always)]
+    fn item(&self, rules: &Rules, worker: &mut Worker, item: usize) {
+        worker.make_candidates::<TABLE>(rules, self.pass, self.left, item);
+    }
+}
+
+impl<const TABLE: u32, const LAST: bool> Work for Pair<'_, TABLE, LAST> {
+    #[inline(always)]
+    fn item(&self, rules: &Rules, worker: &mut Worker, item: usize) {
+        let (bucket, part) = self.parts.map_or((item, None), |parts| (item / parts, Some(item % parts)));
+        worker.pair::<TABLE, LAST>(rules, self.pass, (self.right, self.candidates), bucket, part);
+    }
+}
 
 impl Worker {
     /// POS-6: entries of table 0, [`X_VALUES`] of them.
@@ -127,29 +160,21 @@ impl Worker {
     ) {
         let layout = left.layout;
         let Self { spare, candidates, reader, columns, records, .. } = self;
-        for cell in left.bucket(pass.left.0 + item) {
-            reader.start(cell, layout, pass.left_is_last);
-            while let Some(block) = reader.next(&rules.pool, layout, spare) {
-                block.metas(&mut columns.metas);
-                block.words(0, &mut columns.words[0]);
+        reader.start(left.bucket(pass.left.0 + item), layout, pass.left_is_last);
+        while let Some(block) = reader.next(&rules.pool, spare) {
+            block.metas(&mut columns.metas);
+            block.words(0, &mut columns.words[0]);
+            if layout.is_long() {
+                block.words(1, &mut columns.words[1]);
+            }
+            let count = block.count;
+            for key in pass.keys.0..pass.keys.1 {
+                columns.aim::<TABLE>(count, rules, pass, key, records);
+                let (buckets, first) = (&records.buckets[..count], &records.words[0][..count]);
                 if layout.is_long() {
-                    block.words(1, &mut columns.words[1]);
-                }
-                let count = block.count;
-                for key in pass.keys.0..pass.keys.1 {
-                    columns.aim::<TABLE>(count, rules, pass, key, records);
-                    let (buckets, first) = (&records.buckets[..count], &records.words[0][..count]);
-                    if layout.is_long() {
-                        candidates.push::<true>(
-                            buckets,
-                            first,
-                            &columns.words[1][..count],
-                            &rules.pool,
-                            spare,
-                        );
-                    } else {
-                        candidates.push::<false>(buckets, first, &[], &rules.pool, spare);
-                    }
+                    candidates.push::<true>(buckets, first, &columns.words[1][..count], &rules.pool, spare);
+                } else {
+                    candidates.push::<false>(buckets, first, &[], &rules.pool, spare);
                 }
             }
         }
@@ -177,26 +202,28 @@ impl Worker {
             wide: rules.wide,
         };
         let layout = candidates.layout;
-        for part in part.map_or(0..candidates.parts(), |part| part..part + 1) {
-            reader.start(candidates.part(bucket, part), layout, true);
-            while let Some(block) = reader.next(&rules.pool, layout, spare) {
-                block.lows(&mut columns.lows);
-                block.metas(&mut columns.metas);
+        let parts = part.map_or(0..candidates.parts(), |part| part..part + 1);
+        reader.start(parts.map(|part| candidates.part(bucket, part)), layout, true);
+        let at_once = index.candidates();
+        while let Some(block) = reader.next(&rules.pool, spare) {
+            block.lows(&mut columns.lows);
+            index.spans(&columns.lows[..block.count], &mut columns.spans[..block.count]);
+            block.metas(&mut columns.metas);
+            if LAST {
+                block.extras(&mut columns.extras);
+            }
+            for first in (0..block.count).step_by(at_once) {
+                let range = first..(first + at_once).min(block.count);
+                let met = Candidates { spans: &columns.spans[range.clone()], metas: &columns.metas[range] };
+                let passed = pairs.meet::<LAST>(met, index, rule);
                 if LAST {
-                    block.extras(&mut columns.extras);
-                }
-                let met =
-                    Candidates { lows: &columns.lows[..block.count], metas: &columns.metas[..block.count] };
-                pairs.meet::<LAST>(met, index, rule, |first, passed| {
-                    if LAST {
-                        for (left, right) in passed.left_at.iter().zip(passed.right_at) {
-                            let left = columns.extras[first + usize::from(*left)] as u32;
-                            fragments.add(left, index.extra(*right), rules, (records, entries), spare);
-                        }
-                    } else {
-                        records.entries::<TABLE>(&passed, rules, entries, spare);
+                    for (left, right) in passed.left_at.iter().zip(passed.right_at) {
+                        let left = columns.extras[first + usize::from(*left)] as u32;
+                        fragments.add(left, index.extra(*right), rules, (records, entries), spare);
                     }
-                });
+                } else {
+                    records.entries::<TABLE>(&passed, rules, entries, spare);
+                }
             }
         }
     }
@@ -229,7 +256,7 @@ impl Columns {
         let words = &self.words[0][..count];
         for i in 0..count {
             let info = first_info | targets[i] & target_mask;
-            buckets[i] = (info >> low_bits) as u32 - first_bucket;
+            buckets[i] = ((info >> low_bits) as u32).wrapping_sub(first_bucket);
             first[i] = words[i] & !info_mask | info & info_mask;
         }
     }

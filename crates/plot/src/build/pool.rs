@@ -19,7 +19,7 @@ use std::{
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 /// Bytes of a line: what is written at once.
-pub(super) const LINE_BYTES: usize = 64;
+pub(super) const LINE_BYTES: usize = 128;
 
 /// Most bytes of a chunk.
 pub(super) const CHUNK_BYTES_MAX: usize = 4096;
@@ -97,10 +97,12 @@ impl Pool {
     /// Whether a line is the first of a chunk, or the cursor of a chain that has none.
     #[inline(always)]
     pub(super) const fn is_chunk_start(&self, line: u32) -> bool {
-        line & (self.chunk_lines - 1) == 0
+        line & self.chunk_lines.wrapping_sub(1) == 0
     }
 
     /// The first line of a new chunk for the chain with this head, whose last chunk ends before `line`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn extend(&self, head: &mut u32, line: u32, spare: &mut Spare) -> u32 {
         let chunk = self.take(spare);
         self.next[chunk as usize].store(NONE, Relaxed);
@@ -188,7 +190,7 @@ impl Pool {
     #[inline(always)]
     fn prefetch(&self, chunk: u32) {
         #[cfg(target_arch = "x86_64")]
-        for line in 0..self.chunk_lines.min(8) {
+        for line in 0..self.chunk_lines {
             // SAFETY: a prefetch of any address does no harm, and this one is within the mapping.
             unsafe {
                 let place = self.line(chunk * self.chunk_lines + line);

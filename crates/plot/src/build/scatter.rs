@@ -11,6 +11,9 @@ use super::pool::{Chain, LINE_BYTES, Pool, Spare};
 /// Most bytes of a record.
 pub(super) const RECORD_BYTES_MAX: usize = 16;
 
+/// Least bytes of a record.
+pub(super) const RECORD_BYTES_MIN: usize = 4;
+
 /// A line that gathers, and what the last record has in excess of it.
 const STAGE_BYTES: usize = LINE_BYTES + RECORD_BYTES_MAX;
 
@@ -28,7 +31,7 @@ pub(super) struct Scatter {
 impl Scatter {
     /// Makes ready for records of `record_bytes` in `buckets`.
     pub(super) fn start(&mut self, buckets: usize, record_bytes: usize) {
-        debug_assert!(record_bytes <= RECORD_BYTES_MAX);
+        debug_assert!((RECORD_BYTES_MIN..=RECORD_BYTES_MAX).contains(&record_bytes));
         self.record_bytes = record_bytes;
         self.stages.resize(buckets * STAGE_BYTES, 0);
         for (list, len) in [(&mut self.cursors, buckets), (&mut self.heads, buckets)] {
@@ -54,6 +57,7 @@ impl Scatter {
     ) {
         assert!(first.len() == buckets.len() && (!LONG || second.len() == buckets.len()));
         debug_assert_eq!(LONG, self.record_bytes > 8);
+        let record_bytes = self.record_bytes;
         for (i, bucket) in buckets.iter().enumerate() {
             let bucket = *bucket as usize;
             let filled = usize::from(self.filled[bucket]);
@@ -65,10 +69,11 @@ impl Scatter {
                     stage.add(1).write_unaligned(second.get_unchecked(i).to_le());
                 }
             }
-            let mut filled = filled + self.record_bytes;
+            let mut filled = filled.wrapping_add(record_bytes);
             if filled >= LINE_BYTES {
-                self.write_line(bucket, pool, spare);
-                filled -= LINE_BYTES;
+                // SAFETY: there is such a bucket.
+                unsafe { self.write_line(bucket, pool, spare) };
+                filled = filled.wrapping_sub(LINE_BYTES);
             }
             // SAFETY: as above.
             unsafe { *self.filled.get_unchecked_mut(bucket) = filled as u8 };
@@ -76,15 +81,18 @@ impl Scatter {
     }
 
     /// Moves a full line to memory, and what is in excess of it to the start.
+    ///
+    /// # Safety
+    /// There is such a bucket.
     #[inline(always)]
-    fn write_line(&mut self, bucket: usize, pool: &Pool, spare: &mut Spare) {
-        let mut line = self.cursors[bucket];
-        if pool.is_chunk_start(line) {
-            line = pool.extend(&mut self.heads[bucket], line, spare);
-        }
-        self.cursors[bucket] = line + 1;
-        // SAFETY: the line is of a chunk that was taken for this bucket; the stage is of a bucket that exists.
+    unsafe fn write_line(&mut self, bucket: usize, pool: &Pool, spare: &mut Spare) {
+        // SAFETY: the lists have a place for each bucket; the line is of a chunk that was taken for this one.
         unsafe {
+            let mut line = *self.cursors.get_unchecked(bucket);
+            if pool.is_chunk_start(line) {
+                line = pool.extend(self.heads.get_unchecked_mut(bucket), line, spare);
+            }
+            *self.cursors.get_unchecked_mut(bucket) = line.wrapping_add(1);
             let stage = self.stages.as_mut_ptr().add(bucket * STAGE_BYTES);
             stream_line(stage, pool.line(line));
             let excess = stage.add(LINE_BYTES).cast::<u128>().read_unaligned();
@@ -102,7 +110,8 @@ impl Scatter {
     fn finish_bucket(&mut self, bucket: usize, pool: &Pool, spare: &mut Spare) -> Chain {
         let filled = usize::from(self.filled[bucket]);
         if filled > 0 {
-            self.write_line(bucket, pool, spare);
+            // SAFETY: there is such a bucket.
+            unsafe { self.write_line(bucket, pool, spare) };
         }
         let bytes = if filled > 0 { filled } else { LINE_BYTES };
         pool.chain(self.heads[bucket], self.cursors[bucket], bytes)
@@ -119,9 +128,8 @@ unsafe fn stream_line(from: *const u8, to: *mut u8) {
     // SAFETY: as the caller promises; SSE2 is part of x86-64.
     unsafe {
         use std::arch::x86_64::{_mm_loadu_si128, _mm_stream_si128};
-        let parts = [0, 16, 32, 48].map(|at| _mm_loadu_si128(from.add(at).cast()));
-        for (part, at) in parts.into_iter().zip([0, 16, 32, 48]) {
-            _mm_stream_si128(to.add(at).cast(), part);
+        for at in (0..LINE_BYTES).step_by(16) {
+            _mm_stream_si128(to.add(at).cast(), _mm_loadu_si128(from.add(at).cast()));
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -12,15 +12,17 @@ use super::pool::CHUNK_BYTES_MAX;
 /// Bits that name a section.
 const SECTION_BITS: u32 = 2;
 
-/// Each section and the one that its entries match to their right, in the order in which they are taken. Each
-/// section but the first is given back two steps after it was first used.
-pub(super) const STEPS: [(u64, u64); 4] = [(3, 0), (0, 2), (2, 1), (1, 3)];
+/// Candidates of a pass, as a power of two, if there are not more for one match key.
+const PASS_BITS: u32 = 20;
 
-/// Entries of a bucket, as a power of two, at most. They are to fit into the second-level cache with their index.
-const BUCKET_ENTRY_BITS_MAX: u32 = 15;
+/// Entries of a bucket, as a power of two, where there is a choice: they and their index stay in a core's own caches.
+const BUCKET_ENTRY_BITS: u32 = 14;
 
-/// Buckets of a table, as a power of two, at least: enough for all threads.
-const BUCKET_BITS_MIN: u32 = 9;
+/// Buckets of a table, as a power of two: enough for all threads, and few enough that a line of each stays in cache.
+const BUCKET_BITS: (u32, u32) = (10, 13);
+
+/// AES rounds that take as long as the delivery of a fragment.
+pub(super) const DELIVERY_ROUNDS: u64 = 64;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
@@ -52,7 +54,7 @@ impl Layout {
 impl Shape {
     pub(super) fn new(params: &PlotParams) -> Self {
         let k = u32::from(params.size.get());
-        let bucket_bits = k.saturating_sub(BUCKET_ENTRY_BITS_MAX).max(BUCKET_BITS_MIN);
+        let bucket_bits = k.saturating_sub(BUCKET_ENTRY_BITS).clamp(BUCKET_BITS.0, BUCKET_BITS.1);
         Self { k, strength: params.strength.get().into(), bucket_bits }
     }
 
@@ -89,11 +91,9 @@ impl Shape {
         Layout { low_bits: 0, meta_bits: self.fragment_bits(), extra_bits: 0 }
     }
 
-    /// Match keys whose candidates are made in one pass: more where there are few for each.
-    pub(super) const fn keys_together(&self, table: u32) -> u64 {
-        let wanted = 20u32.saturating_sub(self.k - SECTION_BITS);
-        let key_bits = self.key_bits(table);
-        1 << (if wanted < key_bits { wanted } else { key_bits })
+    /// Match keys, as a power of two, whose candidates are made in one pass: more where there are few for each.
+    pub(super) fn keys_together_bits(&self, table: u32) -> u32 {
+        PASS_BITS.saturating_sub(self.k - SECTION_BITS).min(self.key_bits(table))
     }
 
     pub(super) const fn key_bits(&self, table: u32) -> u32 {
@@ -108,21 +108,25 @@ impl Shape {
         if table == 1 { 16 << (self.strength - 2) } else { 16 }
     }
 
+    /// AES rounds of a hash.
+    pub(super) const fn hash_rounds(&self, table: u32) -> u64 {
+        2 * self.round_pairs(table) as u64
+    }
+
+    /// AES rounds of a plot, about, and as many for each fragment that is delivered as take as long.
+    pub(super) fn rounds(&self) -> u64 {
+        let pairings = (1..=3).map(|table| (2 * self.hash_rounds(table)) << self.key_bits(table));
+        (self.hash_rounds(0) + pairings.sum::<u64>() + DELIVERY_ROUNDS) << self.k
+    }
+
     /// The least info of a section and match key.
     pub(super) const fn first_info(&self, table: u32, section: u64, key: u64) -> u64 {
         (section << (self.k - SECTION_BITS)) + (key << self.target_bits(table))
     }
 
     /// Bytes of a chunk of memory: small beside what a thread puts into a bucket.
-    pub(super) const fn chunk_bytes(&self, threads: usize) -> usize {
-        let bucket_bytes = (1usize << self.low_bits()) * 9 / threads;
-        let wanted = (bucket_bytes / 16).next_power_of_two();
-        if wanted < 1024 {
-            1024
-        } else if wanted > CHUNK_BYTES_MAX {
-            CHUNK_BYTES_MAX
-        } else {
-            wanted
-        }
+    pub(super) fn chunk_bytes(&self, threads: usize) -> usize {
+        let bucket_bytes = (1usize << self.low_bits()) * self.layout(1).record_bytes() / threads;
+        (bucket_bytes / 8).next_power_of_two().clamp(CHUNK_BYTES_MAX / 4, CHUNK_BYTES_MAX)
     }
 }

@@ -4,13 +4,15 @@
 
 use super::{
     pool::{CHUNK_BYTES_MAX, Chain, ChainCell, Pool, Spare},
-    scatter::RECORD_BYTES_MAX,
+    scatter::{RECORD_BYTES_MAX, RECORD_BYTES_MIN},
     shape::Layout,
 };
 
-/// Most records of a block, which is what a chunk holds and the rest of the one before it. All that is made of a
-/// block stays in the first- and second-level caches.
-pub(super) const BLOCK: usize = CHUNK_BYTES_MAX / 4 + 8;
+/// Most bytes of a block, and a record more. All that is made of it stays in a core's own caches.
+const BLOCK_BYTES: usize = CHUNK_BYTES_MAX;
+
+/// Most records of a block.
+pub(super) const BLOCK: usize = BLOCK_BYTES / RECORD_BYTES_MIN + 8;
 
 /// Buckets of records, each with a chain from every thread that wrote.
 pub(super) struct Table {
@@ -46,14 +48,17 @@ impl Table {
     }
 }
 
-/// Reads the records of a chain, a block at a time.
+/// Reads the records of some chains, a block at a time.
 pub(super) struct RecordReader {
-    buffer: Box<[u8; CHUNK_BYTES_MAX + 3 * RECORD_BYTES_MAX]>,
-    record_bytes: usize,
-    /// Bytes of a record that begins in one chunk and ends in the next: where they are, and how many.
-    rest: (usize, usize),
+    buffer: Box<[u8; BLOCK_BYTES + 3 * RECORD_BYTES_MAX]>,
+    /// The chains, the last first.
+    chains: Vec<Chain>,
+    /// The chain that is being read, and its next chunk.
     chain: Chain,
     chunk: u32,
+    /// Bytes of a record that begins in one block and ends in the next: where they are, and how many.
+    rest: (usize, usize),
+    layout: Layout,
     give_back: bool,
 }
 
@@ -61,10 +66,11 @@ impl Default for RecordReader {
     fn default() -> Self {
         Self {
             buffer: Box::new([0; _]),
-            record_bytes: 1,
-            rest: (0, 0),
+            chains: Vec::new(),
             chain: Chain::default(),
             chunk: 0,
+            rest: (0, 0),
+            layout: Layout { low_bits: 0, meta_bits: 0, extra_bits: 0 },
             give_back: false,
         }
     }
@@ -79,32 +85,45 @@ pub(super) struct Block<'a> {
 }
 
 impl RecordReader {
-    /// Starts with a chain. With `give_back` it is taken, and its memory goes to whoever reads.
-    pub(super) fn start(&mut self, cell: &ChainCell, layout: Layout, give_back: bool) {
-        self.chain = if give_back { cell.take() } else { cell.get() };
+    /// Starts with some chains. With `give_back` they are taken, and their memory goes to whoever reads.
+    pub(super) fn start<'a>(
+        &mut self,
+        cells: impl Iterator<Item = &'a ChainCell>,
+        layout: Layout,
+        give_back: bool,
+    ) {
+        self.chains.clear();
+        self.chains.extend(cells.map(|cell| if give_back { cell.take() } else { cell.get() }));
+        self.chain = Chain::default();
         self.chunk = self.chain.head();
-        self.give_back = give_back;
-        self.record_bytes = layout.record_bytes();
         self.rest = (0, 0);
+        self.layout = layout;
+        self.give_back = give_back;
     }
 
     /// The next records.
     #[inline]
-    pub(super) fn next(&mut self, pool: &Pool, layout: Layout, spare: &mut Spare) -> Option<Block<'_>> {
-        let (content, next) = pool.content(self.chain, self.chunk)?;
-        let (at, carried) = self.rest;
-        self.buffer.copy_within(at..at + carried, 0);
-        let len = carried + content.len();
-        self.buffer[carried..len].copy_from_slice(content);
-        if self.give_back {
-            pool.give_back(self.chunk, spare);
+    pub(super) fn next(&mut self, pool: &Pool, spare: &mut Spare) -> Option<Block<'_>> {
+        let (at, mut len) = self.rest;
+        self.buffer.copy_within(at..at + len, 0);
+        while len + pool.chunk_bytes() <= BLOCK_BYTES + RECORD_BYTES_MAX {
+            let Some((content, next)) = pool.content(self.chain, self.chunk) else {
+                let Some(chain) = self.chains.pop() else { break };
+                (self.chain, self.chunk) = (chain, chain.head());
+                continue;
+            };
+            self.buffer[len..len + content.len()].copy_from_slice(content);
+            len += content.len();
+            if self.give_back {
+                pool.give_back(self.chunk, spare);
+            }
+            self.chunk = next;
         }
-        self.chunk = next;
-        let count = len / self.record_bytes;
-        let whole = count * self.record_bytes;
-        self.rest = (whole, len - whole);
-        debug_assert!(self.buffer.len() >= whole + RECORD_BYTES_MAX && count <= BLOCK);
-        Some(Block { bytes: &self.buffer[..], layout, count })
+        let record_bytes = self.layout.record_bytes();
+        let count = len / record_bytes;
+        self.rest = (count * record_bytes, len % record_bytes);
+        debug_assert!(count <= BLOCK && (count > 0 || len == 0), "chains are whole numbers of records");
+        (count > 0).then_some(Block { bytes: &self.buffer[..], layout: self.layout, count })
     }
 }
 
@@ -112,13 +131,21 @@ impl Block<'_> {
     /// Copies a part of all records: the `bits`, up to 57, that begin at bit `from`.
     #[inline(always)]
     pub(super) fn part(&self, from: u32, bits: u32, to: &mut [u64; BLOCK]) {
-        let (bytes, shift, mask) = (from as usize / 8, from % 8, (1u64 << bits) - 1);
+        let (shift, mask) = (from % 8, (1u64 << bits) - 1);
+        self.each_word(from as usize / 8, to, |word| word >> shift & mask);
+    }
+
+    /// Copies what `with` makes of the eight bytes from byte `at` of every record on.
+    #[inline(always)]
+    fn each_word(&self, at: usize, to: &mut [u64; BLOCK], with: impl Fn(u64) -> u64) {
         let record_bytes = self.layout.record_bytes();
-        for (i, to) in to[..self.count].iter_mut().enumerate() {
-            // SAFETY: a block has 16 bytes from the start of any record on, and no part starts after the eighth.
-            let word =
-                unsafe { self.bytes.as_ptr().add(i * record_bytes + bytes).cast::<u64>().read_unaligned() };
-            *to = u64::from_le(word) >> shift & mask;
+        let mut from = self.bytes[at..].as_ptr();
+        for to in &mut to[..self.count] {
+            // SAFETY: a block has 16 bytes from the start of any record on, and nobody asks for what comes later.
+            unsafe {
+                *to = with(u64::from_le(from.cast::<u64>().read_unaligned()));
+                from = from.add(record_bytes);
+            }
         }
     }
 
@@ -140,12 +167,6 @@ impl Block<'_> {
     /// Copies the first or second eight bytes of all records, and what follows those that are shorter.
     #[inline(always)]
     pub(super) fn words(&self, at: usize, to: &mut [u64; BLOCK]) {
-        let record_bytes = self.layout.record_bytes();
-        for (i, to) in to[..self.count].iter_mut().enumerate() {
-            // SAFETY: a block has 16 bytes from the start of any record on.
-            let word =
-                unsafe { self.bytes.as_ptr().add(i * record_bytes + 8 * at).cast::<u64>().read_unaligned() };
-            *to = u64::from_le(word);
-        }
+        self.each_word(8 * at, to, |word| word);
     }
 }

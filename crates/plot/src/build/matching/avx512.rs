@@ -1,59 +1,54 @@
-//! Finding and filtering, eight at a time.
+//! Finding and filtering, many at a time.
 
 use std::arch::x86_64::{
-    __mmask8, _mm_add_epi16, _mm_loadu_si128, _mm_maskz_compress_epi16, _mm_set_epi16, _mm_set1_epi16,
-    _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_cmpgt_epu32_mask, _mm256_cvtepi32_epi16,
-    _mm256_mmask_i32gather_epi32, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_srli_epi32,
-    _mm512_cvtepi64_epi32, _mm512_loadu_si512, _mm512_maskz_compress_epi64, _mm512_maskz_loadu_epi64,
-    _mm512_set1_epi64, _mm512_storeu_si512, _mm512_testn_epi64_mask,
+    __mmask8, __mmask16, _mm_loadu_si128, _mm_maskz_compress_epi16, _mm_storeu_si128, _mm256_add_epi16,
+    _mm256_cmplt_epu16_mask, _mm256_loadu_si256, _mm256_maskz_compress_epi16, _mm256_set1_epi16,
+    _mm256_storeu_si256, _mm512_cvtepi32_epi16, _mm512_loadu_si512, _mm512_maskz_compress_epi64,
+    _mm512_maskz_loadu_epi32, _mm512_set1_epi64, _mm512_srli_epi32, _mm512_storeu_si512,
+    _mm512_testn_epi64_mask,
 };
 
-use super::{Candidates, Index, Pairs};
+use super::{FOUND_AT_ONCE, Pairs};
+
+/// Matches of a candidate that are looked for without asking whether there are any. Few have more.
+const ROUNDS: usize = 3;
+
+/// The places of the first candidates.
+static PLACES: [u16; FOUND_AT_ONCE] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 impl Pairs {
+    /// Writes the places of candidates and entries that match.
+    ///
     /// # Safety
-    /// The processor has the instructions; there is room for all pairs that the candidates make and eight more; the
-    /// lows are infos of the index.
+    /// The processor has the instructions; there is room for all pairs that the spans make and [`FOUND_AT_ONCE`] more.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt")]
     #[inline]
-    pub(super) unsafe fn find_avx512<const EXTRA: bool>(
-        &mut self,
-        candidates: Candidates<'_>,
-        index: &Index,
-    ) -> usize {
+    pub(super) unsafe fn find_avx512(&mut self, spans: &[u32]) -> usize {
         let mut count = 0;
-        let total = candidates.lows.len();
-        let one = _mm256_set1_epi32(1);
-        let mut places = _mm_set_epi16(7, 6, 5, 4, 3, 2, 1, 0);
-        for first in (0..total).step_by(8) {
-            let these: __mmask8 = if total - first >= 8 { 0xff } else { (1 << (total - first)) - 1 };
-            // SAFETY: no more candidates are read than there are; the starts of an info and of the next one are two
-            // neighbours in the index.
+        let (one, step) = (_mm256_set1_epi16(1), _mm256_set1_epi16(FOUND_AT_ONCE as i16));
+        // SAFETY: there are so many places.
+        let mut places = unsafe { _mm256_loadu_si256(PLACES.as_ptr().cast()) };
+        for first in (0..spans.len()).step_by(FOUND_AT_ONCE) {
+            let rest = spans.len() - first;
+            let these: __mmask16 = if rest >= FOUND_AT_ONCE { 0xffff } else { (1 << rest) - 1 };
+            // SAFETY: no more spans are read than there are, and there is room for what is written.
             unsafe {
-                let lows = _mm512_cvtepi64_epi32(_mm512_maskz_loadu_epi64(
-                    these,
-                    candidates.lows.as_ptr().add(first).cast(),
-                ));
-                let metas = _mm512_maskz_loadu_epi64(these, candidates.metas.as_ptr().add(first).cast());
-                let none = _mm256_setzero_si256();
-                let both = _mm256_mmask_i32gather_epi32::<2>(none, these, lows, index.starts.as_ptr().cast());
-                let mut at = _mm256_and_si256(both, _mm256_set1_epi32(0xffff));
-                let end = _mm256_srli_epi32::<16>(both);
-                let mut more = _mm256_cmpgt_epu32_mask(end, at);
-                while more != 0 {
-                    let to = self.left.as_mut_ptr().add(count);
-                    _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi64(more, metas));
-                    let right_at = _mm_maskz_compress_epi16(more, _mm256_cvtepi32_epi16(at));
-                    _mm_storeu_si128(self.right_at.as_mut_ptr().add(count).cast(), right_at);
-                    if EXTRA {
-                        let left_at = _mm_maskz_compress_epi16(more, places);
-                        _mm_storeu_si128(self.left_at.as_mut_ptr().add(count).cast(), left_at);
-                    }
+                let both = _mm512_maskz_loadu_epi32(these, spans.as_ptr().add(first).cast());
+                let mut at = _mm512_cvtepi32_epi16(both);
+                let end = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(both));
+                let mut more = _mm256_cmplt_epu16_mask(at, end);
+                let mut round = 0;
+                while round < ROUNDS || more != 0 {
+                    let right_at = _mm256_maskz_compress_epi16(more, at);
+                    _mm256_storeu_si256(self.right_at.as_mut_ptr().add(count).cast(), right_at);
+                    let left_at = _mm256_maskz_compress_epi16(more, places);
+                    _mm256_storeu_si256(self.left_at.as_mut_ptr().add(count).cast(), left_at);
                     count += more.count_ones() as usize;
-                    at = _mm256_add_epi32(at, one);
-                    more = _mm256_cmpgt_epu32_mask(end, at);
+                    at = _mm256_add_epi16(at, one);
+                    more = _mm256_cmplt_epu16_mask(at, end);
+                    round += 1;
                 }
-                places = _mm_add_epi16(places, _mm_set1_epi16(8));
+                places = _mm256_add_epi16(places, step);
             }
         }
         count
