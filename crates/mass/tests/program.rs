@@ -193,7 +193,7 @@ fn what_is_missing_is_named() {
     assert!(!Path::new(none).exists());
     let home_dir = home.path().to_str().unwrap();
     let args = ["plots", "create", "--dir", home_dir, "--farmer-key", FARMER, "--memory", "1M"];
-    refused(&mass(home.path(), &args), "of memory to make, 1.00 MiB are allowed");
+    refused(&mass(home.path(), &args), "of memory at the least, 1.00 MiB are allowed");
 }
 
 #[test]
