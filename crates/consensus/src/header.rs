@@ -149,7 +149,8 @@ impl Decode for SealClaim {
         let group = GroupIdentity::decode(reader)?;
         let index = PlotIndex::decode(reader)?;
         let proof = reader.take(group.size.proof_bytes())?;
-        let proof = Proof::read(group.size, proof).ok_or(DecodeError::Invalid("a proof of another size"))?;
+        let proof =
+            Proof::read(group.size, proof).map_err(|_| DecodeError::Invalid("a proof of another size"))?;
         let vrf_output = VrfOutput::decode(reader)?;
         Ok(Self { chain, height, slot, difficulty, seed, group, index, proof, vrf_output })
     }

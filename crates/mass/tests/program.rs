@@ -4,7 +4,9 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -114,10 +116,14 @@ fn a_plot_cut_short_is_a_fault_and_an_orphan_goes() {
     assert!(listed.status.success(), "{listed:?}");
     let fault = &json(&listed)["faults"][0];
     assert_eq!(fault["path"], file);
-    assert!(fault["reason"].as_str().unwrap().contains("cut short"), "{fault}");
+    assert!(fault["reason"].as_str().unwrap().contains("the file has 1000 bytes"), "{fault}");
     let checked = mass(home.path(), &["plots", "check", "--dir", path]);
     assert_eq!(checked.status.code(), Some(1));
     assert!(stdout(&checked).contains("0 good, 1 bad"), "{checked:?}");
+
+    let repaired = mass(home.path(), &["plots", "repair", "--dir", path]);
+    assert_eq!(repaired.status.code(), Some(1));
+    assert!(stdout(&repaired).contains("0 repaired, 1 bad"), "{repaired:?}");
 
     let orphan = dir.join("plot-k18-00.plot.tmp");
     fs::write(&orphan, "half a plot").unwrap();
@@ -131,12 +137,65 @@ fn a_plot_of_garbage_is_bad() {
     let (dir, made) = make_plots(home.path(), "1");
     let file = made["files"][0].as_str().unwrap();
     let mut bytes = fs::read(file).unwrap();
-    let index = u64::from_le_bytes(bytes[42..50].try_into().unwrap()) as usize;
-    bytes[118..index].fill(0xa5);
+    let half = bytes.len() / 2;
+    bytes[200..half].fill(0xa5);
     fs::write(file, bytes).unwrap();
     let checked = mass(home.path(), &["plots", "check", "--dir", dir.to_str().unwrap(), "--json"]);
     assert_eq!(checked.status.code(), Some(1));
     assert_eq!(json(&checked)["plots"][0]["good"], false);
+}
+
+#[test]
+fn one_bad_byte_is_found_and_named() {
+    let home = home();
+    let (dir, made) = make_plots(home.path(), "1");
+    let file = made["files"][0].as_str().unwrap();
+    let mut bytes = fs::read(file).unwrap();
+    bytes[123_456] ^= 4;
+    fs::write(file, bytes).unwrap();
+    let checked = mass(home.path(), &["plots", "check", "--full", "--dir", dir.to_str().unwrap(), "--json"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let fault = json(&checked)["plots"][0]["fault"].to_string();
+    assert!(fault.contains("block") && fault.contains("is damaged"), "{fault}");
+}
+
+#[test]
+fn a_plot_without_its_header_is_repaired() {
+    let home = home();
+    let (dir, made) = make_plots(home.path(), "1");
+    let (file, dir) = (made["files"][0].as_str().unwrap(), dir.to_str().unwrap());
+    let whole = fs::read(file).unwrap();
+    let mut bytes = whole.clone();
+    bytes[..64].fill(0);
+    fs::write(file, bytes).unwrap();
+    let repaired = mass(home.path(), &["plots", "repair", "--dir", dir, "--json"]);
+    assert!(repaired.status.success(), "{repaired:?}");
+    assert_eq!(json(&repaired)["repaired"][0], file);
+    assert!(fs::read(file).unwrap() == whole);
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let home = home();
+    let dir = home.path().join("plots");
+    let args = ["plots", "create", "-k", "24", "--threads", "1", "--farmer-key", FARMER, "--dir"];
+    let mut maker = Command::new(env!("CARGO_BIN_EXE_mass"))
+        .args(args)
+        .arg(&dir)
+        .env("HOME", home.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let files = || fs::read_dir(&dir).map_or(0, Iterator::count);
+    while files() == 0 {
+        assert!(maker.try_wait().unwrap().is_none(), "it ended by itself");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-TERM", &maker.id().to_string()]).status().unwrap().success());
+    let output = maker.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).contains("cancelled"), "{output:?}");
+    assert_eq!(files(), 0);
 }
 
 #[test]
@@ -151,6 +210,9 @@ fn what_is_missing_is_named() {
     refused(&mass(home.path(), &[&args[..], &["--chain", "mars"]].concat()), "unknown chain");
     refused(&mass(home.path(), &[&args[..], &["-k", "19"]].concat()), "k must be an even number");
     assert!(!Path::new(none).exists());
+    let home_dir = home.path().to_str().unwrap();
+    let args = ["plots", "create", "--dir", home_dir, "--farmer-key", FARMER, "--memory", "1M"];
+    refused(&mass(home.path(), &args), "of memory at the least, 1.00 MiB are allowed");
 }
 
 #[test]

@@ -3,15 +3,19 @@
 use std::{
     fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use mass_primitives::{Challenge, Encode};
-use mass_proof_of_space::{GroupIdentity, META_GROUP, PlotSize, verify};
+use mass_primitives::Challenge;
+use mass_proof_of_space::{GroupIdentity, PlotParams, PlotSize, verify};
 
 use crate::{
+    build::{BuildOptions, Progress, build},
     directory::{NAME_PREFIX, PLOT_SUFFIX, UNFINISHED_SUFFIX, claim},
     error::PlotError,
     plot::{PLOT_INDEX, Plot},
+    solve::SolveOptions,
+    write::PlotWriter,
 };
 
 /// Challenges that a fresh plot gets to show that it can prove something. It answers each with a chain or
@@ -24,19 +28,40 @@ pub fn file_name(identity: &GroupIdentity) -> String {
     format!("{}{PLOT_SUFFIX}", stem(identity))
 }
 
+/// The means to make a plot with.
+#[derive(Clone, Copy, Default)]
+pub struct CreateOptions<'a> {
+    /// Threads, memory and instructions.
+    pub build: BuildOptions,
+    /// Told of the work done, often and by any thread.
+    pub progress: Option<&'a (dyn Fn(Progress) + Sync)>,
+    /// Set by another thread to give up; the plotter looks at it many times a second.
+    pub cancel: Option<&'a AtomicBool>,
+}
+
 /// Makes the plot of a group in `dir`, and returns its file. All cores are busy meanwhile.
+///
+/// # Errors
+/// As [`create_with`].
+pub fn create(dir: &Path, identity: &GroupIdentity) -> Result<PathBuf, PlotError> {
+    create_with(dir, identity, &CreateOptions::default())
+}
+
+/// Makes the plot of a group in `dir` with chosen means, and returns its file.
 ///
 /// Killed half-way, it leaves an unfinished file, which the next attempt reuses and
 /// [`clean_orphans`](crate::clean_orphans) removes.
 ///
 /// # Errors
-/// [`PlotError::Exists`], [`PlotError::Busy`], [`PlotError::NoSpace`]; others if making or checking fails.
-pub fn create(dir: &Path, identity: &GroupIdentity) -> Result<PathBuf, PlotError> {
+/// [`PlotError::Exists`], [`PlotError::Busy`], [`PlotError::NoSpace`], [`PlotError::Memory`], [`PlotError::Cancelled`];
+/// others if making or checking fails.
+pub fn create_with(
+    dir: &Path,
+    identity: &GroupIdentity,
+    options: &CreateOptions<'_>,
+) -> Result<PathBuf, PlotError> {
     let finished = dir.join(file_name(identity));
     let unfinished = dir.join(format!("{}{UNFINISHED_SUFFIX}", stem(identity)));
-    if unfinished.to_str().is_none() {
-        return Err(PlotError::PathText(unfinished));
-    }
     check_space(dir, identity.size)?;
     let file = OpenOptions::new()
         .write(true)
@@ -51,7 +76,7 @@ pub fn create(dir: &Path, identity: &GroupIdentity) -> Result<PathBuf, PlotError
     let made = if finished.exists() {
         Err(PlotError::Exists(finished.clone()))
     } else {
-        make(&file, &unfinished, &finished, identity)
+        make(&file, &unfinished, &finished, identity, options)
     };
     if made.is_err() {
         // The error that led here matters more than one of tidying up.
@@ -62,24 +87,35 @@ pub fn create(dir: &Path, identity: &GroupIdentity) -> Result<PathBuf, PlotError
     Ok(finished)
 }
 
-fn make(file: &File, unfinished: &Path, finished: &Path, identity: &GroupIdentity) -> Result<(), PlotError> {
-    chia_pos2::create_v2_single_plot_group(
-        unfinished,
-        identity.size.get(),
-        identity.strength.get(),
-        identity.group_id().as_bytes(),
-        PLOT_INDEX.get(),
-        META_GROUP,
-        &identity.to_bytes(),
-    )
-    .map_err(PlotError::Plotter)?;
-    try_out(&Plot::open(unfinished)?, identity)?;
+fn make(
+    file: &File,
+    unfinished: &Path,
+    finished: &Path,
+    identity: &GroupIdentity,
+    options: &CreateOptions<'_>,
+) -> Result<(), PlotError> {
+    file.set_len(0).map_err(PlotError::io(unfinished))?;
+    let params = PlotParams {
+        group_id: identity.group_id(),
+        index: PLOT_INDEX,
+        size: identity.size,
+        strength: identity.strength,
+    };
+    let never = AtomicBool::new(false);
+    let cancel = options.cancel.unwrap_or(&never);
+    let progress = |progress: Progress| options.progress.iter().for_each(|watch| watch(progress));
+    let mut writer = PlotWriter::new(file, unfinished, identity);
+    build(&params, &options.build, &progress, cancel, &mut |fragments| writer.push(fragments))?;
+    writer.finish()?;
+    let plot = Plot::open(unfinished)?;
+    plot.check_all(|_| !cancel.load(Ordering::Relaxed))?;
+    try_out(&plot, identity, &SolveOptions { threads: Some(options.build.threads), cancel: Some(cancel) })?;
     file.sync_all().map_err(PlotError::io(unfinished))?;
     fs::rename(unfinished, finished).map_err(PlotError::io(finished))
 }
 
 /// Lets a fresh plot answer challenges until one proof has been found and verified.
-fn try_out(plot: &Plot, identity: &GroupIdentity) -> Result<(), PlotError> {
+fn try_out(plot: &Plot, identity: &GroupIdentity, options: &SolveOptions<'_>) -> Result<(), PlotError> {
     if plot.identity() != identity {
         return Err(PlotError::Unproven("it carries another identity"));
     }
@@ -88,7 +124,7 @@ fn try_out(plot: &Plot, identity: &GroupIdentity) -> Result<(), PlotError> {
         bytes[0] ^= trial;
         let challenge = Challenge::new(bytes);
         if let Some(chain) = plot.qualities(&challenge)?.first() {
-            let proof = plot.solve(chain)?;
+            let proof = plot.solve_with(chain, options)?;
             return match verify(plot.params(), &challenge, &proof) {
                 Ok(found) if found == *chain => Ok(()),
                 Ok(_) => Err(PlotError::Unproven("its proof is of another quality chain")),

@@ -1,179 +1,156 @@
-//! The part of the file format that bounds all other reading, little-endian:
+//! The layout of a plot file: header, blocks, index, header again. Byte by byte in `docs/plot-format.md`.
 //!
-//! | offset | bytes | what                                    |
-//! |-------:|------:|-----------------------------------------|
-//! |      0 |     4 | `PoS2`                                  |
-//! |      4 |     1 | format version, 2                       |
-//! |      5 |    32 | group id                                |
-//! |     37 |     1 | k                                       |
-//! |     38 |     1 | strength                                |
-//! |     39 |     2 | number of plots, 1                      |
-//! |     41 |     1 | meta group, 0                           |
-//! |     42 |     8 | offset of the chunk index               |
-//! |     50 |     1 | length of the memo, 67                  |
-//! |     51 |    67 | memo: canonical encoding of the identity |
-//! |    118 |       | `2^(k - 6)` chunks, then their index    |
+//! A **set** holds the fragments whose number divided by `2^(k + 6)` is the number of the set, 64 on average; a
+//! challenge asks four of them. A **block** holds a run of neighbouring sets of all plots of the group, side by
+//! side, and has a checksum. So a challenge costs four reads, one block each, however many plots there
+//! are. The **index** has the length of each block.
 //!
-//! The index holds the sizes of the chunks as Golomb-Rice codes of their distance from 235 bytes, least bit
-//! first: sign, four bits of remainder, quotient in unary. The sizes add up to what lies between memo and
-//! index, so a file that lacks its end or has something in excess is found out without reading its chunks.
+//! Here is the arithmetic and the header. The blocks are in [`block`], the index is in [`index`].
 
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    path::Path,
-};
+pub(crate) mod block;
+pub(crate) mod index;
 
-use mass_primitives::{Decode, DecodeError, GroupId, Reader};
-use mass_proof_of_space::{GroupIdentity, META_GROUP, PlotSize, Strength};
+use mass_primitives::{Decode, Encode, Reader};
+use mass_proof_of_space::{GroupIdentity, PlotSize, chain::SET_BITS};
 
-use crate::error::PlotError;
+use crate::error::{FileEnd, PlotError};
 
-const MAGIC: [u8; 4] = *b"PoS2";
-const FORMAT_VERSION: u8 = 2;
-const HEADER_LEN: u64 = 51;
-const CHUNKS_OFFSET: u64 = HEADER_LEN + GroupIdentity::LEN as u64;
-const HEAD_LEN: usize = CHUNKS_OFFSET as usize;
+const MAGIC: [u8; 8] = *b"MASSPLOT";
+const FORMAT_VERSION: u16 = 1;
 
-const CHUNK_BYTES_EXPECTED: i64 = 235;
-const REMAINDER_BITS: u32 = 4;
-const QUOTIENT_MAX: u32 = 63;
-const CODE_BITS_MAX: u64 = (2 + REMAINDER_BITS + QUOTIENT_MAX) as u64;
-const PADDING_BITS_MAX: u64 = 63;
+/// Bytes of a header without its checksum.
+const HEADER_BODY_LEN: usize = MAGIC.len() + 2 + GroupIdentity::LEN + 2 + 1 + 8 + 8 + 4 + 4;
+/// Bytes of a header.
+pub(crate) const HEADER_LEN: usize = HEADER_BODY_LEN + CHECKSUM_LEN;
+/// Bytes of a checksum, CRC-32C.
+pub(crate) const CHECKSUM_LEN: usize = 4;
+/// Bytes that the index has for a block.
+pub(crate) const INDEX_ENTRY_LEN: u64 = 2;
 
-/// What a checked file is.
+/// Plots that a block of this many sets holds without getting longer than a disk reads in a moment.
+const SET_PARTS_PER_BLOCK: u16 = 512;
+/// The most sets that a block has: more would make the look-up decode what it does not need.
+const SETS_PER_BLOCK_MAX: u16 = 32;
+/// The fewest sets that a block has: fewer would make the index of many plots large.
+const SETS_PER_BLOCK_MIN: u16 = 4;
+
+/// How fragments are spread over blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Checked {
-    /// The identity in the memo, whose hash is the group id in the header.
+pub(crate) struct Layout {
+    k: u32,
+    /// Plots in the file.
+    pub plots: u16,
+    /// Binary logarithm of the sets in a block.
+    pub sets_per_block_log2: u8,
+}
+
+impl Layout {
+    /// The layout that a new file of so many plots gets.
+    pub fn new(size: PlotSize, plots: u16) -> Self {
+        let sets = (SET_PARTS_PER_BLOCK / plots.max(1)).clamp(SETS_PER_BLOCK_MIN, SETS_PER_BLOCK_MAX);
+        Self { k: size.get().into(), plots, sets_per_block_log2: sets.ilog2() as u8 }
+    }
+
+    pub const fn k(&self) -> u32 {
+        self.k
+    }
+
+    /// Blocks of the file.
+    pub const fn blocks(&self) -> u64 {
+        1 << (self.k - SET_BITS - self.sets_per_block_log2 as u32)
+    }
+
+    /// The block that holds a set.
+    pub const fn block_of_set(&self, set: u64) -> u64 {
+        set >> self.sets_per_block_log2
+    }
+
+    /// The block that holds a fragment.
+    pub const fn block_of(&self, fragment: u64) -> u64 {
+        self.block_of_set(fragment >> (self.k + SET_BITS))
+    }
+
+    /// The first number that a fragment of a block may have.
+    pub const fn block_start(&self, block: u64) -> u64 {
+        (block << self.sets_per_block_log2) << (self.k + SET_BITS)
+    }
+
+    /// The first number that a fragment of a set may have.
+    pub const fn set_start(&self, set: u64) -> u64 {
+        set << (self.k + SET_BITS)
+    }
+}
+
+/// What the header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
     pub identity: GroupIdentity,
-    /// Length of the file.
-    pub file_bytes: u64,
+    pub layout: Layout,
+    /// Fragments of all plots together.
+    pub fragments: u64,
+    /// Where the index starts and the blocks end.
+    pub index_offset: u64,
+    /// Length of the shortest block; the index has what the others have in excess.
+    pub block_bytes_min: u32,
+    /// Checksum of the index.
+    pub index_checksum: u32,
 }
 
-/// Checks all of a file but the content of its chunks.
-pub(crate) fn check(path: &Path) -> Result<Checked, PlotError> {
-    let mut file = File::open(path).map_err(PlotError::io(path))?;
-    let file_bytes = file.metadata().map_err(PlotError::io(path))?.len();
-    let mut head = Vec::with_capacity(HEAD_LEN);
-    (&file).take(CHUNKS_OFFSET).read_to_end(&mut head).map_err(PlotError::io(path))?;
-    let (identity, index_offset) = check_head(&head, file_bytes)?;
-
-    let index_bytes = index_len(identity.size, index_offset, file_bytes)?;
-    let mut index = vec![0; index_bytes];
-    file.seek(SeekFrom::Start(index_offset))
-        .and_then(|_| file.read_exact(&mut index))
-        .map_err(PlotError::io(path))?;
-    check_index(&index, chunk_count(identity.size), index_offset - CHUNKS_OFFSET)?;
-    Ok(Checked { identity, file_bytes })
-}
-
-fn check_head(head: &[u8], file_bytes: u64) -> Result<(GroupIdentity, u64), PlotError> {
-    if let Some(&got) = head.first_chunk::<4>()
-        && got != MAGIC
-    {
-        return Err(PlotError::Magic { got });
-    }
-    let cut = |_: DecodeError| PlotError::Short { needed: CHUNKS_OFFSET, got: file_bytes };
-    let mut reader = Reader::new(head);
-    reader.take(MAGIC.len()).map_err(cut)?;
-    let version = u8::decode(&mut reader).map_err(cut)?;
-    if version != FORMAT_VERSION {
-        return Err(PlotError::FormatVersion { expected: FORMAT_VERSION, got: version });
-    }
-    let group_id = GroupId::decode(&mut reader).map_err(cut)?;
-    let size = PlotSize::new(u8::decode(&mut reader).map_err(cut)?)?;
-    let strength = Strength::new(u8::decode(&mut reader).map_err(cut)?)?;
-    let group_size = u16::decode(&mut reader).map_err(cut)?;
-    if group_size != 1 {
-        return Err(PlotError::GroupSize { got: group_size });
-    }
-    let meta_group = u8::decode(&mut reader).map_err(cut)?;
-    if meta_group != META_GROUP {
-        return Err(PlotError::MetaGroup { expected: META_GROUP, got: meta_group });
-    }
-    let index_offset = u64::decode(&mut reader).map_err(cut)?;
-    let memo_len = usize::from(u8::decode(&mut reader).map_err(cut)?);
-    if memo_len != GroupIdentity::LEN {
-        return Err(PlotError::Memo(DecodeError::Invalid("it has another length")));
-    }
-    let memo = reader.take(memo_len).map_err(cut)?;
-    let identity = GroupIdentity::from_bytes(memo).map_err(PlotError::Memo)?;
-    if identity.group_id() != group_id || identity.size != size || identity.strength != strength {
-        return Err(PlotError::Identity { header: group_id, memo: identity.group_id() });
-    }
-    Ok((identity, index_offset))
-}
-
-const fn chunk_count(size: PlotSize) -> u64 {
-    1 << (size.get() - 6)
-}
-
-fn index_len(size: PlotSize, index_offset: u64, file_bytes: u64) -> Result<usize, PlotError> {
-    if index_offset < CHUNKS_OFFSET + chunk_count(size) {
-        return Err(PlotError::Index("it lies among the chunks"));
-    }
-    let len = match file_bytes.checked_sub(index_offset) {
-        Some(len) if len > 0 => len,
-        _ => return Err(PlotError::Short { needed: index_offset.saturating_add(1), got: file_bytes }),
-    };
-    let len_max = (chunk_count(size) * CODE_BITS_MAX + PADDING_BITS_MAX) / 8;
-    if len > len_max {
-        return Err(PlotError::Index("it is longer than an index can be"));
-    }
-    usize::try_from(len).map_err(|_| PlotError::Index("it is longer than memory"))
-}
-
-fn check_index(index: &[u8], chunks: u64, chunk_bytes: u64) -> Result<(), PlotError> {
-    let mut bits = Bits { bytes: index, position: 0 };
-    let mut total = 0u64;
-    for _ in 0..chunks {
-        let size = bits.chunk_size().ok_or(PlotError::Index("it is cut short"))?;
-        // At most 2^22 chunks of at most 2^11 bytes: no overflow.
-        total += u64::try_from(size).map_err(|_| PlotError::Index("a chunk has no length"))?;
-    }
-    if total != chunk_bytes {
-        return Err(PlotError::Index("the chunks do not fill the file"));
-    }
-    if bits.left() > PADDING_BITS_MAX {
-        return Err(PlotError::Index("it goes on after the last chunk"));
-    }
-    Ok(())
-}
-
-/// A cursor over bits, least bit first.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    position: u64,
-}
-
-impl Bits<'_> {
-    const fn left(&self) -> u64 {
-        self.bytes.len() as u64 * 8 - self.position
+impl Header {
+    /// Length of a file with this header.
+    pub const fn file_bytes(&self) -> u64 {
+        self.index_offset
+            .saturating_add(self.layout.blocks() * INDEX_ENTRY_LEN)
+            .saturating_add(HEADER_LEN as u64)
     }
 
-    fn bit(&mut self) -> Option<bool> {
-        let byte = self.bytes.get(usize::try_from(self.position / 8).ok()?)?;
-        let bit = byte >> (self.position % 8) & 1;
-        self.position += 1;
-        Some(bit == 1)
+    pub fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let mut body = Vec::with_capacity(HEADER_LEN);
+        body.extend_from_slice(&MAGIC);
+        FORMAT_VERSION.encode(&mut body);
+        self.identity.encode(&mut body);
+        self.layout.plots.encode(&mut body);
+        self.layout.sets_per_block_log2.encode(&mut body);
+        self.fragments.encode(&mut body);
+        self.index_offset.encode(&mut body);
+        self.block_bytes_min.encode(&mut body);
+        self.index_checksum.encode(&mut body);
+        crc32c::crc32c(&body).encode(&mut body);
+        body.try_into().expect("the fields have the lengths that HEADER_LEN adds up")
     }
 
-    /// The size of the next chunk; `None` if the bits end early or code no size above 0.
-    fn chunk_size(&mut self) -> Option<i64> {
-        let negative = self.bit()?;
-        let mut remainder = 0;
-        for place in 0..REMAINDER_BITS {
-            remainder |= i64::from(self.bit()?) << place;
+    /// Reads a header found at `end` of a file.
+    pub fn read(bytes: &[u8; HEADER_LEN], end: FileEnd) -> Result<Self, PlotError> {
+        let mut reader = Reader::new(bytes);
+        let damaged = |_| PlotError::Header(end);
+        let magic = reader.array().map_err(damaged)?;
+        if magic != MAGIC {
+            return Err(PlotError::Magic { end, got: magic });
         }
-        let mut quotient = 0i64;
-        while self.bit()? {
-            quotient += 1;
-            if quotient > i64::from(QUOTIENT_MAX) {
-                return None;
-            }
+        let version = u16::decode(&mut reader).map_err(damaged)?;
+        if version != FORMAT_VERSION {
+            return Err(PlotError::FormatVersion { expected: FORMAT_VERSION, got: version });
         }
-        let distance = quotient << REMAINDER_BITS | remainder;
-        let size = CHUNK_BYTES_EXPECTED + if negative { -distance } else { distance };
-        (size > 0).then_some(size)
+        let (body, checksum) = bytes.split_at(HEADER_BODY_LEN);
+        if crc32c::crc32c(body).to_le_bytes() != checksum {
+            return Err(PlotError::Header(end));
+        }
+        let identity = GroupIdentity::decode(&mut reader).map_err(PlotError::Identity)?;
+        let plots = u16::decode(&mut reader).map_err(damaged)?;
+        let sets_per_block_log2 = u8::decode(&mut reader).map_err(damaged)?;
+        if plots != 1 {
+            return Err(PlotError::GroupSize { got: plots });
+        }
+        if 1u16.checked_shl(sets_per_block_log2.into()).is_none_or(|sets| sets > SETS_PER_BLOCK_MAX) {
+            return Err(PlotError::Layout { sets_per_block_log2 });
+        }
+        Ok(Self {
+            identity,
+            layout: Layout { k: identity.size.get().into(), plots, sets_per_block_log2 },
+            fragments: u64::decode(&mut reader).map_err(damaged)?,
+            index_offset: u64::decode(&mut reader).map_err(damaged)?,
+            block_bytes_min: u32::decode(&mut reader).map_err(damaged)?,
+            index_checksum: u32::decode(&mut reader).map_err(damaged)?,
+        })
     }
 }

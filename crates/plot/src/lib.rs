@@ -1,25 +1,33 @@
 //! Plot files: creation, opening, look-up, solving.
 //!
-//! A plot file is what the reference construction calls a plot group file. Its memo carries the canonical
-//! [`GroupIdentity`](mass_proof_of_space::GroupIdentity), so that a file says by itself whose plot it is, and
-//! [`Plot::open`] believes it only if the group id in the header is the hash of it.
-//!
-//! Backed by the crate `chia-pos2` until our own replaces it. That crate opens files at plot index 0 alone, so
-//! each group holds exactly one plot, at index 0. It parses in C++; whatever bounds its reading is checked
-//! here before it gets to see a file.
+//! A plot file says by itself whose plot it is: it carries the canonical
+//! [`GroupIdentity`](mass_proof_of_space::GroupIdentity), and whatever is damaged in it is found and named. The layout is
+//! in `docs/plot-format.md`; it is made for the plots of a whole group side by side, and today has one.
 //!
 //! Deliberately not here: which plots to ask when, and keys. Both are the farmer's.
 
+mod aes;
+mod build;
+mod chains;
 mod create;
 mod directory;
 mod error;
 mod format;
 mod plot;
+mod repair;
+mod rules;
+mod sieve;
+mod solve;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
-pub use create::{create, file_name};
+pub use aes::{Backend, PlotHasher};
+pub use build::{BuildError, BuildOptions, BuildStatistics, Progress, build};
+pub use create::{CreateOptions, create, create_with, file_name};
 pub use directory::{Listing, clean_orphans, list};
-pub use error::PlotError;
-pub use plot::Plot;
+pub use error::{FileEnd, PlotError};
+pub use plot::{Plot, READS_PER_CHALLENGE};
+pub use repair::repair;
+pub use solve::{SolveOptions, solve};

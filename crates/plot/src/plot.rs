@@ -1,51 +1,75 @@
-//! An open plot: which challenges it answers, and the proofs behind its answers.
+//! An open plot file: which challenges its plot answers.
+//!
+//! Nothing but the headers and the index is read when it is opened; a challenge costs
+//! [`READS_PER_CHALLENGE`] reads, whose checksums are checked. The file is opened read-only and never mapped, so
+//! that a disk that fails gives an error and not a signal.
 
 use std::{
     fmt,
+    fs::File,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
+    sync::{PoisonError, RwLock},
 };
 
-use chia_pos2::Prover;
 use mass_primitives::{Challenge, PlotId, PlotIndex};
-use mass_proof_of_space::{GroupIdentity, PlotParams, Proof, QualityChain, plot_id};
+use mass_proof_of_space::{
+    GroupIdentity, PlotParams, Proof, QualityChain,
+    chain::{SETS, challenge_sets},
+    plot_id,
+};
 
 use crate::{
-    error::PlotError,
-    format::{self, Checked},
+    aes::PlotHasher,
+    chains::find_chains,
+    error::{FileEnd, PlotError},
+    format::{HEADER_LEN, Header, INDEX_ENTRY_LEN, block::Block, index::Index},
+    solve::{SolveOptions, solve},
 };
 
 /// The one index that a plot of today has.
 pub(crate) const PLOT_INDEX: PlotIndex = PlotIndex::ZERO;
 
+/// Short reads of a file that a challenge costs, one for each set that it picks.
+pub const READS_PER_CHALLENGE: u64 = SETS as u64;
+
 /// A plot file that has been opened and checked.
 pub struct Plot {
     path: PathBuf,
-    checked: Checked,
+    /// None once the file has been deleted.
+    file: RwLock<Option<File>>,
+    header: Header,
+    index: Index,
     params: PlotParams,
     plot_id: PlotId,
-    prover: Prover,
+    hasher: PlotHasher,
 }
 
 impl Plot {
-    /// Opens a plot file, reading its head and its index, but no chunk.
+    /// Opens a plot file, reading its headers and its index, but no block.
     ///
     /// # Errors
-    /// [`PlotError`] that says in what way the file is no plot of the identity it carries.
+    /// [`PlotError`] that says in what way the file is damaged or no plot.
     pub fn open(path: &Path) -> Result<Self, PlotError> {
-        if path.to_str().is_none() {
-            return Err(PlotError::PathText(path.to_owned()));
-        }
-        let checked = format::check(path)?;
-        let identity = checked.identity;
+        let file = File::open(path).map_err(PlotError::io(path))?;
+        let (header, index) = read_outline(&file, path)?;
         let params = PlotParams {
-            group_id: identity.group_id(),
+            group_id: header.identity.group_id(),
             index: PLOT_INDEX,
-            size: identity.size,
-            strength: identity.strength,
+            size: header.identity.size,
+            strength: header.identity.strength,
         };
-        let prover = Prover::new(path).map_err(PlotError::Lookup)?;
         let plot_id = plot_id(&params.group_id, PLOT_INDEX);
-        Ok(Self { path: path.to_owned(), checked, params, plot_id, prover })
+        let hasher = PlotHasher::new(&plot_id);
+        Ok(Self {
+            path: path.to_owned(),
+            file: RwLock::new(Some(file)),
+            header,
+            index,
+            params,
+            plot_id,
+            hasher,
+        })
     }
 
     /// The file.
@@ -57,7 +81,7 @@ impl Plot {
     /// Whose plot it is, and of what size and strength.
     #[must_use]
     pub const fn identity(&self) -> &GroupIdentity {
-        &self.checked.identity
+        &self.header.identity
     }
 
     /// Everything that determines the content of the plot.
@@ -75,17 +99,33 @@ impl Plot {
     /// Length of the file.
     #[must_use]
     pub const fn file_bytes(&self) -> u64 {
-        self.checked.file_bytes
+        self.header.file_bytes()
     }
 
-    /// What the plot answers to a challenge: no chain, one or several, for four short reads.
+    /// How many fragments the plot has, from which its answers come: about `2^k`.
+    #[must_use]
+    pub const fn fragments(&self) -> u64 {
+        self.header.fragments
+    }
+
+    /// What the plot answers to a challenge: no chain, one or several, in ascending order, for
+    /// [`READS_PER_CHALLENGE`] reads.
     ///
     /// # Errors
-    /// [`PlotError::Lookup`] if the file is gone or damaged.
+    /// [`PlotError::Io`] if the file cannot be read, [`PlotError::Deleted`], [`PlotError::Block`] if it is damaged.
     pub fn qualities(&self, challenge: &Challenge) -> Result<Vec<QualityChain>, PlotError> {
-        let answers =
-            self.prover.get_qualities_for_challenge(challenge.as_bytes()).map_err(PlotError::Lookup)?;
-        Ok(answers.iter().map(|answer| QualityChain::new(answer.chain.chain_links)).collect())
+        self.let_go_if_deleted();
+        let mut bytes = Vec::new();
+        let mut sets: [Vec<u64>; SETS] = Default::default();
+        for (set, number) in sets.iter_mut().zip(challenge_sets(&self.params, challenge)) {
+            let layout = self.header.layout;
+            let block = self.read_block(layout.block_of_set(number), &mut bytes)?;
+            let (from, to) = (layout.set_start(number), layout.set_start(number + 1));
+            block
+                .fragments(from, to, |_, fragment| set.push(fragment))
+                .map_err(|_| self.damaged(layout.block_of_set(number)))?;
+        }
+        find_chains(&self.hasher, &self.plot_id, challenge, &sets.each_ref().map(Vec::as_slice))
     }
 
     /// Finds the proof behind a quality chain of this plot: seconds of work on all cores.
@@ -93,14 +133,64 @@ impl Plot {
     /// # Errors
     /// [`PlotError::Unsolvable`] if there is none.
     pub fn solve(&self, chain: &QualityChain) -> Result<Proof, PlotError> {
-        let (k, strength) = (self.params.size.get(), self.params.strength.get());
-        let links = chia_pos2::QualityChain { chain_links: *chain.links() };
-        let bytes = chia_pos2::solve_proof(&links, self.plot_id.as_bytes(), k, strength);
-        let proof = Proof::read(self.params.size, &bytes).ok_or(PlotError::Unsolvable)?;
-        chia_pos2::quality_string_from_proof(self.plot_id.as_bytes(), k, strength, &bytes)
-            .filter(|found| found.chain_links == *chain.links())
-            .map(|_| proof)
-            .ok_or(PlotError::Unsolvable)
+        self.solve_with(chain, &SolveOptions::default())
+    }
+
+    /// Finds the proof behind a quality chain of this plot, with chosen means. The file is not read.
+    ///
+    /// # Errors
+    /// [`PlotError::Unsolvable`] if there is none, [`PlotError::Cancelled`].
+    pub fn solve_with(&self, chain: &QualityChain, options: &SolveOptions<'_>) -> Result<Proof, PlotError> {
+        solve(&self.params, chain, options)
+    }
+
+    /// Reads the whole file and checks all of it; the error names the first damage. `goes_on` is asked after every
+    /// block, with the bytes read so far.
+    ///
+    /// # Errors
+    /// [`PlotError`], or [`PlotError::Cancelled`] if `goes_on` says no.
+    pub fn check_all(&self, mut goes_on: impl FnMut(u64) -> bool) -> Result<(), PlotError> {
+        let mut bytes = Vec::new();
+        let (mut fragments, mut read) = (0, 0);
+        for number in 0..self.header.layout.blocks() {
+            let block = self.read_block(number, &mut bytes)?;
+            block.fragments(0, u64::MAX, |_, _| fragments += 1).map_err(|_| self.damaged(number))?;
+            read += bytes.len() as u64;
+            if !goes_on(read) {
+                return Err(PlotError::Cancelled);
+            }
+        }
+        let expected = self.header.fragments;
+        if fragments == expected { Ok(()) } else { Err(PlotError::Fragments { expected, got: fragments }) }
+    }
+
+    /// Closes the file if it has no name any more: whoever deleted it wants the space back.
+    fn let_go_if_deleted(&self) {
+        let is_deleted = |file: &File| file.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
+        if self.file.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(is_deleted) {
+            *self.file.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    fn read_block<'a>(&self, number: u64, bytes: &'a mut Vec<u8>) -> Result<Block<'a>, PlotError> {
+        let (offset, length) = self.index.place(number);
+        bytes.resize(length as usize, 0);
+        let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
+        let file = file.as_ref().ok_or_else(|| PlotError::Deleted(self.path.clone()))?;
+        file.read_exact_at(bytes, offset).map_err(PlotError::io(&self.path))?;
+        Block::new(self.header.layout, self.params.group_id.as_bytes(), number, bytes)
+            .map_err(|_| self.damaged(number))
+    }
+
+    /// Offset and length of a block.
+    #[cfg(test)]
+    pub(crate) fn block_place(&self, number: u64) -> (u64, u64) {
+        self.index.place(number)
+    }
+
+    fn damaged(&self, number: u64) -> PlotError {
+        let (offset, bytes) = self.index.place(number);
+        PlotError::Block { number, offset, bytes }
     }
 }
 
@@ -108,4 +198,29 @@ impl fmt::Debug for Plot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plot").field("path", &self.path).field("params", &self.params).finish_non_exhaustive()
     }
+}
+
+/// Headers and index, which agree with each other and with the length of the file.
+fn read_outline(file: &File, path: &Path) -> Result<(Header, Index), PlotError> {
+    let got = file.metadata().map_err(PlotError::io(path))?.len();
+    let least = 2 * HEADER_LEN as u64;
+    let mut front = [0; HEADER_LEN];
+    if got < least {
+        return Err(PlotError::Length { expected: least, got });
+    }
+    file.read_exact_at(&mut front, 0).map_err(PlotError::io(path))?;
+    let header = Header::read(&front, FileEnd::Front)?;
+    if header.file_bytes() != got {
+        return Err(PlotError::Length { expected: header.file_bytes(), got });
+    }
+    let mut back = [0; HEADER_LEN];
+    file.read_exact_at(&mut back, got - HEADER_LEN as u64).map_err(PlotError::io(path))?;
+    if Header::read(&back, FileEnd::Back)? != header {
+        return Err(PlotError::HeadersDiffer);
+    }
+    // At most 2^22 blocks, and as many bytes are in the file.
+    let mut bytes = vec![0; (header.layout.blocks() * INDEX_ENTRY_LEN) as usize];
+    file.read_exact_at(&mut bytes, header.index_offset).map_err(PlotError::io(path))?;
+    let index = Index::read(&header, &bytes)?;
+    Ok((header, index))
 }

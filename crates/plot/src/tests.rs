@@ -2,14 +2,25 @@
 
 use std::{
     fs::{self, OpenOptions},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use mass_primitives::{Challenge, Encode, FarmerPublicKey, GroupNonce};
-use mass_proof_of_space::{GroupIdentity, PlotSize, QualityChain, Strength, verify};
+use mass_primitives::{Challenge, Encode, FarmerPublicKey, GroupId, GroupNonce, PlotIndex};
+use mass_proof_of_space::{
+    GroupIdentity, PlotParams, PlotSize, Proof, ProofError, QualityChain, Strength, verify,
+};
 use tempfile::TempDir;
 
-use crate::{Plot, PlotError, clean_orphans, create, create::space_needed, file_name, list};
+use crate::{
+    CreateOptions, FileEnd, Plot, PlotError, Progress, READS_PER_CHALLENGE, SolveOptions, clean_orphans,
+    create,
+    create::space_needed,
+    create_with, file_name,
+    format::{HEADER_LEN, Header, Layout, index::Index},
+    list,
+};
 
 fn identity(nonce: u8) -> GroupIdentity {
     GroupIdentity {
@@ -78,95 +89,218 @@ fn a_plot_is_never_overwritten() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
+/// Whatever one does to a file, it is refused when it is opened or when it is read.
+fn assert_refused(path: &Path, what: &str, damage: impl FnOnce(&mut Vec<u8>)) -> PlotError {
+    let mut bytes = fs::read(path).unwrap();
+    damage(&mut bytes);
+    let damaged = path.with_extension("damaged");
+    fs::write(&damaged, bytes).unwrap();
+    match Plot::open(&damaged).and_then(|plot| plot.check_all(|_| true)) {
+        Ok(()) => panic!("{what} is not found"),
+        Err(PlotError::Io { source, .. }) => panic!("{what} is found by the system only: {source}"),
+        Err(error) => error,
+    }
+}
+
 #[test]
 fn files_cut_short_are_refused() {
     let (_dir, path) = made(4);
     let len = fs::metadata(&path).unwrap().len() as usize;
-    for kept in [0, 3, 4, 50, 51, 117, 118, len / 2, len - 4096, len - 9, len - 8] {
-        let outcome = open_damaged(&path, |bytes| bytes.truncate(kept));
-        assert!(matches!(outcome, Err(PlotError::Short { .. } | PlotError::Index(_))), "{kept}: {outcome:?}");
+    let cuts = (0..=len - 1).step_by(9973).chain((0..300).map(|at| len - 1 - at)).chain(0..300);
+    for kept in cuts {
+        let error = assert_refused(&path, &format!("{kept} bytes"), |bytes| bytes.truncate(kept));
+        assert!(matches!(error, PlotError::Length { .. }), "{kept}: {error:?}");
     }
-    let outcome = open_damaged(&path, |bytes| bytes.extend([0; 4096]));
-    assert!(matches!(outcome, Err(PlotError::Index(_))), "{outcome:?}");
+    let error = assert_refused(&path, "an excess", |bytes| bytes.extend([0; 4096]));
+    assert!(matches!(error, PlotError::Length { .. }), "{error:?}");
+    // Bytes cut out of the middle, with the length made good at the end or not.
+    for at in [0, 50, 108, 4711, len / 2, len - 120, len - 1] {
+        assert_refused(&path, "a byte cut out", |bytes| _ = bytes.remove(at));
+        assert_refused(&path, "a byte moved", |bytes| {
+            let byte = bytes.remove(at);
+            bytes.push(!byte);
+        });
+    }
+}
+
+#[test]
+fn every_byte_that_changes_is_found() {
+    let (_dir, path) = made(6);
+    let bytes = fs::read(&path).unwrap();
+    let damaged = path.with_extension("damaged");
+    let outline = bytes.len() - 2 * 128 - HEADER_LEN;
+    let in_outline = (0..HEADER_LEN).chain(outline..bytes.len());
+    let in_blocks = (HEADER_LEN..outline).step_by(977);
+    fs::write(&damaged, &bytes).unwrap();
+    let file = OpenOptions::new().write(true).open(&damaged).unwrap();
+    for at in in_outline.chain(in_blocks) {
+        for flipped in [1, 0x80, 0xff] {
+            file.write_all_at(&[bytes[at] ^ flipped], at as u64).unwrap();
+            let found = Plot::open(&damaged).and_then(|plot| plot.check_all(|_| true));
+            match found.expect_err("a changed byte") {
+                PlotError::Block { offset, bytes, .. } => {
+                    assert!((offset..offset + bytes).contains(&(at as u64)), "{at} named as {offset}");
+                }
+                error => assert!(at < HEADER_LEN || at >= outline, "{at}: {error:?}"),
+            }
+        }
+        file.write_all_at(&bytes[at..=at], at as u64).unwrap();
+    }
+    assert!(Plot::open(&damaged).unwrap().check_all(|_| true).is_ok());
 }
 
 #[test]
 fn garbage_is_refused() {
     let (_dir, path) = made(5);
-    let outcome = open_damaged(&path, |bytes| bytes.fill(0xa5));
-    assert!(matches!(outcome, Err(PlotError::Magic { got: [0xa5, ..] })), "{outcome:?}");
-    // A good head and index over chunks of garbage: opens, and fails when asked without crashing.
-    let index = |bytes: &[u8]| u64::from_le_bytes(bytes[42..50].try_into().unwrap()) as usize;
+    let error = assert_refused(&path, "garbage", |bytes| bytes.fill(0xa5));
+    assert!(matches!(error, PlotError::Magic { end: FileEnd::Front, got: [0xa5, ..] }), "{error:?}");
+    let error =
+        assert_refused(&path, "another format", |bytes| bytes[..8].copy_from_slice(b"PoS2\x02\0\0\0"));
+    assert!(matches!(error, PlotError::Magic { .. }), "{error:?}");
+    // Blocks of garbage behind good headers: opens, and fails when asked without crashing.
     for fill in [0x00, 0x7f, 0xa5, 0xff] {
         let outcome = open_damaged(&path, |bytes| {
-            let end = index(bytes);
-            bytes[118..end].fill(fill);
+            let end = bytes.len() - 2 * 128 - HEADER_LEN;
+            bytes[HEADER_LEN..end].fill(fill);
         });
-        assert!(matches!(outcome, Err(PlotError::Lookup(_))), "{fill:02x}: {outcome:?}");
+        assert!(matches!(outcome, Err(PlotError::Block { .. })), "{fill:02x}: {outcome:?}");
     }
 }
 
-#[test]
-fn damage_anywhere_never_crashes() {
-    let (_dir, path) = made(10);
-    let len = fs::metadata(&path).unwrap().len();
-    let mut state = 1u64;
-    for _ in 0..200 {
-        // A multiplicative generator is random enough to spread the damage.
-        let _ = open_damaged(&path, |bytes| {
-            for _ in 0..2000 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let at = 118 + (state >> 33) % (len - 118 - 8192);
-                bytes[at as usize] = (state >> 24) as u8;
-            }
-        });
-    }
+/// A header with this change made to it, and a checksum that is right, at both ends.
+fn with_header(path: &Path, change: impl Fn(&mut [u8])) -> PlotError {
+    assert_refused(path, "a changed header", |bytes| {
+        change(&mut bytes[..HEADER_LEN]);
+        let (body, sum) = bytes[..HEADER_LEN].split_at_mut(HEADER_LEN - 4);
+        sum.copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
+        let header = bytes[..HEADER_LEN].to_vec();
+        let end = bytes.len() - HEADER_LEN;
+        bytes[end..].copy_from_slice(&header);
+    })
 }
 
 #[test]
-fn every_field_of_the_head_is_checked() {
+fn every_field_of_the_header_is_checked() {
     type Expected = fn(&PlotError) -> bool;
-    let cases: [(usize, Expected); 12] = [
-        (0, |e| matches!(e, PlotError::Magic { .. })),
-        (4, |e| matches!(e, PlotError::FormatVersion { .. })),
-        (5, |e| matches!(e, PlotError::Identity { .. })),
-        (37, |e| matches!(e, PlotError::Params(_))),
-        (38, |e| matches!(e, PlotError::Identity { .. })),
-        (39, |e| matches!(e, PlotError::GroupSize { .. })),
-        (41, |e| matches!(e, PlotError::MetaGroup { .. })),
-        (42, |e| matches!(e, PlotError::Index(_))),
-        (49, |e| matches!(e, PlotError::Short { .. })),
-        (50, |e| matches!(e, PlotError::Memo(_))),
-        (51, |e| matches!(e, PlotError::Memo(_))),
-        (60, |e| matches!(e, PlotError::Identity { .. })),
+    let cases: [(usize, u8, Expected); 12] = [
+        (0, 1, |e| matches!(e, PlotError::Magic { .. })),
+        (8, 3, |e| matches!(e, PlotError::FormatVersion { expected: 1, got: 2 })),
+        (10, 1, |e| matches!(e, PlotError::Identity(_))),
+        (11, 1, |e| matches!(e, PlotError::Identity(_))),
+        (12, 0x80, |e| matches!(e, PlotError::Identity(_))),
+        (20, 1, |e| matches!(e, PlotError::Block { number: 0, .. })),
+        (77, 2, |e| matches!(e, PlotError::GroupSize { got: 3 })),
+        (79, 3, |e| matches!(e, PlotError::Layout { sets_per_block_log2: 6 })),
+        (80, 1, |e| matches!(e, PlotError::Fragments { .. })),
+        (88, 1, |e| matches!(e, PlotError::Length { .. })),
+        (96, 1, |e| matches!(e, PlotError::Index(_))),
+        (100, 1, |e| matches!(e, PlotError::Index(_))),
     ];
-    let (_dir, path) = made(6);
-    for (position, expected) in cases {
-        let error = open_damaged(&path, |bytes| bytes[position] ^= 1).unwrap_err();
+    let (_dir, path) = made(10);
+    for (position, flipped, expected) in cases {
+        let error = with_header(&path, |header| header[position] ^= flipped);
         assert!(expected(&error), "{position}: {error:?}");
+        // Without a checksum that is right it is damage at one end, and at the other.
+        let error = assert_refused(&path, "a changed header", |bytes| bytes[position] ^= flipped);
+        assert!(position < 10 || matches!(error, PlotError::Header(FileEnd::Front)), "{position}: {error:?}");
+        let error = assert_refused(&path, "a changed header", |bytes| {
+            let at = bytes.len() - HEADER_LEN + position;
+            bytes[at] ^= flipped;
+        });
+        assert!(position < 10 || matches!(error, PlotError::Header(FileEnd::Back)), "{position}: {error:?}");
     }
+    // Nobody gets memory for what a header only claims.
+    let error = with_header(&path, |header| header[88..96].fill(0xff));
+    assert!(matches!(error, PlotError::Length { expected: u64::MAX, .. }), "{error:?}");
 }
 
 #[test]
 fn a_plot_cannot_be_claimed_by_another_farmer() {
     let (_dir, path) = made(7);
     let thief = GroupIdentity { farmer: FarmerPublicKey::new([8; 32]), ..identity(7) };
-    let outcome = open_damaged(&path, |bytes| bytes[51..118].copy_from_slice(&thief.to_bytes()));
-    assert!(matches!(outcome, Err(PlotError::Identity { header, memo })
-        if header == identity(7).group_id() && memo == thief.group_id()));
+    // The blocks are bound to the group.
+    let error = with_header(&path, |header| header[10..77].copy_from_slice(&thief.to_bytes()));
+    assert!(matches!(error, PlotError::Block { number: 0, .. }), "{error:?}");
+}
 
-    // With the group id changed to match, the file opens, but then its plot is another, which it does not hold.
-    let damaged = path.with_extension("stolen");
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[51..118].copy_from_slice(&thief.to_bytes());
-    bytes[5..37].copy_from_slice(thief.group_id().as_bytes());
-    fs::write(&damaged, bytes).unwrap();
-    let stolen = Plot::open(&damaged).unwrap();
-    for challenge in challenges(32) {
-        for chain in stolen.qualities(&challenge).unwrap().iter().take(1) {
-            assert!(stolen.solve(chain).is_err());
-        }
-    }
+#[test]
+fn blocks_that_change_places_are_found() {
+    let (_dir, path) = made(11);
+    let plot = Plot::open(&path).unwrap();
+    let ((first, len), (second, _)) = (plot.block_place(3), plot.block_place(4));
+    let error = assert_refused(&path, "swapped blocks", |bytes| {
+        let (a, b) = bytes.split_at_mut(second as usize);
+        a[first as usize..][..len as usize - 64].swap_with_slice(&mut b[..len as usize - 64]);
+    });
+    assert!(matches!(error, PlotError::Block { number: 3, .. }), "{error:?}");
+}
+
+/// Promise 5: four reads for a challenge, and the file is not changed.
+#[test]
+fn a_challenge_costs_four_reads() {
+    let (_dir, path) = made(12);
+    let before = fs::read(&path).unwrap();
+    let plot = Plot::open(&path).unwrap();
+    let reads = || {
+        let counters = fs::read_to_string("/proc/thread-self/io").unwrap();
+        let count = counters.lines().find_map(|line| line.strip_prefix("syscr: ")).unwrap();
+        count.parse::<u64>().unwrap()
+    };
+    // What looking costs itself.
+    let start = reads();
+    let looking = reads() - start;
+    let start = reads();
+    challenges(100).for_each(|challenge| drop(plot.qualities(&challenge).unwrap()));
+    assert_eq!(reads() - start - looking, 100 * READS_PER_CHALLENGE);
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+/// Deleting a plot gives the space back, also while somebody farms it.
+#[test]
+fn a_deleted_plot_is_let_go() {
+    let (dir, path) = made(14);
+    let plot = Plot::open(&path).unwrap();
+    let is_open = || {
+        let files =
+            fs::read_dir("/proc/self/fd").unwrap().filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        files.into_iter().any(|file| file.starts_with(dir.path()))
+    };
+    assert!(is_open());
+    fs::remove_file(&path).unwrap();
+    let outcome = plot.qualities(&Challenge::new([1; 32]));
+    assert!(matches!(outcome, Err(PlotError::Deleted(at)) if at == path));
+    assert!(!is_open());
+}
+
+/// 10,000 plots in groups of 128 are to take less than 200 MB.
+#[test]
+fn the_index_of_the_largest_group_is_small() {
+    let layout = Layout::new(PlotSize::MAX, 128);
+    let header = Header {
+        identity: GroupIdentity { size: PlotSize::MAX, ..identity(0) },
+        layout,
+        fragments: 0,
+        index_offset: HEADER_LEN as u64 + 120_000 * layout.blocks(),
+        block_bytes_min: 120_000,
+        index_checksum: crc32c::crc32c(&vec![0; 2 * layout.blocks() as usize]),
+    };
+    let index = Index::read(&header, &vec![0; 2 * layout.blocks() as usize]).unwrap();
+    assert!(10_000usize.div_ceil(128) * index.memory_bytes() < 200_000_000, "{}", index.memory_bytes());
+    assert_eq!(index.place(12_345), (HEADER_LEN as u64 + 12_345 * 120_000, 120_000));
+}
+
+#[test]
+fn cancelled_work_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let cancel = AtomicBool::new(false);
+    let watch = |progress: Progress| cancel.store(3 * progress.done > progress.total, Ordering::Relaxed);
+    let options = CreateOptions { progress: Some(&watch), cancel: Some(&cancel), ..CreateOptions::default() };
+    assert!(matches!(create_with(dir.path(), &identity(13), &options), Err(PlotError::Cancelled)));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let (_dir, path) = made(13);
+    let options = SolveOptions { cancel: Some(&AtomicBool::new(true)), ..SolveOptions::default() };
+    let outcome = Plot::open(&path).unwrap().solve_with(&QualityChain::new([1; 16]), &options);
+    assert!(matches!(outcome, Err(PlotError::Cancelled)), "{outcome:?}");
 }
 
 #[test]
@@ -198,4 +332,49 @@ fn orphans_go_and_plots_in_the_making_stay() {
     drop(maker);
     assert!(create(dir.path(), &identity(9)).is_ok());
     assert!(!busy.exists());
+}
+
+/// Each way in which a proof can be wrong has its error.
+#[test]
+fn refusals_say_why() {
+    let (_dir, path) = made(15);
+    let plot = Plot::open(&path).unwrap();
+    let params = *plot.params();
+    let (challenge, chain) = (0..=255)
+        .map(|i| Challenge::new([i; 32]))
+        .find_map(|challenge| Some((challenge, *plot.qualities(&challenge).unwrap().first()?)))
+        .unwrap();
+    let proof = plot.solve(&chain).unwrap();
+    assert_eq!(verify(&params, &challenge, &proof), Ok(chain));
+    let refused = |params: &PlotParams, proof: &Proof| verify(params, &challenge, proof).unwrap_err();
+    let with = |change: &dyn Fn(&mut [u32; 128])| {
+        let mut x_values = *proof.x_values();
+        change(&mut x_values);
+        Proof::new(params.size, x_values).unwrap()
+    };
+
+    // Of another order: links, pairs of pairs, x-values.
+    assert_eq!(refused(&params, &with(&|xs| xs.rotate_left(8))), ProofError::Chain { link: 0 });
+    let swapped = with(&|xs| {
+        let (left, right) = xs[40..48].split_at_mut(4);
+        left.swap_with_slice(right);
+    });
+    assert!(matches!(refused(&params, &swapped), ProofError::Sets | ProofError::Chain { .. }));
+    // A changed bit in what the links show, and in what only the tables show.
+    let error = refused(&params, &with(&|xs| xs[64] ^= 1 << 17));
+    assert!(matches!(error, ProofError::Sets | ProofError::Chain { link: 8 }), "{error:?}");
+    assert_eq!(refused(&params, &with(&|xs| xs[64] ^= 1)), ProofError::Table { table: 1 });
+    assert_eq!(refused(&params, &with(&|xs| xs[65] ^= 1 << 17)), ProofError::Table { table: 1 });
+    // Of another plot, challenge, strength, k.
+    let other = PlotParams { group_id: GroupId::new([1; 32]), ..params };
+    assert_eq!(refused(&other, &proof), ProofError::Sets);
+    assert!(matches!(verify(&params, &Challenge::new([0xee; 32]), &proof), Err(ProofError::Sets)));
+    let stronger = PlotParams { strength: Strength::new(3).unwrap(), ..params };
+    assert!(matches!(refused(&stronger, &proof), ProofError::Table { table: 1 | 2 }));
+    let hopeless = PlotParams { strength: Strength::MAX, ..params };
+    assert_eq!(refused(&hopeless, &proof), ProofError::Strength { k: 18, strength: 17 });
+    let larger = PlotParams { size: PlotSize::MAX, ..params };
+    assert_eq!(refused(&larger, &proof), ProofError::Size { expected: 28, got: 18 });
+    let index = PlotParams { index: PlotIndex::new(1), ..params };
+    assert!(matches!(refused(&index, &proof), ProofError::Sets | ProofError::Chain { .. }));
 }

@@ -10,13 +10,14 @@ use crate::{
     hash::{PlotHash, ROUND_PAIRS, low_bits},
     params::PlotParams,
     proof::QUALITY_LINKS,
+    verify::ProofError,
 };
 
 /// Sets that a challenge picks.
-const SETS: usize = 4;
+pub const SETS: usize = 4;
 
 /// The binary logarithm of the fragments that a set has on average.
-pub(crate) const SET_BITS: u32 = 6;
+pub const SET_BITS: u32 = 6;
 
 /// Zero bits that the running hash needs after the first link.
 const FIRST_ZERO_BITS: u32 = 2;
@@ -31,15 +32,18 @@ const LAST_ZERO_BITS: u32 = 2 * SET_BITS;
 /// chains that a challenge would have on average without this (POS-15).
 const LAST_LIMIT: u64 = 3_127_297_797_138_110;
 
-/// Whether the links are a chain that answers `challenge` from this plot.
-pub(crate) fn answers(
+/// Checks that the links are a chain that answers `challenge` from this plot.
+pub(crate) fn check(
     params: &PlotParams,
     plot_id: &PlotId,
     hash: &PlotHash,
     challenge: &Challenge,
     links: &[u64; QUALITY_LINKS],
-) -> bool {
-    in_sets(params, challenge, links) && passes(plot_id, hash, challenge, links)
+) -> Result<(), ProofError> {
+    if !in_sets(params, challenge, links) {
+        return Err(ProofError::Sets);
+    }
+    broken_link(plot_id, hash, challenge, links).map_or(Ok(()), |link| Err(ProofError::Chain { link }))
 }
 
 /// POS-12 and POS-13: the links lie in the four sets of the challenge in turn, from any of them on.
@@ -54,7 +58,8 @@ fn in_sets(params: &PlotParams, challenge: &Challenge, links: &[u64; QUALITY_LIN
 }
 
 /// POS-12: the numbers of the sets that the challenge picks, the i-th of which is i modulo 4.
-pub(crate) fn challenge_sets(params: &PlotParams, challenge: &Challenge) -> [u64; SETS] {
+#[must_use]
+pub fn challenge_sets(params: &PlotParams, challenge: &Challenge) -> [u64; SETS] {
     let set_number_bits = u32::from(params.size.get()).saturating_sub(SET_BITS);
     let digest = block_hash(params.group_id.as_bytes(), challenge.as_bytes());
     let mut sets = [0; SETS];
@@ -64,26 +69,42 @@ pub(crate) fn challenge_sets(params: &PlotParams, challenge: &Challenge) -> [u64
     sets
 }
 
-/// POS-14: the running hash passes the filter at every link.
-fn passes(plot_id: &PlotId, hash: &PlotHash, challenge: &Challenge, links: &[u64; QUALITY_LINKS]) -> bool {
+/// POS-14: the first link at which the running hash does not pass the filter.
+fn broken_link(
+    plot_id: &PlotId,
+    hash: &PlotHash,
+    challenge: &Challenge,
+    links: &[u64; QUALITY_LINKS],
+) -> Option<usize> {
     let mut running = 0u64;
-    links.iter().zip(round_keys(plot_id, challenge)).enumerate().all(|(i, (link, key))| {
+    links.iter().zip(round_keys(plot_id, challenge)).enumerate().find_map(|(position, (link, key))| {
         running = hash.one(u128::from(running ^ link ^ key), ROUND_PAIRS) as u64;
-        passes_filter(i, running)
+        (!passes_filter(position, running)).then_some(position)
     })
 }
 
-/// POS-15: what the running hash after link `position` has to look like.
-pub(crate) fn passes_filter(position: usize, running: u64) -> bool {
-    match position {
-        0 => low_bits(running, FIRST_ZERO_BITS) == 0,
-        15 => low_bits(running, LAST_ZERO_BITS) == 0 && running.unbounded_shr(LAST_ZERO_BITS) < LAST_LIMIT,
-        _ => low_bits(running, ZERO_BITS) == 0,
-    }
+/// POS-15: what the running hash after link `position`, from 0 to 15, has to look like.
+#[must_use]
+#[inline]
+pub fn passes_filter(position: usize, running: u64) -> bool {
+    running & zero_bits(position) == 0
+        && (position.saturating_add(1) < QUALITY_LINKS || running.unbounded_shr(LAST_ZERO_BITS) < LAST_LIMIT)
+}
+
+/// POS-15: the bits of the running hash after link `position`, from 0 to 15, that have to be zero.
+#[must_use]
+pub const fn zero_bits(position: usize) -> u64 {
+    let bits = match position {
+        0 => FIRST_ZERO_BITS,
+        15 => LAST_ZERO_BITS,
+        _ => ZERO_BITS,
+    };
+    low_bits(u64::MAX, bits)
 }
 
 /// POS-14: four keys from each of four digests, each digest made from the one before.
-pub(crate) fn round_keys(plot_id: &PlotId, challenge: &Challenge) -> [u64; QUALITY_LINKS] {
+#[must_use]
+pub fn round_keys(plot_id: &PlotId, challenge: &Challenge) -> [u64; QUALITY_LINKS] {
     let mut keys = [0; QUALITY_LINKS];
     let mut digest = challenge.get();
     for four in keys.as_chunks_mut::<4>().0 {

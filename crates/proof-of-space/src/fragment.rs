@@ -18,13 +18,16 @@ const KEY_WORD_BITS: u32 = 28;
 const KEY_SALT: &[u8; 15] = b"ChiaPos2Fesitel";
 
 /// A Feistel network over 2k bits, keyed with the plot id.
-pub(crate) struct FragmentCipher {
+#[derive(Clone, Debug)]
+pub struct FragmentCipher {
     k: u32,
     keys: [[u64; 3]; ROUNDS],
 }
 
 impl FragmentCipher {
-    pub(crate) fn new(plot_id: &PlotId, size: PlotSize) -> Self {
+    /// The cipher of a plot.
+    #[must_use]
+    pub fn new(plot_id: &PlotId, size: PlotSize) -> Self {
         let k = u32::from(size.get());
         let mut keys = [[0; 3]; ROUNDS];
         let mut digest = plot_id.get();
@@ -40,8 +43,15 @@ impl FragmentCipher {
         Self { k, keys }
     }
 
+    /// The words `b`, `c` and `d` of each round, of k bits, for those who encipher many blocks at once.
+    #[must_use]
+    pub const fn round_keys(&self) -> &[[u64; 3]; 4] {
+        &self.keys
+    }
+
     /// POS-10: the fragment of eight x-values: the upper halves of the first of each pair, enciphered.
-    pub(crate) fn fragment(&self, xs: &[u32; 8]) -> u64 {
+    #[must_use]
+    pub fn fragment(&self, xs: &[u32; 8]) -> u64 {
         let [a, _, b, _, c, _, d, _] = xs.map(u64::from);
         let half = self.k / 2;
         let join = |l: u64, r: u64| l.unbounded_shr(half).unbounded_shl(half) | r.unbounded_shr(half);
@@ -50,6 +60,25 @@ impl FragmentCipher {
             .iter()
             .fold((join(a, b), join(c, d)), |(left, right), key| (right, left ^ self.mix(right, key)));
         left.unbounded_shl(self.k) | right
+    }
+
+    /// The upper halves of the first, third, fifth and seventh x-value behind a fragment; `None` if it has more
+    /// than 2k bits.
+    #[must_use]
+    pub fn upper_halves(&self, fragment: u64) -> Option<[u32; 4]> {
+        let (left, right) = (fragment.unbounded_shr(self.k), low_bits(fragment, self.k));
+        if left.unbounded_shr(self.k) != 0 {
+            return None;
+        }
+        let (left, right) = self
+            .keys
+            .iter()
+            .rev()
+            .fold((left, right), |(left, right), key| (right ^ self.mix(left, key), left));
+        let half = self.k / 2;
+        let split = |word: u64| [word.unbounded_shr(half) as u32, low_bits(word, half) as u32];
+        let ([a, b], [c, d]) = (split(left), split(right));
+        Some([a, b, c, d])
     }
 
     /// POS-11: the round function, on words of k bits.
@@ -74,4 +103,23 @@ impl FragmentCipher {
 fn key_words(digest: &[u8; 32]) -> [u64; 3] {
     let high = digest.iter().take(16).fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
     [100, 72, 44].map(|at| low_bits((high >> at) as u64, KEY_WORD_BITS))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn upper_halves_come_back(id in any::<[u8; 32]>(), half_k in 9u8..=14, xs in any::<[u32; 8]>()) {
+            let size = PlotSize::new(2 * half_k).unwrap();
+            let cipher = FragmentCipher::new(&PlotId::new(id), size);
+            let xs = xs.map(|x| x & ((1 << size.get()) - 1));
+            let fragment = cipher.fragment(&xs);
+            prop_assert_eq!(cipher.upper_halves(fragment), Some([0, 2, 4, 6].map(|at| xs[at] >> half_k)));
+            prop_assert_eq!(cipher.upper_halves(fragment | 1 << (2 * size.get())), None);
+        }
+    }
 }

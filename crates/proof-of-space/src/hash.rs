@@ -1,8 +1,7 @@
 //! The hash of a plot: AES rounds keyed with the two halves of the plot id (rule POS-4).
 //!
 //! It is a permutation of 128 bits that a processor with AES instructions makes in some hundred
-//! cycles. Instructions of eight independent inputs overlap, so [`PlotHash::lanes`] takes eight at little
-//! more than the price of one.
+//! cycles, nearly all of them spent waiting. So [`PlotHash::many`] makes the rounds of many inputs in turn.
 
 use aes::{
     Block,
@@ -10,14 +9,14 @@ use aes::{
 };
 use mass_primitives::PlotId;
 
-/// Inputs that are hashed side by side.
+/// Inputs of one group of [`PlotHash::many`].
 pub(crate) const LANES: usize = 8;
 
-/// A value for each lane.
+/// A value for each input of a group.
 pub(crate) type Lanes<T> = [T; LANES];
 
 /// Pairs of AES rounds of a hash that is not made dearer by the strength.
-pub(crate) const ROUND_PAIRS: u32 = 16;
+pub const ROUND_PAIRS: u32 = 16;
 
 /// The AES round keys of a plot.
 pub(crate) struct PlotHash {
@@ -43,12 +42,19 @@ impl PlotHash {
     }
 
     /// [`Self::one`] of each input.
-    pub(crate) fn lanes(&self, inputs: Lanes<u128>, round_pairs: u32) -> Lanes<u128> {
-        let mut blocks = Block8::from(inputs.map(|input| Block::from(input.to_le_bytes())));
+    pub(crate) fn many<const GROUPS: usize>(
+        &self,
+        inputs: &[Lanes<u128>; GROUPS],
+        round_pairs: u32,
+    ) -> [Lanes<u128>; GROUPS] {
+        let mut groups =
+            inputs.each_ref().map(|group| Block8::from(group.map(|input| Block::from(input.to_le_bytes()))));
         for _ in 0..round_pairs {
-            self.lane_keys.iter().for_each(|keys| cipher_round_par(&mut blocks, keys));
+            for keys in &self.lane_keys {
+                groups.iter_mut().for_each(|group| cipher_round_par(group, keys));
+            }
         }
-        <Lanes<Block>>::from(blocks).map(|block| u128::from_le_bytes(block.into()))
+        groups.map(|group| <Lanes<Block>>::from(group).map(|block| u128::from_le_bytes(block.into())))
     }
 }
 

@@ -26,17 +26,19 @@ extern crate std;
 
 extern crate alloc;
 
-mod chain;
+pub mod chain;
 mod fragment;
 mod group;
 mod hash;
 pub mod oracle;
 mod params;
 mod proof;
-mod tables;
+pub mod tables;
 mod verify;
 
+pub use fragment::FragmentCipher;
 pub use group::{GROUP_VERSION, GroupIdentity};
+pub use hash::ROUND_PAIRS;
 pub use params::{META_GROUP, ParamsError, PlotParams, PlotSize, Strength};
 pub use proof::{PROOF_X_VALUES, Proof, QUALITY_LINKS, QualityChain};
 pub use verify::{ProofError, plot_id, verify};

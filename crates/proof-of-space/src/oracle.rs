@@ -59,6 +59,11 @@ impl Plot {
         Self { params, hash, fragments }
     }
 
+    /// All fragments, ascending.
+    pub fn fragments(&self) -> impl Iterator<Item = u64> {
+        self.fragments.keys().copied()
+    }
+
     /// The chains that answer a challenge, in ascending order, and a proof of each.
     #[must_use]
     pub fn answers(&self, challenge: &Challenge) -> Vec<(QualityChain, Proof)> {
@@ -97,7 +102,7 @@ impl Plot {
         let x_values: Vec<u32> = behind.flatten().copied().collect();
         let links = <[u64; QUALITY_LINKS]>::try_from(links).ok()?;
         let x_values = <[u32; PROOF_X_VALUES]>::try_from(x_values).ok()?;
-        Some((QualityChain::new(links), Proof::new(self.params.size, x_values)?))
+        Some((QualityChain::new(links), Proof::new(self.params.size, x_values).ok()?))
     }
 }
 

@@ -5,6 +5,7 @@ use mass_primitives::{PlotId, Quality, Tag, TaggedHasher};
 use crate::{
     hash::low_bits,
     params::{PlotSize, Strength},
+    verify::ProofError,
 };
 
 /// Links of a quality chain.
@@ -47,10 +48,16 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Wraps x-values; `None` if one of them has more than k bits.
-    #[must_use]
-    pub fn new(size: PlotSize, x_values: [u32; PROOF_X_VALUES]) -> Option<Self> {
-        x_values.iter().all(|x| x >> size.get() == 0).then_some(Self { size, x_values })
+    /// Wraps x-values.
+    ///
+    /// # Errors
+    /// [`ProofError::XValue`] if one of them has more than k bits.
+    pub fn new(size: PlotSize, x_values: [u32; PROOF_X_VALUES]) -> Result<Self, ProofError> {
+        let k = size.get();
+        match x_values.iter().position(|x| x.unbounded_shr(k.into()) != 0) {
+            Some(position) => Err(ProofError::XValue { position, k }),
+            None => Ok(Self { size, x_values }),
+        }
     }
 
     /// The plot size that the proof is for.
@@ -79,11 +86,14 @@ impl Proof {
         }
     }
 
-    /// Reads what [`Self::write`] wrote; `None` unless the length is exactly right.
-    #[must_use]
-    pub fn read(size: PlotSize, bytes: &[u8]) -> Option<Self> {
+    /// Reads what [`Self::write`] wrote.
+    ///
+    /// # Errors
+    /// [`ProofError::Length`] unless the length is exactly right.
+    pub fn read(size: PlotSize, bytes: &[u8]) -> Result<Self, ProofError> {
+        let length = ProofError::Length { expected: size.proof_bytes(), got: bytes.len() };
         if bytes.len() != size.proof_bytes() {
-            return None;
+            return Err(length);
         }
         let width = u32::from(size.get());
         let (mut buffer, mut filled) = (0u64, 0u32);
@@ -91,13 +101,13 @@ impl Proof {
         let mut x_values = [0u32; PROOF_X_VALUES];
         for x in &mut x_values {
             while filled < width {
-                buffer = (buffer << 8) | u64::from(*bytes.next()?);
+                buffer = (buffer << 8) | u64::from(*bytes.next().ok_or(length)?);
                 filled = filled.saturating_add(8);
             }
             filled = filled.saturating_sub(width);
             *x = low_bits(buffer.unbounded_shr(filled), width) as u32;
         }
-        Some(Self { size, x_values })
+        Ok(Self { size, x_values })
     }
 }
 
@@ -118,8 +128,13 @@ mod tests {
             let mut bytes = Vec::new();
             proof.write(&mut bytes);
             prop_assert_eq!(bytes.len(), size.proof_bytes());
-            prop_assert_eq!(Proof::read(size, &bytes), Some(proof));
-            prop_assert_eq!(Proof::read(size, &bytes[1..]), None);
+            prop_assert_eq!(Proof::read(size, &bytes), Ok(proof));
+            let length = ProofError::Length { expected: bytes.len(), got: bytes.len() - 1 };
+            prop_assert_eq!(Proof::read(size, &bytes[1..]), Err(length));
+            let mut wide = x_values;
+            wide[77] |= 1 << size.get();
+            let error = ProofError::XValue { position: 77, k: size.get() };
+            prop_assert_eq!(Proof::new(size, wide), Err(error));
         }
     }
 }

@@ -3,15 +3,13 @@
 //! The chain is checked before the tables: it costs 16 hashes and refuses nearly everything that is
 //! not meant as an answer to the challenge.
 
-use core::array;
-
 use mass_primitives::{Challenge, GroupId, PlotId, PlotIndex};
 use sha2::{Digest, Sha256};
 
 use crate::{
     chain,
     fragment::FragmentCipher,
-    hash::{LANES, Lanes, PlotHash},
+    hash::PlotHash,
     params::{META_GROUP, PlotParams},
     proof::{Proof, QUALITY_LINKS, QualityChain},
     tables::{SECTION_BITS, Tables},
@@ -28,9 +26,46 @@ pub enum ProofError {
         /// k of the proof.
         got: u8,
     },
-    /// The x-values do not answer the challenge from this plot.
-    #[error("the x-values do not answer the challenge from this plot")]
-    Invalid,
+    /// The bytes have another length than a proof of this size (POS-3).
+    #[error("a proof has {expected} bytes, got {got}")]
+    Length {
+        /// Bytes of a proof.
+        expected: usize,
+        /// Bytes there are.
+        got: usize,
+    },
+    /// An x-value has more than k bits.
+    #[error("x-value {position} has more than {k} bits")]
+    XValue {
+        /// Which one.
+        position: usize,
+        /// k of the proof.
+        k: u8,
+    },
+    /// Plots of this strength have no proofs (POS-1).
+    #[error("a plot of k={k} and strength {strength} has no proofs")]
+    Strength {
+        /// k of the plot.
+        k: u8,
+        /// Strength of the plot.
+        strength: u8,
+    },
+    /// The links are not in the sets of the challenge in turn (POS-12, POS-13): as a rule a proof for another challenge,
+    /// of another plot, or in another order.
+    #[error("the links are not those that the challenge asks for")]
+    Sets,
+    /// The running hash does not pass the filter (POS-14, POS-15).
+    #[error("the chain breaks at link {link}")]
+    Chain {
+        /// The first link where it does not.
+        link: usize,
+    },
+    /// Two entries do not match or make no entry (POS-6 to POS-9).
+    #[error("the x-values make no entries of table {table}")]
+    Table {
+        /// The table that lacks the entry.
+        table: u8,
+    },
 }
 
 /// POS-2: the identity of the plot at `index` of a group.
@@ -49,7 +84,7 @@ pub fn verify(params: &PlotParams, challenge: &Challenge, proof: &Proof) -> Resu
         return Err(ProofError::Size { expected: params.size.get(), got: proof.size().get() });
     }
     if !has_plots(params) {
-        return Err(ProofError::Invalid);
+        return Err(ProofError::Strength { k: params.size.get(), strength: params.strength.get() });
     }
     let plot_id = plot_id(&params.group_id, params.index);
     let cipher = FragmentCipher::new(&plot_id, params.size);
@@ -58,22 +93,12 @@ pub fn verify(params: &PlotParams, challenge: &Challenge, proof: &Proof) -> Resu
         *link = cipher.fragment(xs);
     }
     let hash = PlotHash::new(&plot_id);
-    let tables = Tables::new(params, &hash);
-    let eights = proof.x_values().as_chunks::<{ 8 * LANES }>().0;
-    let valid = chain::answers(params, &plot_id, &hash, challenge, &links)
-        && eights.iter().all(|eight| tables.hold(&columns(eight)));
-    if valid { Ok(QualityChain::new(links)) } else { Err(ProofError::Invalid) }
+    chain::check(params, &plot_id, &hash, challenge, &links)?;
+    Tables::new(params, &hash).check(proof.x_values())?;
+    Ok(QualityChain::new(links))
 }
 
 /// POS-1: whether a match target of at least one bit is left beside section and match key.
 fn has_plots(params: &PlotParams) -> bool {
     u32::from(params.strength.get()).saturating_add(SECTION_BITS) < u32::from(params.size.get())
-}
-
-/// The x-values of eight links, those of each position side by side.
-fn columns(eight: &[u32; 8 * LANES]) -> [Lanes<u32>; 8] {
-    array::from_fn(|position| {
-        let mut column = eight.iter().skip(position).step_by(8).copied();
-        array::from_fn(|_| column.next().unwrap_or_default())
-    })
 }

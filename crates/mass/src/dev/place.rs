@@ -4,20 +4,16 @@ use std::{
     fs::{self, DirBuilder, File, TryLockError},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use mass_consensus::{keys::FarmerSecret, spec::ChainSpec};
+use mass_plot::BuildOptions;
 use mass_proof_of_space::Strength;
 use mass_wallet::{Wallet, Words};
 
-use crate::{
-    keys,
-    output::note,
-    paths,
-    plots::create::{Progress, create_one},
-};
+use crate::{keys, output::note, paths, plots::create::Batch};
 
 /// The directory.
 pub struct Place {
@@ -108,18 +104,13 @@ impl Place {
         let (mut count, mut bytes) = (0u64, 0u64);
         found.for_each(|plot| (count, bytes) = (count + 1, bytes + plot.file_bytes()));
         let missing = u64::from(wanted).saturating_sub(count) as u32;
-        let start = Instant::now();
+        let mut time = Duration::ZERO;
         if missing > 0 {
-            let strength = Strength::new(spec.rules().strength_min)?;
-            let (progress, mut made) = (Progress::new(missing, spec.plot_size()), 0);
-            for done in 1..=missing {
-                let path = create_one(&dir, spec.plot_size(), strength, farmer)?;
-                made += fs::metadata(&path).with_context(|| path.display().to_string())?.len();
-                progress.made(done, made, start.elapsed());
-            }
-            progress.finish();
-            (count, bytes) = (count + u64::from(missing), bytes + made);
+            let (size, strength) = (spec.plot_size(), Strength::new(spec.rules().strength_min)?);
+            let batch = Batch { dir: &dir, size, strength, farmer, count: missing };
+            let made = batch.make(BuildOptions::default())?;
+            (count, bytes, time) = (count + u64::from(missing), bytes + made.bytes, made.elapsed);
         }
-        Ok(PlotsMade { count, bytes, time: start.elapsed() })
+        Ok(PlotsMade { count, bytes, time })
     }
 }

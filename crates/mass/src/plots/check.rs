@@ -26,6 +26,9 @@ pub struct CheckArgs {
     /// that answers none of them gets up to 64.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     challenges: u32,
+    /// Read every byte of every plot too, and check all checksums.
+    #[arg(long)]
+    full: bool,
 }
 
 /// What trying out a plot has shown.
@@ -46,7 +49,7 @@ pub fn check(args: &CheckArgs, output: Output) -> anyhow::Result<Verdict> {
         if !output.json {
             note(&format!("checking plot {} of {}", number + 1, plots.len()));
         }
-        let trial = try_out(plot, args.challenges)?;
+        let trial = try_out(plot, args)?;
         bad += usize::from(trial.fault.is_some());
         text.push_str(&line(plot, &trial));
         values.push(value(plot, &trial));
@@ -67,8 +70,14 @@ pub fn check(args: &CheckArgs, output: Output) -> anyhow::Result<Verdict> {
     Ok(Verdict::good_if(bad == 0 && unreadable.is_empty()))
 }
 
-fn try_out(plot: &Plot, challenges: u32) -> anyhow::Result<Trial> {
-    let mut trial = Trial::default();
+fn try_out(plot: &Plot, args: &CheckArgs) -> anyhow::Result<Trial> {
+    let (mut trial, challenges) = (Trial::default(), args.challenges);
+    if args.full
+        && let Err(fault) = plot.check_all(|_| true)
+    {
+        trial.fault = Some(fault.to_string());
+        return Ok(trial);
+    }
     while trial.challenges < challenges || (trial.qualities == 0 && trial.challenges < SILENT_CHALLENGES) {
         let challenge = random_challenge()?;
         if let Err(fault) = ask(plot, &challenge, &mut trial) {

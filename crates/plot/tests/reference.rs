@@ -1,0 +1,201 @@
+//! Our plots against those of the reference implementation, crate `chia-pos2`: same qualities, same proofs, same
+//! verdicts on them and on spoilt ones.
+//!
+//! `cargo test` runs k = 18; `cargo xtask slow pos` runs all.
+
+use std::path::Path;
+
+use mass_plot::Plot;
+use mass_primitives::{Challenge, FarmerPublicKey, GroupNonce, PlotIndex};
+use mass_proof_of_space::{
+    GroupIdentity, META_GROUP, PlotParams, PlotSize, Proof, QualityChain, Strength, verify,
+};
+
+/// A small generator, seeded, so that a failure comes back.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    fn bytes(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.next().to_le_bytes()));
+        bytes
+    }
+}
+
+/// The same plot, made by both.
+struct Pair {
+    ours: Plot,
+    reference: chia_pos2::Prover,
+    params: PlotParams,
+}
+
+impl Pair {
+    fn new(dir: &Path, k: u8, strength: u8, dice: &mut Dice) -> Self {
+        let identity = GroupIdentity {
+            size: PlotSize::new(k).unwrap(),
+            strength: Strength::new(strength).unwrap(),
+            farmer: FarmerPublicKey::new(dice.bytes()),
+            nonce: GroupNonce::new(dice.bytes()),
+        };
+        let path = mass_plot::create(dir, &identity).unwrap();
+        let ours = Plot::open(&path).unwrap();
+        let params = *ours.params();
+        let reference = reference_plot(&dir.join("reference.bin"), &params);
+        Self { ours, reference, params }
+    }
+
+    /// Asks both; returns the chains, which are the same.
+    fn qualities(&self, challenge: &Challenge) -> Vec<QualityChain> {
+        let ours = self.ours.qualities(challenge).unwrap();
+        let reference = self.reference.get_qualities_for_challenge(challenge.as_bytes()).unwrap();
+        let mut links: Vec<_> = reference.iter().map(|answer| answer.chain.chain_links).collect();
+        links.sort_unstable();
+        // The reference answers twice where a fragment is in its plot twice.
+        links.dedup();
+        assert_eq!(ours.iter().map(|chain| *chain.links()).collect::<Vec<_>>(), links, "{:?}", self.params);
+        ours
+    }
+
+    /// Solves with both; returns the proof, which is the same and which both accept.
+    fn solve(&self, challenge: &Challenge, chain: &QualityChain) -> Vec<u8> {
+        let proof = self.ours.solve(chain).unwrap();
+        let links = chia_pos2::QualityChain { chain_links: *chain.links() };
+        let (k, strength) = (self.params.size.get(), self.params.strength.get());
+        let reference = chia_pos2::solve_proof(&links, self.ours.plot_id().as_bytes(), k, strength);
+        let mut ours = Vec::new();
+        proof.write(&mut ours);
+        assert_eq!(self.verdict(challenge, &ours), Some(*chain));
+        assert_eq!(self.verdict(challenge, &reference), Some(*chain));
+        assert_eq!(ours, reference, "{:?}", self.params);
+        ours
+    }
+
+    /// What both verifiers say, which is the same.
+    fn verdict(&self, challenge: &Challenge, bytes: &[u8]) -> Option<QualityChain> {
+        let proof = Proof::read(self.params.size, bytes).expect("any bits are x-values");
+        let ours = verify(&self.params, challenge, &proof).ok();
+        let PlotParams { group_id, index, size, strength } = self.params;
+        let (id, index, k, strength) = (group_id.as_bytes(), index.get(), size.get(), strength.get());
+        let reference =
+            chia_pos2::validate_proof_v2(id, index, k, strength, META_GROUP, challenge.as_bytes(), bytes);
+        assert_eq!(ours, reference.map(|chain| QualityChain::new(chain.chain_links)));
+        ours
+    }
+
+    /// Spoils a proof in many ways; both refuse each. Returns how many.
+    fn spoil(&self, challenge: &Challenge, proof: &[u8], ways: usize, dice: &mut Dice) -> usize {
+        for way in 0..ways {
+            let mut bytes = proof.to_vec();
+            if way % 4 == 3 {
+                // Subtrees of one, two, four or eight x-values change places with their neighbours.
+                let mut x_values = *Proof::read(self.params.size, proof).unwrap().x_values();
+                let width = 1 << dice.below(4);
+                let at = 2 * width * dice.below(64 / width);
+                let (left, right) = x_values[at..at + 2 * width].split_at_mut(width);
+                left.swap_with_slice(right);
+                bytes.clear();
+                Proof::new(self.params.size, x_values).unwrap().write(&mut bytes);
+            } else {
+                let bit = dice.below(8 * bytes.len());
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+            assert_eq!(self.verdict(challenge, &bytes), None);
+        }
+        ways
+    }
+}
+
+fn reference_plot(path: &Path, params: &PlotParams) -> chia_pos2::Prover {
+    let PlotParams { group_id, index, size, strength } = params;
+    let (id, k, strength) = (group_id.as_bytes(), size.get(), strength.get());
+    let index = PlotIndex::get(*index);
+    chia_pos2::create_v2_single_plot_group(path, k, strength, id, index, META_GROUP, &[7; 112]).unwrap();
+    chia_pos2::Prover::new(path).unwrap()
+}
+
+/// What one run has compared.
+#[derive(Debug, Default)]
+struct Tally {
+    challenges: usize,
+    chains: usize,
+    proofs: usize,
+    spoilt: usize,
+}
+
+/// How much of everything to compare.
+struct Amount {
+    plots: usize,
+    challenges: usize,
+    proofs: usize,
+    spoilt: usize,
+}
+
+fn compare(k: u8, strengths: &[u8], amount: &Amount, seed: u64) -> Tally {
+    let mut dice = Dice(seed);
+    let mut tally = Tally::default();
+    for _ in 0..amount.plots {
+        for &strength in strengths {
+            let dir = tempfile::tempdir().unwrap();
+            let pair = Pair::new(dir.path(), k, strength, &mut dice);
+            let mut proofs = 0;
+            for _ in 0..amount.challenges {
+                let challenge = Challenge::new(dice.bytes());
+                for chain in pair.qualities(&challenge) {
+                    tally.chains += 1;
+                    if proofs < amount.proofs {
+                        proofs += 1;
+                        let proof = pair.solve(&challenge, &chain);
+                        tally.spoilt += pair.spoil(&challenge, &proof, amount.spoilt, &mut dice);
+                    }
+                }
+                tally.challenges += 1;
+            }
+            tally.proofs += proofs;
+        }
+    }
+    eprintln!("k = {k}: {tally:?}");
+    tally
+}
+
+/// Twenty plots of one strength; three tests, so that they run side by side.
+fn compare_least_size(strength: u8) {
+    let amount = Amount { plots: 20, challenges: 200, proofs: 3, spoilt: 60 };
+    let tally = compare(18, &[strength], &amount, strength.into());
+    assert!(tally.proofs >= 57 && tally.spoilt >= 3_400, "{tally:?}");
+}
+
+#[test]
+fn plots_of_the_least_size_are_those_of_the_reference() {
+    compare_least_size(2);
+}
+
+#[test]
+fn stronger_plots_are_those_of_the_reference() {
+    compare_least_size(3);
+}
+
+#[test]
+fn much_stronger_plots_are_those_of_the_reference() {
+    compare_least_size(5);
+}
+
+#[test]
+#[ignore = "slow: cargo xtask slow pos"]
+fn larger_plots_are_those_of_the_reference() {
+    for (k, plots) in [(20, 6), (22, 2)] {
+        let amount = Amount { plots, challenges: 200, proofs: 4, spoilt: 200 };
+        let tally = compare(k, &[2, 3, 4, 5], &amount, k.into());
+        assert!(tally.proofs >= 8 * plots, "{tally:?}");
+    }
+}
