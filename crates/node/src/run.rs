@@ -15,7 +15,7 @@ use mass_network::{
     wire::{HEADERS_MAX, Request, Response},
 };
 use mass_primitives::BlockId;
-use mass_rpc::ServerHandle;
+use mass_rpc::{MassServer as _, ServerHandle};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -135,7 +135,7 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
     }
-    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone())).await?;
+    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone()).into_rpc()).await?;
     let node = Node {
         chain,
         sync: Sync::default(),

@@ -136,10 +136,17 @@ fn try_out(plot: &Plot, identity: &GroupIdentity, options: &SolveOptions<'_>) ->
 }
 
 fn check_space(dir: &Path, size: PlotSize) -> Result<(), PlotError> {
-    let volume = rustix::fs::statvfs(dir).map_err(|error| PlotError::io(dir)(error.into()))?;
-    let free = volume.f_bavail.saturating_mul(volume.f_frsize);
-    let needed = space_needed(size);
+    let (free, needed) = (free_bytes(dir)?, space_needed(size));
     if free < needed { Err(PlotError::NoSpace { dir: dir.to_owned(), needed, free }) } else { Ok(()) }
+}
+
+/// Bytes that may still be written to the file system of a directory.
+///
+/// # Errors
+/// [`PlotError::Io`].
+pub fn free_bytes(dir: &Path) -> Result<u64, PlotError> {
+    let volume = rustix::fs::statvfs(dir).map_err(|error| PlotError::io(dir)(error.into()))?;
+    Ok(volume.f_bavail.saturating_mul(volume.f_frsize))
 }
 
 /// Bytes that a plot file may take: it exceeds its nominal bytes by 1 to 4 in 100.

@@ -25,8 +25,8 @@ mod tests;
 
 pub use aes::{Backend, PlotHasher};
 pub use build::{BuildError, BuildOptions, BuildStatistics, Progress, build};
-pub use create::{CreateOptions, create, create_with, file_name};
-pub use directory::{Listing, clean_orphans, list};
+pub use create::{CreateOptions, create, create_with, file_name, free_bytes};
+pub use directory::{Listing, clean_orphans, list, plot_files};
 pub use error::{FileEnd, PlotError};
 pub use plot::{Plot, READS_PER_CHALLENGE};
 pub use repair::repair;

@@ -64,6 +64,7 @@ impl Network {
             directories: vec![place.plots_dir()],
             secret: place.secret()?,
             guard: place.guard(),
+            rpc: Some(([127, 0, 0, 1], 0).into()),
         };
         let (tell, totals) = watch::channel(Totals::default());
         let (stop_farmer, stop) = oneshot::channel::<()>();
