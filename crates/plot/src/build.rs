@@ -189,8 +189,8 @@ impl<'a> Plotter<'a> {
         let pool =
             Pool::new(plan.pool_bytes / 8 * 9 + POOL_MARGIN, plan.chunk_bytes).map_err(BuildError::Memory)?;
         let cipher = Cipher::new(&plot_id, params.size);
-        let workers = (0..threads).map(|_| Worker::default()).collect();
         let wide = options.backend != Backend::Portable && is_wide();
+        let workers = (0..threads).map(|_| Worker::new(wide)).collect();
         Ok(Self { rules: Rules { shape, hasher, cipher, pool, wide }, plan, workers, control })
     }
 
@@ -309,7 +309,7 @@ fn widest<W: Work>(wide: bool, work: &W, rules: &Rules, worker: &mut Worker, ite
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(
-            enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt"
+            enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt"
         )]
         fn widely<W: Work>(work: &W, rules: &Rules, worker: &mut Worker, item: usize) {
             work.item(rules, worker, item);
@@ -329,6 +329,7 @@ fn is_wide() -> bool {
         && std::is_x86_feature_detected!("avx512bw")
         && std::is_x86_feature_detected!("avx512vl")
         && std::is_x86_feature_detected!("avx512dq")
+        && std::is_x86_feature_detected!("avx512vbmi")
         && std::is_x86_feature_detected!("avx512vbmi2")
         && std::is_x86_feature_detected!("bmi2")
         && std::is_x86_feature_detected!("popcnt")

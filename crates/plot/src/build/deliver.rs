@@ -37,14 +37,14 @@ impl Plotter<'_> {
         sink: &mut dyn FnMut(&[u64]) -> Result<(), E>,
     ) -> Result<BuildStatistics, BuildError<E>> {
         let (pool, shape, control) = (&self.rules.pool, self.rules.shape, &self.control);
-        let buckets = shape.buckets();
+        let (buckets, wide) = (shape.buckets(), self.rules.wide);
         let (queue, news) = (Mutex::new(Queue::default()), Condvar::new());
         let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = |guard| news.wait(guard).unwrap_or_else(PoisonError::into_inner);
         let (next, limit) = (AtomicUsize::new(0), AHEAD * self.workers.len());
         let work = || {
             let mut sorter = Sorter {
-                reader: RecordReader::default(),
+                reader: RecordReader::new(wide),
                 unordered: Vec::new(),
                 starts: Vec::new(),
                 column: column(),
