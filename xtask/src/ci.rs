@@ -4,7 +4,6 @@
 //! Not here: the slow and the nightly lanes.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -35,13 +34,9 @@ fn step(name: &str, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(program)
-        .args(arguments)
-        .current_dir(root)
-        .env("CARGO_INCREMENTAL", "0")
-        .status()
-        .context("cannot start cargo")?;
+    let mut command = crate::cargo::command(root);
+    let status =
+        command.args(arguments).env("CARGO_INCREMENTAL", "0").status().context("cannot start cargo")?;
     anyhow::ensure!(status.success(), "`cargo {}` failed: {status}", arguments.join(" "));
     Ok(())
 }

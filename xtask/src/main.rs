@@ -1,10 +1,15 @@
-//! The rules of the house as code: `cargo xtask ci`, `layers` and `tidy`.
+//! The rules of the house as code: `cargo xtask ci`, `layers` and `tidy`; and what takes longer: `slow`, `bench`,
+//! `fuzz`.
 //!
 //! Each rule is a pure function over text or over a list of edges, so that it can be shown to fail;
 //! this file only reads the workspace and prints. Not here: anything that the product needs to run.
 
+mod bench;
+mod cargo;
 mod ci;
+mod fuzz;
 mod layers;
+mod slow;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +33,25 @@ enum Command {
     Layers,
     /// The limits of style: openings, lengths, names, purity, paths in documents
     Tidy,
+    /// Tests that are too slow for `ci`
+    Slow {
+        /// Whose
+        part: slow::Part,
+    },
+    /// Measure against a rival, and write the table into docs/performance.md
+    Bench {
+        /// What
+        bench: bench::Bench,
+        /// Plots of k = 28 too: some minutes and 13 GB of memory
+        #[arg(long)]
+        k28: bool,
+    },
+    /// Fuzz every decoder
+    Fuzz {
+        /// How long, all targets together
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -46,6 +70,9 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Ci => ci::run(&root),
         Command::Layers => layers::run(&root),
         Command::Tidy => tidy::run(&root),
+        Command::Slow { part } => slow::run(&root, *part),
+        Command::Bench { bench, k28 } => bench::run(&root, *bench, *k28),
+        Command::Fuzz { minutes } => fuzz::run(&root, *minutes),
     }
 }
 

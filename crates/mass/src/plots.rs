@@ -27,6 +27,10 @@ pub enum Command {
     ///
     /// The exit code is 1 if a plot is bad or a directory cannot be read.
     Check(check::CheckArgs),
+    /// Repair plots that have lost one of their ends: a header, or the index.
+    ///
+    /// The exit code is 1 if a file stays bad or a directory cannot be read.
+    Repair(Dirs),
 }
 
 /// The directories to look into.
@@ -43,6 +47,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Create(args) => create::create(args, output),
         Command::List(dirs) => list(dirs, output),
         Command::Check(args) => check::check(args, output),
+        Command::Repair(dirs) => repair(dirs, output),
     }
 }
 
@@ -120,4 +125,27 @@ fn list(dirs: &Dirs, output: Output) -> anyhow::Result<Verdict> {
     });
     output.result(&value, &text)?;
     Ok(Verdict::good_if(found.unreadable.is_empty()))
+}
+
+fn repair(dirs: &Dirs, output: Output) -> anyhow::Result<Verdict> {
+    let found = find(dirs);
+    let (mut repaired, mut bad) = (Vec::new(), Vec::new());
+    for (path, _) in &found.listing.faults {
+        match mass_plot::repair(path) {
+            Ok(_) => repaired.push(path.clone()),
+            Err(fault) => bad.push((path.clone(), fault)),
+        }
+    }
+    let mut text = String::new();
+    for path in &repaired {
+        text.push_str(&format!("repaired: {}\n", path.display()));
+    }
+    for (path, reason) in &bad {
+        text.push_str(&format!("bad: {}: {reason}\n", path.display()));
+    }
+    text.push_str(&format!("plots: {} repaired, {} bad\n", repaired.len(), bad.len()));
+    let value =
+        json!({ "repaired": repaired, "bad": reasons(&bad), "unreadable": reasons(&found.unreadable) });
+    output.result(&value, &text)?;
+    Ok(Verdict::good_if(bad.is_empty() && found.unreadable.is_empty()))
 }

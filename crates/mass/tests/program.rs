@@ -121,6 +121,10 @@ fn a_plot_cut_short_is_a_fault_and_an_orphan_goes() {
     assert_eq!(checked.status.code(), Some(1));
     assert!(stdout(&checked).contains("0 good, 1 bad"), "{checked:?}");
 
+    let repaired = mass(home.path(), &["plots", "repair", "--dir", path]);
+    assert_eq!(repaired.status.code(), Some(1));
+    assert!(stdout(&repaired).contains("0 repaired, 1 bad"), "{repaired:?}");
+
     let orphan = dir.join("plot-k18-00.plot.tmp");
     fs::write(&orphan, "half a plot").unwrap();
     make_plots(home.path(), "1");
@@ -153,6 +157,21 @@ fn one_bad_byte_is_found_and_named() {
     assert_eq!(checked.status.code(), Some(1));
     let fault = json(&checked)["plots"][0]["fault"].to_string();
     assert!(fault.contains("block") && fault.contains("is damaged"), "{fault}");
+}
+
+#[test]
+fn a_plot_without_its_header_is_repaired() {
+    let home = home();
+    let (dir, made) = make_plots(home.path(), "1");
+    let (file, dir) = (made["files"][0].as_str().unwrap(), dir.to_str().unwrap());
+    let whole = fs::read(file).unwrap();
+    let mut bytes = whole.clone();
+    bytes[..64].fill(0);
+    fs::write(file, bytes).unwrap();
+    let repaired = mass(home.path(), &["plots", "repair", "--dir", dir, "--json"]);
+    assert!(repaired.status.success(), "{repaired:?}");
+    assert_eq!(json(&repaired)["repaired"][0], file);
+    assert!(fs::read(file).unwrap() == whole);
 }
 
 #[test]
@@ -193,7 +212,7 @@ fn what_is_missing_is_named() {
     assert!(!Path::new(none).exists());
     let home_dir = home.path().to_str().unwrap();
     let args = ["plots", "create", "--dir", home_dir, "--farmer-key", FARMER, "--memory", "1M"];
-    refused(&mass(home.path(), &args), "of memory to make, 1.00 MiB are allowed");
+    refused(&mass(home.path(), &args), "of memory at the least, 1.00 MiB are allowed");
 }
 
 #[test]

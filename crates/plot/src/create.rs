@@ -31,10 +31,8 @@ pub fn file_name(identity: &GroupIdentity) -> String {
 /// The means to make a plot with.
 #[derive(Clone, Copy, Default)]
 pub struct CreateOptions<'a> {
-    /// Threads and instructions.
+    /// Threads, memory and instructions.
     pub build: BuildOptions,
-    /// Bytes of memory that the plotter may take; as many as it needs if there is no number.
-    pub memory_bytes_max: Option<u64>,
     /// Told of the work done, often and by any thread.
     pub progress: Option<&'a (dyn Fn(Progress) + Sync)>,
     /// Set by another thread to give up; the plotter looks at it many times a second.
@@ -64,10 +62,6 @@ pub fn create_with(
 ) -> Result<PathBuf, PlotError> {
     let finished = dir.join(file_name(identity));
     let unfinished = dir.join(format!("{}{UNFINISHED_SUFFIX}", stem(identity)));
-    let needed = memory_needed(identity.size);
-    if let Some(allowed) = options.memory_bytes_max.filter(|allowed| *allowed < needed) {
-        return Err(PlotError::Memory { needed, allowed });
-    }
     check_space(dir, identity.size)?;
     let file = OpenOptions::new()
         .write(true)
@@ -146,12 +140,6 @@ fn check_space(dir: &Path, size: PlotSize) -> Result<(), PlotError> {
     let free = volume.f_bavail.saturating_mul(volume.f_frsize);
     let needed = space_needed(size);
     if free < needed { Err(PlotError::NoSpace { dir: dir.to_owned(), needed, free }) } else { Ok(()) }
-}
-
-/// Bytes of memory that making a plot takes at the most.
-#[must_use]
-pub const fn memory_needed(size: PlotSize) -> u64 {
-    40 << size.get()
 }
 
 /// Bytes that a plot file may take: it exceeds its nominal bytes by 1 to 4 in 100.

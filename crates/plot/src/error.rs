@@ -31,7 +31,7 @@ pub enum PlotError {
         free: u64,
     },
     /// The plotter needs more memory than it may take.
-    #[error("making the plot takes {needed} bytes of memory, {allowed} are allowed")]
+    #[error("making the plot takes at least {needed} bytes of memory, {allowed} are allowed")]
     Memory {
         /// Bytes needed.
         needed: u64,
@@ -164,6 +164,7 @@ impl From<BuildError<Self>> for PlotError {
         match error {
             BuildError::Sink(error) => error,
             BuildError::Cancelled => Self::Cancelled,
+            BuildError::MemoryTooSmall { needed, got } => Self::Memory { needed, allowed: got },
             BuildError::Hopeless { k, strength } => Self::Hopeless { k, strength },
             other => Self::Plotter(other.to_string()),
         }

@@ -14,6 +14,7 @@ mod directory;
 mod error;
 mod format;
 mod plot;
+mod repair;
 mod rules;
 mod sieve;
 mod solve;
@@ -24,8 +25,9 @@ mod tests;
 
 pub use aes::{Backend, PlotHasher};
 pub use build::{BuildError, BuildOptions, BuildStatistics, Progress, build};
-pub use create::{CreateOptions, create, create_with, file_name, memory_needed};
+pub use create::{CreateOptions, create, create_with, file_name};
 pub use directory::{Listing, clean_orphans, list};
 pub use error::{FileEnd, PlotError};
 pub use plot::{Plot, READS_PER_CHALLENGE};
+pub use repair::repair;
 pub use solve::{SolveOptions, solve};

@@ -46,7 +46,8 @@ pub struct CreateArgs {
     /// Threads that work [default: all that the machine runs at once].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
-    /// Memory that the plotter may take, as 8GiB or 12G; it makes no plot that needs more [default: any].
+    /// Memory that the plotter may take, as 8GiB or 12G: with less it is slower [default: three quarters of what
+    /// is free].
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     memory: Option<u64>,
     /// The public key that alone can farm the plots, 64 hex digits, for plotting without the secret.
@@ -69,21 +70,18 @@ pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<Verdict> {
     let cancel = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&cancel);
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("signals cannot be caught")?;
+    let defaults = BuildOptions::default();
     let build = BuildOptions {
-        threads: args.threads.unwrap_or(BuildOptions::default().threads),
-        ..Default::default()
+        threads: args.threads.unwrap_or(defaults.threads),
+        memory_bytes: args.memory.or_else(|| free_memory().map(|bytes| bytes / 4 * 3)),
+        ..defaults
     };
     let start = Instant::now();
     let progress = Progress::new(args.plots, size);
     let (mut files, mut bytes) = (Vec::new(), 0u64);
     for done in 0..args.plots {
         let watch = |work: Work| progress.advance(done, work);
-        let options = CreateOptions {
-            build,
-            memory_bytes_max: args.memory,
-            progress: Some(&watch),
-            cancel: Some(&cancel),
-        };
+        let options = CreateOptions { build, progress: Some(&watch), cancel: Some(&cancel) };
         let path = create_one(&args.dir, size, strength, farmer, &options)
             .with_context(|| format!("plot {} of {} failed", done + 1, args.plots))?;
         bytes += fs::metadata(&path).with_context(|| path.display().to_string())?.len();
@@ -154,7 +152,7 @@ fn create_one(
             human_bytes(needed)
         ),
         PlotError::Memory { needed, allowed } => anyhow!(
-            "a plot of k={size} takes {} of memory to make, {} are allowed",
+            "a plot of k={size} takes {} of memory at the least, {} are allowed",
             human_bytes(needed),
             human_bytes(allowed)
         ),
@@ -165,6 +163,14 @@ fn create_one(
 
 fn plots_text(count: u32) -> String {
     if count == 1 { "1 plot".to_owned() } else { format!("{count} plots") }
+}
+
+/// Bytes that programs could take without others being moved out; none where the system does not say.
+fn free_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
 }
 
 /// A number of bytes as people write it: `1500000`, `12G`, `8GiB`, all in powers of 1024.

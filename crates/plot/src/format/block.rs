@@ -75,6 +75,35 @@ fn for_each_distance(layout: &Layout, number: u64, plots: &[&[u64]], mut f: impl
     }
 }
 
+/// The length of block `number`, which starts with `bytes` and is sound.
+pub(crate) fn length(
+    layout: &Layout,
+    group_id: &[u8; 32],
+    number: u64,
+    bytes: &[u8],
+) -> Result<usize, Damaged> {
+    let counts_end = CHECKSUM_LEN + COUNT_LEN * usize::from(layout.plots);
+    let counts = bytes.get(CHECKSUM_LEN..counts_end).ok_or(Damaged)?.as_chunks().0;
+    let fragments = total(counts);
+    let highs_start = counts_end + low_bytes(layout, fragments);
+    let mut highs = Highs::new(bytes.get(highs_start..).ok_or(Damaged)?);
+    for _ in 0..fragments {
+        highs.next().ok_or(Damaged)?;
+    }
+    let length = highs_start + highs.used.div_ceil(8) as usize;
+    Block::new(*layout, group_id, number, bytes.get(..length).ok_or(Damaged)?).map(|_| length)
+}
+
+/// Fragments of all plots.
+fn total(counts: &[[u8; COUNT_LEN]]) -> usize {
+    counts.iter().map(|count| usize::from(u16::from_le_bytes(*count))).sum()
+}
+
+/// Bytes of the lower parts.
+const fn low_bytes(layout: &Layout, fragments: usize) -> usize {
+    (fragments * (layout.k() as usize - 1)).div_ceil(8)
+}
+
 /// A checked block.
 pub(crate) struct Block<'a> {
     layout: Layout,
@@ -94,9 +123,7 @@ impl<'a> Block<'a> {
         let (counts, strings) =
             rest.split_at_checked(COUNT_LEN * usize::from(layout.plots)).ok_or(Damaged)?;
         let counts = counts.as_chunks().0;
-        let fragments: usize = counts.iter().map(|count| usize::from(u16::from_le_bytes(*count))).sum();
-        let low_bytes = (fragments * (layout.k() as usize - 1)).div_ceil(8);
-        let (lows, highs) = strings.split_at_checked(low_bytes).ok_or(Damaged)?;
+        let (lows, highs) = strings.split_at_checked(low_bytes(&layout, total(counts))).ok_or(Damaged)?;
         Ok(Self { layout, number, counts, lows, highs })
     }
 
