@@ -81,6 +81,8 @@ pub struct BuildStatistics {
     pub table_bytes_peak: u64,
     /// The most bytes that were foreseen for everything.
     pub memory_bytes: u64,
+    /// AES rounds of all hashes, but for chance.
+    pub aes_rounds: u64,
 }
 
 /// Why no plot was made.
@@ -154,7 +156,13 @@ pub fn build<E: Send>(
         }
         table = plotter.next_table(number, &table);
     }
-    plotter.deliver(&table, sink)
+    let fragments = plotter.deliver(&table, sink)?;
+    Ok(BuildStatistics {
+        fragments,
+        table_bytes_peak: plotter.rules.pool.bytes_peak(),
+        memory_bytes: plotter.plan.memory_bytes,
+        aes_rounds: plotter.rules.shape.aes_rounds(),
+    })
 }
 
 struct Plotter<'a> {
@@ -178,7 +186,7 @@ impl<'a> Plotter<'a> {
         let hasher = PlotHasher::with_backend(&plot_id, options.backend)
             .ok_or(BuildError::Backend(options.backend))?;
         let shape = Shape::new(params);
-        control.total = shape.rounds();
+        control.total = shape.work();
         let threads = options.threads.get();
         let plan = Plan::new(&shape, threads, options.memory_bytes);
         if let Some(got) = options.memory_bytes
