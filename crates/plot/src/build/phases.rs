@@ -26,7 +26,6 @@ pub(super) struct Rules {
 }
 
 /// What a thread has of its own.
-#[derive(Default)]
 pub(super) struct Worker {
     pub spare: Spare,
     pub candidates: Scatter,
@@ -131,6 +130,21 @@ impl<const TABLE: u32, const LAST: bool> Work for Pair<'_, TABLE, LAST> {
 }
 
 impl Worker {
+    /// A worker; `wide` as in [`Rules`].
+    pub(super) fn new(wide: bool) -> Self {
+        Self {
+            spare: Spare::default(),
+            candidates: Scatter::default(),
+            entries: Scatter::default(),
+            reader: RecordReader::new(wide),
+            index: Index::default(),
+            pairs: Pairs::default(),
+            columns: Columns::default(),
+            records: Records::default(),
+            fragments: Fragments::default(),
+        }
+    }
+
     /// POS-6: entries of table 0, [`X_VALUES`] of them.
     #[inline(always)]
     pub(super) fn first_table(&mut self, rules: &Rules, item: usize) {
