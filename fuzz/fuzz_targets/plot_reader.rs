@@ -13,6 +13,10 @@ use tempfile::TempDir;
 const HEADER_LEN: usize = 108;
 /// Blocks of a plot of the least size.
 const BLOCKS: usize = 128;
+/// Blocks that are changed and read.
+const BLOCKS_READ: usize = 4;
+/// No change lies between these and the index.
+const FRONT_BYTES: usize = 1 << 16;
 
 struct Victim {
     dir: TempDir,
@@ -87,10 +91,11 @@ fuzz_target!(|data: &[u8]| {
         }
         // A block, with a good checksum.
         2 => {
-            let number = usize::from(which) % BLOCKS;
+            let number = usize::from(which) % BLOCKS_READ;
             let block = &mut bytes[starts[number]..starts[number + 1]];
             patch(&mut block[4..], patches);
-            let seed = crc32c::crc32c_append(crc32c::crc32c(&victim.group_id), &(number as u64).to_le_bytes());
+            let seed =
+                crc32c::crc32c_append(crc32c::crc32c(&victim.group_id), &(number as u64).to_le_bytes());
             let sum = crc32c::crc32c_append(seed, &block[4..]).to_le_bytes();
             block[..4].copy_from_slice(&sum);
         }
@@ -101,12 +106,23 @@ fuzz_target!(|data: &[u8]| {
             bytes.truncate(bytes.len().saturating_sub(cut));
         }
     }
-    victim.file.set_len(bytes.len() as u64).expect("it can be cut");
-    victim.file.write_all_at(&bytes, 0).expect("it can be written");
+    // Only what may have changed is written, and afterwards put back.
+    let back = end.min(bytes.len());
+    let write = |bytes: &[u8], back: usize| {
+        victim.file.set_len(bytes.len() as u64).expect("it can be cut");
+        let front = FRONT_BYTES.min(bytes.len());
+        victim.file.write_all_at(&bytes[..front], 0).expect("it can be written");
+        victim.file.write_all_at(&bytes[back..], back as u64).expect("it can be written");
+    };
+    write(&bytes, back);
     if let Ok(plot) = Plot::open(&victim.dir.path().join("victim")) {
-        let _ = plot.check_all(|_| true);
-        for i in 0..8 {
-            let _ = plot.qualities(&Challenge::new([i; 32]));
-        }
+        let read = starts[BLOCKS_READ] as u64;
+        let _ = plot.check_all(|bytes| bytes < read);
+        let _ = plot.qualities(&Challenge::new([which; 32]));
+    }
+    if bytes.len() < victim.bytes.len() {
+        victim.file.write_all_at(&victim.bytes, 0).expect("it can be written");
+    } else {
+        write(&victim.bytes, end);
     }
 });

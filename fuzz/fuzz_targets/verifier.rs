@@ -31,7 +31,9 @@ fuzz_target!(|data: &[u8]| {
     let (params, challenge, chain, good) = &*GOOD;
     let Some((&[mode, k, strength], rest)) = data.split_first_chunk() else { return };
     if mode & 1 == 0 {
-        let (Ok(size), Ok(strength)) = (PlotSize::new(18 + k % 11), Strength::new(2 + strength % 16)) else { return };
+        let (Ok(size), Ok(strength)) = (PlotSize::new(18 + k % 11), Strength::new(2 + strength % 16)) else {
+            return;
+        };
         let group_id = GroupId::new([k; 32]);
         let params = PlotParams { group_id, index: PlotIndex::new(mode.into()), size, strength };
         if let Ok(proof) = Proof::read(size, rest) {

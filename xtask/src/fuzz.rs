@@ -20,11 +20,14 @@ const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing";
 
-/// Builds the targets and runs them for so many minutes together.
+/// Builds the targets and runs them, or the one named, for so many minutes together.
 ///
 /// # Errors
 /// A target cannot be built, or has found something.
-pub fn run(root: &Path, minutes: u64) -> anyhow::Result<()> {
+pub fn run(root: &Path, minutes: u64, only: Option<&str>) -> anyhow::Result<()> {
+    let targets: Vec<&str> =
+        TARGETS.into_iter().filter(|target| only.is_none_or(|only| only == *target)).collect();
+    anyhow::ensure!(!targets.is_empty(), "there is no such target; there are {}", TARGETS.join(", "));
     let dir = root.join("fuzz");
     let host = host()?;
     // With a target named, build scripts and macros are spared the flags.
@@ -32,9 +35,9 @@ pub fn run(root: &Path, minutes: u64) -> anyhow::Result<()> {
     build.args(["build", "--release", "--bins", "--target", &host]).env("RUSTFLAGS", FLAGS);
     let status = build.status().context("cannot start cargo")?;
     anyhow::ensure!(status.success(), "the targets cannot be built: {status}");
-    let seconds = (60 * minutes / TARGETS.len() as u64).max(1);
+    let seconds = (60 * minutes / targets.len() as u64).max(1);
     let mut found = Vec::new();
-    for target in TARGETS {
+    for target in targets {
         eprintln!("== fuzz {target} for {seconds} s");
         let (corpus, artifacts) = (dir.join("corpus").join(target), dir.join("artifacts").join(target));
         for folder in [&corpus, &artifacts] {

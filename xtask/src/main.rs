@@ -51,6 +51,9 @@ enum Command {
         /// How long, all targets together
         #[arg(long, default_value_t = 10)]
         minutes: u64,
+        /// One target only
+        #[arg(long)]
+        target: Option<String>,
     },
 }
 
@@ -72,7 +75,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Tidy => tidy::run(&root),
         Command::Slow { part } => slow::run(&root, *part),
         Command::Bench { bench, k28 } => bench::run(&root, *bench, *k28),
-        Command::Fuzz { minutes } => fuzz::run(&root, *minutes),
+        Command::Fuzz { minutes, target } => fuzz::run(&root, *minutes, target.as_deref()),
     }
 }
 

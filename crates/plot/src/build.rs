@@ -9,6 +9,9 @@
 //!
 //! Deliberately not here: files. Fragments are handed on, in batches.
 
+// What asks whether registers are wide asks on x86-64 alone.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_variables))]
+
 mod cipher;
 mod deliver;
 mod matching;
@@ -81,6 +84,8 @@ pub struct BuildStatistics {
     pub table_bytes_peak: u64,
     /// The most bytes that were foreseen for everything.
     pub memory_bytes: u64,
+    /// AES rounds of all hashes, but for chance.
+    pub aes_rounds: u64,
 }
 
 /// Why no plot was made.
@@ -154,7 +159,13 @@ pub fn build<E: Send>(
         }
         table = plotter.next_table(number, &table);
     }
-    plotter.deliver(&table, sink)
+    let fragments = plotter.deliver(&table, sink)?;
+    Ok(BuildStatistics {
+        fragments,
+        table_bytes_peak: plotter.rules.pool.bytes_peak(),
+        memory_bytes: plotter.plan.memory_bytes,
+        aes_rounds: plotter.rules.shape.aes_rounds(),
+    })
 }
 
 struct Plotter<'a> {
@@ -178,7 +189,7 @@ impl<'a> Plotter<'a> {
         let hasher = PlotHasher::with_backend(&plot_id, options.backend)
             .ok_or(BuildError::Backend(options.backend))?;
         let shape = Shape::new(params);
-        control.total = shape.rounds();
+        control.total = shape.work();
         let threads = options.threads.get();
         let plan = Plan::new(&shape, threads, options.memory_bytes);
         if let Some(got) = options.memory_bytes
@@ -189,8 +200,8 @@ impl<'a> Plotter<'a> {
         let pool =
             Pool::new(plan.pool_bytes / 8 * 9 + POOL_MARGIN, plan.chunk_bytes).map_err(BuildError::Memory)?;
         let cipher = Cipher::new(&plot_id, params.size);
-        let workers = (0..threads).map(|_| Worker::default()).collect();
         let wide = options.backend != Backend::Portable && is_wide();
+        let workers = (0..threads).map(|_| Worker::new(wide)).collect();
         Ok(Self { rules: Rules { shape, hasher, cipher, pool, wide }, plan, workers, control })
     }
 
@@ -309,7 +320,7 @@ fn widest<W: Work>(wide: bool, work: &W, rules: &Rules, worker: &mut Worker, ite
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(
-            enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt"
+            enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt"
         )]
         fn widely<W: Work>(work: &W, rules: &Rules, worker: &mut Worker, item: usize) {
             work.item(rules, worker, item);
@@ -329,7 +340,9 @@ fn is_wide() -> bool {
         && std::is_x86_feature_detected!("avx512bw")
         && std::is_x86_feature_detected!("avx512vl")
         && std::is_x86_feature_detected!("avx512dq")
+        && std::is_x86_feature_detected!("avx512vbmi")
         && std::is_x86_feature_detected!("avx512vbmi2")
+        && std::is_x86_feature_detected!("bmi1")
         && std::is_x86_feature_detected!("bmi2")
         && std::is_x86_feature_detected!("popcnt")
         && std::is_x86_feature_detected!("lzcnt");

@@ -70,6 +70,12 @@ impl Layout {
         self.block_of_set(fragment >> (self.k + SET_BITS))
     }
 
+    /// What the shortest block takes at the most: twice the mean, which no plot comes near.
+    pub const fn shortest_block_bytes_max(&self) -> u64 {
+        let set_bits = (self.k as u64 + 2) << SET_BITS;
+        2 * (self.plots as u64 * (set_bits << self.sets_per_block_log2) / 8 + CHECKSUM_LEN as u64)
+    }
+
     /// The first number that a fragment of a block may have.
     pub const fn block_start(&self, block: u64) -> u64 {
         (block << self.sets_per_block_log2) << (self.k + SET_BITS)

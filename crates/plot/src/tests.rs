@@ -210,6 +210,8 @@ fn every_field_of_the_header_is_checked() {
         assert!(position < 10 || matches!(error, PlotError::Header(FileEnd::Back)), "{position}: {error:?}");
     }
     // Nobody gets memory for what a header only claims.
+    let error = with_header(&path, |header| header[99] = 0x7f);
+    assert!(matches!(error, PlotError::Index("its blocks are too long")), "{error:?}");
     let error = with_header(&path, |header| header[88..96].fill(0xff));
     assert!(matches!(error, PlotError::Length { expected: u64::MAX, .. }), "{error:?}");
 }

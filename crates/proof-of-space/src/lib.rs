@@ -2,7 +2,7 @@
 //!
 //! The construction is that of CHIP-48: a plot answers a challenge with zero or more **quality chains**
 //! of 16 links, each of which commits to a full **proof** of 128 x-values. Finding the chains takes four
-//! short reads of a plot; finding the proof behind one takes seconds of work; checking it takes
+//! short reads of a plot; finding the proof behind one takes up to seconds of work; checking it takes
 //! microseconds and no plot.
 //!
 //! The rules have numbers, POS-1 and on, and are written out in `docs/spec/proof-of-space.md`.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    BuildError, BuildStatistics, Plotter,
+    BuildError, Plotter,
     matching::{Column, column},
     pool::Pool,
     pool::Spare,
@@ -30,21 +30,21 @@ struct Queue {
 }
 
 impl Plotter<'_> {
-    /// Sorts and hands on everything.
+    /// Sorts and hands on everything, and returns how many fragments there are.
     pub(super) fn deliver<E: Send>(
         &mut self,
         table: &Table,
         sink: &mut dyn FnMut(&[u64]) -> Result<(), E>,
-    ) -> Result<BuildStatistics, BuildError<E>> {
+    ) -> Result<u64, BuildError<E>> {
         let (pool, shape, control) = (&self.rules.pool, self.rules.shape, &self.control);
-        let buckets = shape.buckets();
+        let (buckets, wide) = (shape.buckets(), self.rules.wide);
         let (queue, news) = (Mutex::new(Queue::default()), Condvar::new());
         let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = |guard| news.wait(guard).unwrap_or_else(PoisonError::into_inner);
         let (next, limit) = (AtomicUsize::new(0), AHEAD * self.workers.len());
         let work = || {
             let mut sorter = Sorter {
-                reader: RecordReader::default(),
+                reader: RecordReader::new(wide),
                 unordered: Vec::new(),
                 starts: Vec::new(),
                 column: column(),
@@ -88,7 +88,7 @@ impl Plotter<'_> {
             }
             Ok(fragments)
         };
-        let fragments = thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..self.workers.len() {
                 scope.spawn(work);
             }
@@ -96,9 +96,7 @@ impl Plotter<'_> {
             lock().stopped = true;
             news.notify_all();
             outcome
-        })?;
-        let memory_bytes = self.plan.memory_bytes;
-        Ok(BuildStatistics { fragments, table_bytes_peak: pool.bytes_peak(), memory_bytes })
+        })
     }
 }
 

@@ -26,7 +26,6 @@ pub(super) struct Rules {
 }
 
 /// What a thread has of its own.
-#[derive(Default)]
 pub(super) struct Worker {
     pub spare: Spare,
     pub candidates: Scatter,
@@ -131,6 +130,21 @@ impl<const TABLE: u32, const LAST: bool> Work for Pair<'_, TABLE, LAST> {
 }
 
 impl Worker {
+    /// A worker; `wide` as in [`Rules`].
+    pub(super) fn new(wide: bool) -> Self {
+        Self {
+            spare: Spare::default(),
+            candidates: Scatter::default(),
+            entries: Scatter::default(),
+            reader: RecordReader::new(wide),
+            index: Index::default(),
+            pairs: Pairs::default(),
+            columns: Columns::default(),
+            records: Records::default(),
+            fragments: Fragments::default(),
+        }
+    }
+
     /// POS-6: entries of table 0, [`X_VALUES`] of them.
     #[inline(always)]
     pub(super) fn first_table(&mut self, rules: &Rules, item: usize) {
@@ -292,7 +306,7 @@ impl Records {
                     let meta = (low[i] >> 32 | high[i] << 32) & low_mask(2 * k);
                     (meta, half(left[i]) << (k / 2) | half(right[i]))
                 };
-                // Twice a shift by less than 64 bits, since low_bits may be zero in none, but 64 in their sum.
+                // Where a part goes over into the second word depends on k and the bits of the bucket.
                 first[i] = info & low_mask(low_bits) | meta << low_bits;
                 second[i] = meta >> 1 >> (63 - low_bits) | spread(extra, low_bits + 2 * k);
                 if low_bits + 2 * k < 64 {

@@ -113,10 +113,15 @@ impl Shape {
         2 * self.round_pairs(table) as u64
     }
 
-    /// AES rounds of a plot, about, and as many for each fragment that is delivered as take as long.
-    pub(super) fn rounds(&self) -> u64 {
+    /// AES rounds of a plot: an entry makes a candidate for each match key, and a candidate a pair, on average.
+    pub(super) fn aes_rounds(&self) -> u64 {
         let pairings = (1..=3).map(|table| (2 * self.hash_rounds(table)) << self.key_bits(table));
-        (self.hash_rounds(0) + pairings.sum::<u64>() + DELIVERY_ROUNDS) << self.k
+        (self.hash_rounds(0) + pairings.sum::<u64>()) << self.k
+    }
+
+    /// All work, in AES rounds.
+    pub(super) fn work(&self) -> u64 {
+        self.aes_rounds() + (DELIVERY_ROUNDS << self.k)
     }
 
     /// The least info of a section and match key.

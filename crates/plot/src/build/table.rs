@@ -2,6 +2,9 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 use super::{
     pool::{CHUNK_BYTES_MAX, Chain, ChainCell, Pool, Spare},
     scatter::{RECORD_BYTES_MAX, RECORD_BYTES_MIN},
@@ -12,7 +15,16 @@ use super::{
 const BLOCK_BYTES: usize = CHUNK_BYTES_MAX;
 
 /// Most records of a block.
-pub(super) const BLOCK: usize = BLOCK_BYTES / RECORD_BYTES_MIN + 8;
+pub(super) const BLOCK: usize = BLOCK_BYTES / RECORD_BYTES_MIN + 8 + BEYOND_WORDS;
+
+/// Words by which a column is longer than a block, for those who write eight at once.
+const BEYOND_WORDS: usize = 8;
+
+/// Bytes that are read at once: all of eight of the longest records.
+const READ_BYTES: usize = 8 * RECORD_BYTES_MAX;
+
+/// Bytes by which the buffer of a block is longer, for those who read beyond it.
+const BEYOND_BYTES: usize = READ_BYTES + RECORD_BYTES_MAX;
 
 /// Buckets of records, each with a chain from every thread that wrote.
 pub(super) struct Table {
@@ -50,7 +62,7 @@ impl Table {
 
 /// Reads the records of some chains, a block at a time.
 pub(super) struct RecordReader {
-    buffer: Box<[u8; BLOCK_BYTES + 3 * RECORD_BYTES_MAX]>,
+    buffer: Box<[u8; BLOCK_BYTES + RECORD_BYTES_MAX + BEYOND_BYTES]>,
     /// The chains, the last first.
     chains: Vec<Chain>,
     /// The chain that is being read, and its next chunk.
@@ -60,10 +72,12 @@ pub(super) struct RecordReader {
     rest: (usize, usize),
     layout: Layout,
     give_back: bool,
+    wide: bool,
 }
 
-impl Default for RecordReader {
-    fn default() -> Self {
+impl RecordReader {
+    /// A reader; `wide` if the processor has registers of 512 bits and all that goes with them.
+    pub(super) fn new(wide: bool) -> Self {
         Self {
             buffer: Box::new([0; _]),
             chains: Vec::new(),
@@ -72,6 +86,7 @@ impl Default for RecordReader {
             rest: (0, 0),
             layout: Layout { low_bits: 0, meta_bits: 0, extra_bits: 0 },
             give_back: false,
+            wide,
         }
     }
 }
@@ -81,6 +96,7 @@ impl Default for RecordReader {
 pub(super) struct Block<'a> {
     bytes: &'a [u8],
     layout: Layout,
+    wide: bool,
     pub count: usize,
 }
 
@@ -122,28 +138,38 @@ impl RecordReader {
         let record_bytes = self.layout.record_bytes();
         let count = len / record_bytes;
         self.rest = (count * record_bytes, len % record_bytes);
-        debug_assert!(count <= BLOCK && (count > 0 || len == 0), "chains are whole numbers of records");
-        (count > 0).then_some(Block { bytes: &self.buffer[..], layout: self.layout, count })
+        debug_assert!(
+            count <= BLOCK - BEYOND_WORDS && (count > 0 || len == 0),
+            "chains are whole numbers of records"
+        );
+        (count > 0).then_some(Block { bytes: &self.buffer[..], layout: self.layout, wide: self.wide, count })
     }
 }
 
 impl Block<'_> {
     /// Copies a part of all records: the `bits`, up to 57, that begin at bit `from`.
     #[inline(always)]
-    pub(super) fn part(&self, from: u32, bits: u32, to: &mut [u64; BLOCK]) {
-        let (shift, mask) = (from % 8, (1u64 << bits) - 1);
-        self.each_word(from as usize / 8, to, |word| word >> shift & mask);
+    fn part(&self, from: u32, bits: u32, to: &mut [u64; BLOCK]) {
+        self.each_word(from as usize / 8, (from % 8, (1u64 << bits) - 1), to);
     }
 
-    /// Copies what `with` makes of the eight bytes from byte `at` of every record on.
+    /// Copies the eight bytes from byte `at` of every record on, shifted and masked.
     #[inline(always)]
-    fn each_word(&self, at: usize, to: &mut [u64; BLOCK], with: impl Fn(u64) -> u64) {
+    fn each_word(&self, at: usize, (shift, mask): (u32, u64), to: &mut [u64; BLOCK]) {
         let record_bytes = self.layout.record_bytes();
+        assert!(self.count <= BLOCK - BEYOND_WORDS && at < RECORD_BYTES_MAX);
         let mut from = self.bytes[at..].as_ptr();
+        #[cfg(target_arch = "x86_64")]
+        if self.wide {
+            // SAFETY: the processor has the instructions; a block has enough bytes from the start of any record on,
+            // and a column has more words than a block has records.
+            unsafe { avx512::take_words(from, record_bytes, self.count, shift, mask, to.as_mut_ptr()) };
+            return;
+        }
         for to in &mut to[..self.count] {
-            // SAFETY: a block has 16 bytes from the start of any record on, and nobody asks for what comes later.
+            // SAFETY: a block has enough bytes from the start of any record on.
             unsafe {
-                *to = with(u64::from_le(from.cast::<u64>().read_unaligned()));
+                *to = u64::from_le(from.cast::<u64>().read_unaligned()) >> shift & mask;
                 from = from.add(record_bytes);
             }
         }
@@ -167,6 +193,6 @@ impl Block<'_> {
     /// Copies the first or second eight bytes of all records, and what follows those that are shorter.
     #[inline(always)]
     pub(super) fn words(&self, at: usize, to: &mut [u64; BLOCK]) {
-        self.each_word(8 * at, to, |word| word);
+        self.each_word(8 * at, (0, u64::MAX), to);
     }
 }

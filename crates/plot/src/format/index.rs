@@ -23,6 +23,10 @@ impl Index {
         if crc32c::crc32c(bytes) != header.index_checksum {
             return Err(PlotError::Index("its checksum is wrong"));
         }
+        // Bounds the memory that a look-up takes for a block.
+        if u64::from(header.block_bytes_min) > header.layout.shortest_block_bytes_max() {
+            return Err(PlotError::Index("its blocks are too long"));
+        }
         let excess: Box<[u16]> = bytes.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
         let mut offset = HEADER_LEN as u64;
         let mut offsets = Vec::with_capacity(excess.len().div_ceil(STRIDE));

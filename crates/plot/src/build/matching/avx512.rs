@@ -21,7 +21,9 @@ impl Pairs {
     ///
     /// # Safety
     /// The processor has the instructions; there is room for all pairs that the spans make and [`FOUND_AT_ONCE`] more.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt")]
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt"
+    )]
     #[inline]
     pub(super) unsafe fn find_avx512(&mut self, spans: &[u32]) -> usize {
         let mut count = 0;
@@ -56,7 +58,9 @@ impl Pairs {
 
     /// # Safety
     /// The processor has the instructions; there are so many pairs, and room for eight more.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt")]
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt"
+    )]
     #[inline]
     pub(super) unsafe fn filter_avx512<const EXTRA: bool>(&mut self, found: usize, filter: u32) -> usize {
         let mut passing = 0;
