@@ -3,7 +3,7 @@
 #[path = "../../consensus/tests/farm/mod.rs"]
 mod farm;
 
-use std::{path::Path, time::Duration};
+use std::{io::Write as _, path::Path, time::Duration};
 
 use bitcoin::{ScriptBuf, WPubkeyHash, hashes::Hash};
 use farm::Farm;
@@ -90,4 +90,46 @@ async fn three_nodes_agree_after_partition_and_restart() {
     for handle in [one, two, three] {
         handle.stop().await.unwrap();
     }
+}
+
+/// A fork longer than one answer of headers: the continuation of a sync must start at the last header that
+/// came, for the best one that is known stays on the own side until the other outweighs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_longer_than_an_answer_of_headers_heals() {
+    let (farm, other) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    let dir = tempfile::tempdir().unwrap();
+    let mut chains = [("long", &farm, 560), ("short", &other, 550)].map(|(name, farm, blocks)| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        let mut chain = mass_node::Chain::open(&path.join("chain.redb"), farm.spec.clone()).unwrap();
+        chain.tick(mass_primitives::Slot::new(1 << 30), 2_000_000_000).unwrap();
+        for _ in 0..blocks {
+            let expected = chain.expectation().unwrap();
+            let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
+            let script = ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([1; 20]));
+            let header = chain.prepare(claim, &address::encode("dms", &script).unwrap()).unwrap();
+            let seal = farm.sign(header, claim).seal;
+            chain.submit(&header.id(), seal.vrf_proof, seal.signature, 2_000_000_000).unwrap();
+        }
+        (path, *chain.engine().tip())
+    });
+    let [(long, tip), (short, _)] = &mut chains;
+    let (one, _rpc) = node(&farm.spec, long, vec![]).await;
+    let (two, rpc_two) = node(&farm.spec, short, one.listen.clone()).await;
+    reaches(&rpc_two, *tip).await;
+    for handle in [one, two] {
+        handle.stop().await.unwrap();
+    }
+}
+
+/// A node ends within seconds, whatever a client does that never finishes its request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_hangs_does_not_keep_a_node_from_ending() {
+    let dir = tempfile::tempdir().unwrap();
+    let (handle, rpc) = node(&ChainSpec::built_in("dev").unwrap(), dir.path(), vec![]).await;
+    let mut hanging = std::net::TcpStream::connect(handle.rpc).unwrap();
+    hanging.write_all(b"POST / HTTP/1.1\r\nhost: localhost:1\r\ncontent-length: 99\r\n\r\n{").unwrap();
+    rpc.status().await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), handle.stop()).await;
+    ended.expect("the node ends").unwrap();
 }
