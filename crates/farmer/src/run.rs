@@ -3,7 +3,7 @@
 //! Plots are asked as soon as a round's seed is known, one round ahead, and proofs are solved before their
 //! slots come. Look-ups and solving run on threads of their own and report back; the loop owns all else.
 
-use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use mass_consensus::{
     difficulty::compact_target,
@@ -26,6 +26,9 @@ use crate::{
 
 /// How often the node is asked for work: a fraction of the shortest slot.
 const POLL: Duration = Duration::from_millis(200);
+
+/// How long a block that is being sealed may take to be handed over when the farmer is told to stop.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Rounds that are looked up ahead of the present one.
 const ROUNDS_AHEAD: u64 = 1;
@@ -167,6 +170,8 @@ struct Farmer<W> {
     rounds: Vec<Looked>,
     solving: bool,
     node_lost: bool,
+    /// The last slot of which was told that the node gives no header for it.
+    refused: Option<Slot>,
     totals: Totals,
     watch: W,
 }
@@ -206,27 +211,43 @@ pub async fn run<W: FnMut(&FarmEvent, &Totals)>(
         rounds: Vec::new(),
         solving: false,
         node_lost: false,
+        refused: None,
         totals: Totals::default(),
         watch,
     };
     farmer.opened(&faults)?;
-    tokio::select! {
-        () = stop => Ok(farmer.totals),
-        Err(error) = farmer.farm(&mut inbox) => Err(error),
-    }
+    farmer.farm(&mut inbox, stop).await?;
+    Ok(farmer.totals)
 }
 
 impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
-    /// The loop. It may be dropped at any await: a slot that was permitted and not sealed by then is lost.
-    async fn farm(&mut self, inbox: &mut mpsc::UnboundedReceiver<Report>) -> Result<Infallible, FarmerError> {
+    /// The loop, until `stop` is ready. A poll is not cut short: it may have used up a slot.
+    async fn farm(
+        &mut self,
+        inbox: &mut mpsc::UnboundedReceiver<Report>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), FarmerError> {
         let mut clock = tokio::time::interval(POLL);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        let (mut stop, mut is_stopping) = (std::pin::pin!(stop), false);
+        while !is_stopping {
             tokio::select! {
+                () = &mut stop => return Ok(()),
                 Some(report) = inbox.recv() => self.report(report),
-                _ = clock.tick() => self.poll().await?,
+                _ = clock.tick() => {
+                    let patience = async {
+                        stop.as_mut().await;
+                        is_stopping = true;
+                        tokio::time::sleep(FAREWELL).await;
+                    };
+                    tokio::select! {
+                        polled = self.poll() => polled?,
+                        () = patience => {}
+                    }
+                }
             }
         }
+        Ok(())
     }
 
     fn tell(&mut self, event: &FarmEvent) {
@@ -387,6 +408,13 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                 self.totals.wins += 1;
                 self.tell(&FarmEvent::Sealed { height, slot, id });
             }
+            Err(SealFailure::NoHeader(reason)) => {
+                // Nothing is signed, so the slot is tried again at the next poll, until another block takes it.
+                if self.refused.replace(slot) != Some(slot) {
+                    self.tell(&FarmEvent::Fault { reason: format!("no header for slot {slot}: {reason}") });
+                    self.check_ban().await?;
+                }
+            }
             Err(SealFailure::Node(reason)) => {
                 self.totals.lost += 1;
                 self.tell(&FarmEvent::Lost { slot, reason });
@@ -403,12 +431,12 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         claim: &SealClaim,
         vrf_proof: mass_primitives::VrfProof,
     ) -> Result<BlockId, SealFailure> {
-        let text =
-            self.client.prepare_block(hex::encode(claim.to_bytes()), self.config.payout.clone()).await?;
+        let prepared = self.client.prepare_block(hex::encode(claim.to_bytes()), self.config.payout.clone());
+        let text = prepared.await.map_err(|error| SealFailure::NoHeader(error.to_string()))?;
         let header = hex::decode(&text).ok().and_then(|bytes| Header::from_bytes(&bytes).ok());
         let header = header.filter(|header| self.is_ours(work, claim, header));
-        let header =
-            header.ok_or_else(|| SealFailure::Node("the node's header is not for this win".to_owned()))?;
+        let header = header
+            .ok_or_else(|| SealFailure::NoHeader("the node's header is not for this win".to_owned()))?;
         // From here on the slot is used up, whatever happens.
         let permit = self.guard.permit(&claim.chain, claim.farmer(), claim.slot)?;
         let signature = permit.sign(&self.config.secret, &header.id(), OsRng)?;
@@ -440,7 +468,9 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
 
 /// Why a win was not sealed.
 enum SealFailure {
-    /// The node refused, or is gone.
+    /// The node gave nothing to sign: it has another tip by now, or is gone.
+    NoHeader(String),
+    /// The node refused what was signed, or is gone.
     Node(String),
     /// The record cannot be written: nothing is signed any more.
     Guard(GuardError),
