@@ -89,7 +89,7 @@ fn bad_bytes_are_refused_and_nothing_is_lost() {
     let good = mine(&farm, &mut other, 1);
     let genesis = tip(&chain);
     assert!(matches!(chain.take_block(b"garbage", NOW), Err(ChainError::Decode(_))));
-    for position in (0..good.len()).step_by(7) {
+    for position in 0..good.len() {
         let mut bad = good.clone();
         bad[position] ^= 1;
         let refused = chain.take_block(&bad, NOW);

@@ -7,11 +7,17 @@ use std::{io::Write as _, path::Path, time::Duration};
 
 use bitcoin::{ScriptBuf, WPubkeyHash, hashes::Hash};
 use farm::Farm;
-use mass_consensus::{header::SealClaim, spec::ChainSpec};
+use mass_consensus::{
+    header::{SealClaim, SealedHeader},
+    spec::ChainSpec,
+};
 use mass_ledger_utxo::address;
-use mass_network::Multiaddr;
+use mass_network::{
+    Command, Config, Event, Multiaddr, Topic, swarm,
+    wire::{HEADERS_MAX, Request, Response},
+};
 use mass_node::{NodeConfig, NodeHandle, start};
-use mass_primitives::{BlockId, Decode, Encode};
+use mass_primitives::{BlockId, ChainWeight, Decode, Encode, Height};
 use mass_rpc::{HttpClient, MassClient, client};
 
 async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeHandle, HttpClient) {
@@ -30,6 +36,10 @@ async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeHandl
 
 /// Farms one block over RPC, as the farmer does.
 async fn mine(farm: &Farm, node: &HttpClient) -> BlockId {
+    mine_sealed(farm, node).await.id()
+}
+
+async fn mine_sealed(farm: &Farm, node: &HttpClient) -> SealedHeader {
     let work = node.work().await.unwrap();
     let difficulty = mass_primitives::Difficulty::new(work.difficulty.parse().unwrap());
     let claim: SealClaim = farm.win(work.height, work.after, work.seed, difficulty);
@@ -37,8 +47,9 @@ async fn mine(farm: &Farm, node: &HttpClient) -> BlockId {
     let payout = address::encode("dms", &script).unwrap();
     let header = node.prepare_block(hex::encode(claim.to_bytes()), payout).await.unwrap();
     let parsed = mass_consensus::header::Header::from_bytes(&hex::decode(&header).unwrap()).unwrap();
-    let seal = farm.sign(parsed, claim).seal;
-    node.submit_seal(header, seal.vrf_proof, seal.signature).await.unwrap()
+    let sealed = farm.sign(parsed, claim);
+    node.submit_seal(header, sealed.seal.vrf_proof, sealed.seal.signature).await.unwrap();
+    sealed
 }
 
 /// Waits until the node's tip is `id`.
@@ -132,4 +143,79 @@ async fn a_client_that_hangs_does_not_keep_a_node_from_ending() {
     rpc.status().await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(5), handle.stop()).await;
     ended.expect("the node ends").unwrap();
+}
+
+/// A peer that lies: garbage on both topics, a tip that nobody knows, no headers, bad ones, the same ones without
+/// end, and never a block. It listens nowhere and comes back whenever it is sent away.
+async fn lie(config: Config, good: Vec<u8>) {
+    let (commands, mut events) = swarm::spawn(config).unwrap();
+    let (mut turn, mut bad) = (0usize, good.clone());
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    while let Some(event) = events.recv().await {
+        let command = match event {
+            Event::PeerConnected(_) => {
+                for bytes in [vec![7; 100], bad.clone()] {
+                    let _ = commands.send(Command::Publish { topic: Topic::Blocks, bytes }).await;
+                }
+                Command::Publish { topic: Topic::Transactions, bytes: vec![7; 100] }
+            }
+            Event::Request { request, token, .. } => {
+                turn += 1;
+                let tip = BlockId::new([9; 32]);
+                let response = match request {
+                    Request::Status => {
+                        Response::Status { tip, height: Height::new(9), weight: ChainWeight::ZERO }
+                    }
+                    Request::Headers { .. } => Response::Headers(match turn % 3 {
+                        0 => vec![],
+                        1 => vec![vec![7; 700]; 3],
+                        _ => vec![good.clone(); HEADERS_MAX],
+                    }),
+                    Request::Blocks { ids } => Response::Blocks(vec![None; ids.len()]),
+                };
+                Command::Respond { token, response }
+            }
+            _ => continue,
+        };
+        if commands.send(command).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_that_lie_hold_up_nothing() {
+    let (farm, dir) = (Farm::easy(8, [7; 32]), tempfile::tempdir().unwrap());
+    let path = |name: &str| dir.path().join(name);
+    let (one, rpc_one) = node(&farm.spec, &path("one"), vec![]).await;
+    let (two, rpc_two) = node(&farm.spec, &path("two"), vec![]).await;
+    let first = mine_sealed(&farm, &rpc_one).await;
+    let (good, mut tip) = (first.to_bytes(), first.id());
+    for seed in 1..4 {
+        let config = Config {
+            chain_id: *farm.spec.id(),
+            listen: vec![],
+            seed: [seed; 32],
+            peers: two.listen.clone(),
+            max_connections: 8,
+        };
+        tokio::spawn(lie(config, good.clone()));
+    }
+    let met = async {
+        while rpc_two.get_connection_count().await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), met).await.expect("the liars come");
+    for _ in 0..70 {
+        tip = mine(&farm, &rpc_one).await;
+    }
+    rpc_two.add_node(one.listen[0].to_string(), "add".to_owned()).await.unwrap();
+    reaches(&rpc_two, tip).await;
+    tip = mine(&farm, &rpc_one).await;
+    reaches(&rpc_two, tip).await;
+    for handle in [one, two] {
+        tokio::time::timeout(Duration::from_secs(5), handle.stop()).await.expect("a node ends").unwrap();
+    }
 }
