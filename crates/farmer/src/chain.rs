@@ -53,6 +53,8 @@ pub(crate) struct Member {
     pub status: Option<Status>,
     /// Height of the block that banned the key.
     pub banned: Option<Height>,
+    /// The last slot of which was told that the node gives no header for it.
+    refused: Option<Slot>,
     asks: mpsc::UnboundedSender<Ask>,
     node_lost: Option<String>,
     /// What this much space wins on average in the slots that have passed.
@@ -66,6 +68,8 @@ pub(crate) struct Sealing {
     pub claim: SealClaim,
     pub tip: BlockId,
     pub vrf_proof: VrfProof,
+    /// Whether the slot is used up.
+    pub is_signed: bool,
 }
 
 /// A proof that is needed.
@@ -94,6 +98,7 @@ impl Member {
             sealing: None,
             status: None,
             banned: None,
+            refused: None,
             asks,
             node_lost: None,
             expected_wins: 0.0,
@@ -255,7 +260,7 @@ impl Member {
                 proof: *proof,
                 vrf_output: round.output,
             };
-            Some(Sealing { claim, tip: work.tip, vrf_proof: round.vrf_proof })
+            Some(Sealing { claim, tip: work.tip, vrf_proof: round.vrf_proof, is_signed: false })
         })
     }
 
@@ -265,6 +270,18 @@ impl Member {
             && Some(header.time) == self.config.spec.slot_time(claim.slot)
             && header.bits == compact_target(claim.difficulty)
             && (header.version, header.nonce) == Header::commitment_fields(&claim.commitment())
+    }
+
+    /// The node gives no header for the win in hand. Nothing is signed, so it is tried again when the node next has
+    /// work, until another block takes the slot; an event if it is news.
+    pub fn unprepared(&mut self, reason: &str) -> Option<FarmEvent> {
+        let slot = self.sealing.take()?.claim.slot;
+        if self.refused.replace(slot) == Some(slot) {
+            return None;
+        }
+        self.ask(Ask::Health);
+        let chain = self.name();
+        Some(FarmEvent::Fault { reason: format!("{chain}: no header for slot {slot}: {reason}") })
     }
 
     /// The win in hand is lost. A node that refuses may know of a ban.

@@ -50,6 +50,9 @@ const CARE: Duration = Duration::from_secs(1);
 /// How often a disk is looked into for plots that came or went, and a node asked how it fares.
 const SCAN_EVERY: Duration = Duration::from_secs(10);
 
+/// How long the handing over of what was signed may take when the farmer is told to stop.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// How long the first look into the disks may take before the farm starts with what is there.
 const START: Duration = Duration::from_secs(10);
 
@@ -199,9 +202,11 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
     farmer.open(&config.chains, &mut inbox, rpc.as_ref().map(|(addr, _)| *addr)).await?;
     farmer.set_chains(config.chains)?;
     tokio::select! {
-        () = stop => Ok(farmer.totals),
-        Err(error) = farmer.farm(&mut inbox, &mut changes, &mut questions) => Err(error),
+        () = stop => {}
+        Err(error) = farmer.farm(&mut inbox, &mut changes, &mut questions) => return Err(error),
     }
+    farmer.hand_over(&mut inbox).await?;
+    Ok(farmer.totals)
 }
 
 fn spawn_readers(
@@ -218,7 +223,7 @@ fn spawn_readers(
 }
 
 impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
-    /// The loop. It may be dropped at any await: a slot that was permitted and not sealed by then is lost.
+    /// The loop. It may be dropped at any await.
     async fn farm(
         &mut self,
         inbox: &mut mpsc::UnboundedReceiver<Report>,
@@ -241,6 +246,22 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                 _ = scan.tick() => self.look_around(),
             }
         }
+    }
+
+    /// Waits for what was signed to be handed over: its slots are used up.
+    async fn hand_over(&mut self, inbox: &mut mpsc::UnboundedReceiver<Report>) -> Result<(), FarmerError> {
+        let is_signed = |member: &Member| member.sealing.as_ref().is_some_and(|sealing| sealing.is_signed);
+        let hand_over = async {
+            while self.members.iter().any(is_signed) {
+                match inbox.recv().await {
+                    Some(report @ Report::Node(_, Said::Submitted(_))) => self.report(report)?,
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(FAREWELL, hand_over).await.unwrap_or(Ok(()))
     }
 
     /// Waits for the first look into the disks; a disk that hangs is not waited for.
@@ -614,13 +635,16 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         let header = match ours {
             Ok(header) => header,
             Err(reason) => {
-                let event = member.lost(reason, &mut self.totals);
-                self.tell(&event);
+                let event = member.unprepared(&reason);
+                event.iter().for_each(|event| self.tell(event));
                 return Ok(());
             }
         };
         let permit = self.guard.permit(&claim.chain, claim.farmer(), claim.slot)?;
         let signature = permit.sign(&self.secret, &header.id(), OsRng)?;
+        if let Some(sealing) = &mut member.sealing {
+            sealing.is_signed = true;
+        }
         member.ask(Ask::Submit { header, vrf_proof, signature });
         Ok(())
     }
