@@ -136,10 +136,10 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
         }
     }
     let (queries, inbox) = mpsc::channel(256);
+    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone()).into_rpc()).await?;
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
     }
-    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone()).into_rpc()).await?;
     let node = Node {
         chain,
         sync: Sync::default(),
@@ -414,7 +414,7 @@ impl Node {
 }
 
 /// The id of the block or header that bytes begin with.
-fn block_id(bytes: &[u8]) -> Option<BlockId> {
+pub(crate) fn block_id(bytes: &[u8]) -> Option<BlockId> {
     Header::from_bytes(bytes.get(..HEADER_BYTES)?).ok().map(|header| header.id())
 }
 
