@@ -15,7 +15,7 @@ use crate::{
     keys,
     node::NodeUrl,
     output::{Output, Verdict, human_bytes},
-    paths, runtime,
+    runtime,
 };
 
 /// What to do with a farm.
@@ -107,7 +107,7 @@ fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
         chains,
         directories: args.dirs.clone(),
         secret: keys::read_secret(&keys::file_or_default(args.key_file.as_deref())?)?,
-        guard: args.guard.clone().map_or_else(|| Ok(paths::data_dir()?.join("signed.json")), anyhow::Ok)?,
+        guard: keys::guard_or_default(args.guard.as_deref())?,
         rpc: Some(args.rpc),
     };
     let totals = runtime::block_on(farm(config, args.config.clone(), output))?;

@@ -115,6 +115,9 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     fs::create_dir_all(&config.data_dir)
         .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
+    // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
+    let (queries, inbox) = mpsc::channel(256);
+    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone()).into_rpc()).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
@@ -135,8 +138,6 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
             None => break,
         }
     }
-    let (queries, inbox) = mpsc::channel(256);
-    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone()).into_rpc()).await?;
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
     }

@@ -213,12 +213,11 @@ impl Member {
         peers: &[Multiaddr],
         beacon: Option<&BeaconConfig>,
     ) -> anyhow::Result<Self> {
-        let listen: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().context("a multiaddress")?;
-        let start = |port: u16| {
-            mass_node::start(NodeConfig {
+        let config = |port: u16| {
+            anyhow::Ok(NodeConfig {
                 spec: spec.clone(),
                 data_dir: place.node(spec, number),
-                listen: vec![listen.clone()],
+                listen: vec!["/ip4/127.0.0.1/tcp/0".parse().context("a multiaddress")?],
                 peers: peers.to_vec(),
                 rpc: ([127, 0, 0, 1], port).into(),
                 beacon: beacon.cloned(),
@@ -226,9 +225,9 @@ impl Member {
         };
         // The first node is where commands look for one, unless another program is there.
         let usual = if number == 1 { spec.hints().rpc_port } else { 0 };
-        let handle = match start(usual).await {
-            Err(NodeError::Rpc(ServeError::InUse(_))) => start(0).await?,
-            other => other?,
+        let handle = match mass_node::start(config(usual)?).await {
+            Err(NodeError::Rpc(ServeError::InUse(_))) if number == 1 => mass_node::start(config(0)?).await?,
+            started => started?,
         };
         let url = format!("http://{}", handle.rpc);
         let client = mass_rpc::client(&url)?;
