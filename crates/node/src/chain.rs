@@ -11,7 +11,7 @@ use mass_consensus::{
     block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven},
     difficulty::compact_target,
     engine::{Effect, Engine, Input},
-    evidence::{Evidence, evidence_commitment},
+    evidence::{Evidence, ProvenEvidence, evidence_commitment},
     header::{Header, Seal, SealClaim, SealedHeader},
     ledger::{ApplyError, BlockContext, Ledger},
     proven::ProvenHeader,
@@ -160,6 +160,21 @@ impl Chain {
         }
         let block = self.prove(block)?;
         self.feed(vec![Input::Block(block)], now)
+    }
+
+    /// Evidence of a double seal came; whether it is of use here, and so to others.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn take_evidence(&mut self, bytes: &[u8], now: u64) -> Result<bool, ChainError> {
+        let evidence = Evidence::from_bytes(bytes)?;
+        if !self.engine.wants_evidence(evidence.farmer(), evidence.height()) {
+            return Ok(false);
+        }
+        let proven = ProvenEvidence::prove(&self.spec, evidence);
+        let proven = proven.map_err(mass_consensus::block::BlockError::from)?;
+        self.feed(vec![Input::Evidence(Box::new(proven))], now)?;
+        Ok(true)
     }
 
     /// A transaction came; its id.

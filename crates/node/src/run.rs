@@ -18,7 +18,7 @@ use mass_network::{
     Command, Config, Event, GossipToken, Multiaddr, PeerId, Topic, Verdict, swarm,
     wire::{HEADERS_MAX, Request, Response},
 };
-use mass_primitives::{BlockId, Decode as _};
+use mass_primitives::{BlockId, Decode as _, Encode as _};
 use mass_rpc::{MassServer as _, ServerHandle};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -238,6 +238,7 @@ impl Node {
             for peer in self.sync.peers().copied().collect::<Vec<_>>() {
                 self.request(peer, Request::Status);
             }
+            self.tell_evidence();
         }
         Ok(())
     }
@@ -308,6 +309,14 @@ impl Node {
         Ok(())
     }
 
+    /// Until it is in the chain, evidence is told again and again: farmers who can include it may have come just
+    /// now, and the two headers themselves go no further than to who asks for the branches they are on.
+    fn tell_evidence(&mut self) {
+        for evidence in self.chain.engine().evidence_for_next() {
+            self.send(Command::Publish { topic: Topic::Evidence, bytes: evidence.to_bytes() });
+        }
+    }
+
     fn gossip(
         &mut self,
         topic: Topic,
@@ -322,6 +331,12 @@ impl Node {
                 Err(error) if error.is_fatal() => return Err(error),
                 Err(ChainError::Transaction(_)) => Verdict::Reject,
                 Err(_) => Verdict::Ignore,
+            },
+            Topic::Evidence => match self.chain.take_evidence(bytes, unix_now()) {
+                Ok(true) => Verdict::Accept,
+                Ok(false) => Verdict::Ignore,
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(_) => Verdict::Reject,
             },
         };
         self.outbox.push(Command::Report { token, verdict });
