@@ -306,7 +306,7 @@ impl Records {
                     let meta = (low[i] >> 32 | high[i] << 32) & low_mask(2 * k);
                     (meta, half(left[i]) << (k / 2) | half(right[i]))
                 };
-                // Twice a shift by less than 64 bits, since low_bits may be zero in none, but 64 in their sum.
+                // Where a part goes over into the second word depends on k and the bits of the bucket.
                 first[i] = info & low_mask(low_bits) | meta << low_bits;
                 second[i] = meta >> 1 >> (63 - low_bits) | spread(extra, low_bits + 2 * k);
                 if low_bits + 2 * k < 64 {
