@@ -14,6 +14,7 @@ use alloc::{
 use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot};
 
 use crate::{
+    beacon::Beacon,
     block::{Bans, Block, BlockError, Linked, Proven, is_too_old},
     evidence::{Evidence, ProvenEvidence},
     header::SealedHeader,
@@ -37,6 +38,8 @@ pub enum Input {
     Header(ProvenHeader),
     /// A whole block came.
     Block(Block<Proven>),
+    /// The parent's chain gives these seeds, for a chain that inherits its beacon.
+    Beacon(Beacon),
     /// The ledger took the block of the last [`Effect::Connect`], and it is stored.
     Connected(BlockId),
     /// The ledger refused the block of the last [`Effect::Connect`].
@@ -131,12 +134,12 @@ impl Engine {
         self.reorgs
     }
 
-    /// What the next block on the tip must carry.
+    /// What a block on the tip in a slot must carry.
     ///
     /// # Errors
-    /// [`LinkError::Exhausted`].
-    pub fn expectation(&self) -> Result<Expectation, LinkError> {
-        self.tree.expectation(&self.tip)
+    /// [`LinkError::Beacon`], [`LinkError::Exhausted`].
+    pub fn expectation(&self, slot: Slot) -> Result<Expectation, LinkError> {
+        self.tree.expectation(&self.tip, slot)
     }
 
     /// The block that banned `farmer` on the chain that ends with `tip`, if one did.
@@ -147,6 +150,11 @@ impl Engine {
             return None;
         }
         self.tree.ancestry(tip).map(|(id, _)| id).find(|id| blocks.contains(id))
+    }
+
+    /// Keys that are banned on some branch.
+    pub fn banned(&self) -> impl Iterator<Item = &FarmerPublicKey> {
+        self.bans.farmers()
     }
 
     /// Evidence for a block on the tip, ascending by key.
@@ -199,6 +207,7 @@ impl Engine {
                 self.take_header(&header, &mut effects);
             }
             Input::Block(block) => self.take_block(block, &mut effects),
+            Input::Beacon(beacon) => self.take_beacon(beacon, &mut effects),
             Input::Connected(id) => self.connected(id),
             Input::Refused(id) => self.refused(id),
         }
@@ -244,7 +253,7 @@ impl Engine {
                 }
                 true
             }
-            Err(LinkError::Parent(_)) => {
+            Err(LinkError::Parent(_) | LinkError::Beacon) => {
                 effects.push(Effect::Refuse(id, None));
                 false
             }
@@ -253,6 +262,26 @@ impl Engine {
                 false
             }
         }
+    }
+
+    /// Leaves what the parent's chain no longer supports.
+    fn take_beacon(&mut self, beacon: Beacon, effects: &mut Vec<Effect>) {
+        if self.tree.beacon() == Some(&beacon) {
+            return;
+        }
+        let chain: Vec<BlockId> = self.tree.ancestry(&self.tip).map(|(id, _)| id).collect();
+        let out = self.tree.set_beacon(beacon);
+        if out.is_empty() {
+            return;
+        }
+        let leave: Vec<BlockId> = chain.iter().copied().take_while(|id| out.contains(id)).collect();
+        if let Some(tip) = chain.get(leave.len()).filter(|_| !leave.is_empty()) {
+            effects.extend(leave.iter().map(|id| Effect::Disconnect(*id)));
+            self.tip = *tip;
+            self.reorgs = self.reorgs.saturating_add(1);
+        }
+        self.waiting.retain(|id, _| !out.contains(id));
+        self.executed.retain(|id| !out.contains(id));
     }
 
     /// Remembers who sealed which slot; evidence if it is the second time with another id.
@@ -289,15 +318,16 @@ impl Engine {
         self.condemn(id);
     }
 
-    /// Marks a block and all that stand on it.
+    /// Marks a block and all that stand on it, which are heavier than it is.
     fn condemn(&mut self, id: BlockId) {
+        let height = self.tree.get(&id).map_or(Height::ZERO, |node| node.height);
+        let stands_on = |other: &BlockId| {
+            let mut below = self.tree.ancestry(other).take_while(|(_, node)| node.height >= height);
+            below.any(|(ancestor, _)| ancestor == id)
+        };
+        let above: Vec<BlockId> = self.tree.better_than(&id).filter(stands_on).collect();
         self.invalid.insert(id);
-        let below: Vec<BlockId> = self
-            .tree
-            .ids()
-            .filter(|other| self.tree.ancestry(other).any(|(ancestor, _)| ancestor == id))
-            .collect();
-        self.invalid.extend(below);
+        self.invalid.extend(above);
     }
 
     fn has_content(&self, id: &BlockId) -> bool {

@@ -1,4 +1,4 @@
-//! The 80-byte header in Bitcoin's layout and the seal that travels beside it (rules HDR-1..6, SEAL-1..2).
+//! The 80-byte header in Bitcoin's layout and the seal that travels beside it (rules HDR-1..7, SEAL-1..2).
 
 use alloc::vec::Vec;
 
@@ -8,6 +8,8 @@ use mass_primitives::{
     tag::double_sha256,
 };
 use mass_proof_of_space::{GroupIdentity, PlotParams, Proof};
+
+use crate::{difficulty::compact_target, spec::ChainSpec};
 
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 80;
@@ -34,6 +36,13 @@ impl Header {
     #[must_use]
     pub fn id(&self) -> BlockId {
         BlockId::new(double_sha256(&self.to_bytes()))
+    }
+
+    /// HDR-7: the header of the genesis block, which no farmer sealed, over the ledger's genesis body.
+    #[must_use]
+    pub fn genesis(spec: &ChainSpec, root: BodyRoot) -> Self {
+        let bits = compact_target(spec.difficulty_initial());
+        Self { version: 0, parent: BlockId::ZERO, root, time: spec.rules().genesis_time, bits, nonce: 0 }
     }
 
     /// Version and nonce that carry a commitment's first 64 bits.

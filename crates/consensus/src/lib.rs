@@ -17,6 +17,7 @@
 
 extern crate alloc;
 
+pub mod beacon;
 pub mod block;
 pub mod difficulty;
 pub mod engine;

@@ -16,7 +16,7 @@ use mass_proof_of_space::{PlotSize, Strength};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::difficulty::DIFFICULTY_MAX;
+use crate::{beacon::first_difference, difficulty::DIFFICULTY_MAX};
 
 /// Rules of a chain, each with the reason for it in `docs/spec/consensus.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ pub struct Rules {
     pub evidence_per_block_max: u32,
     /// Entropy of period 0.
     pub seed_initial: Seed,
+    /// The chain whose seeds and rounds this one takes; without it, it has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beacon: Option<ChainId>,
     /// The ledger on the chain.
     pub ledger: LedgerRules,
 }
@@ -158,6 +161,9 @@ pub enum SpecError {
     /// The initial difficulty is below the least or beyond all bounds.
     #[error("difficulty_initial must be at least difficulty_min")]
     Difficulty,
+    /// A chain cannot take the seeds of the other.
+    #[error("a chain and the one whose beacon it inherits must have the same {0}")]
+    Beacon(&'static str),
     /// A value that canonical JSON does not hold, such as a fraction.
     #[error("the ledger's parameters may hold integers, texts, lists and objects only")]
     NotCanonical,
@@ -183,7 +189,8 @@ impl ChainSpec {
         }
         let slots = u64::from(rules.period_blocks).saturating_mul(rules.interval_slots);
         let rounds = slots.div_ceil(rules.round_slots);
-        if rules.filter < rounds {
+        // A chain that inherits has the periods of its parent, which the parent's loader checks.
+        if rules.beacon.is_none() && rules.filter < rounds {
             return Err(SpecError::Filter { filter: rules.filter, rounds });
         }
         if rules.difficulty_initial < rules.difficulty_min
@@ -203,8 +210,8 @@ impl ChainSpec {
         Self::new(serde_json::from_str(text).map_err(|error| SpecError::Syntax(error.to_string()))?)
     }
 
-    /// Names of the built-in chains.
-    pub const BUILT_IN: [&'static str; 3] = ["massnet", "testnet", "dev"];
+    /// Names of the built-in chains. `dev2` inherits the beacon of `dev`, `dev3` has its own.
+    pub const BUILT_IN: [&'static str; 5] = ["massnet", "testnet", "dev", "dev2", "dev3"];
 
     /// The built-in spec of that name.
     #[must_use]
@@ -213,6 +220,8 @@ impl ChainSpec {
             "massnet" => include_str!("../specs/massnet.json"),
             "testnet" => include_str!("../specs/testnet.json"),
             "dev" => include_str!("../specs/dev.json"),
+            "dev2" => include_str!("../specs/dev2.json"),
+            "dev3" => include_str!("../specs/dev3.json"),
             _ => return None,
         };
         Self::from_json(text).ok()
@@ -224,10 +233,30 @@ impl ChainSpec {
         &self.id
     }
 
-    /// The chain whose seeds this one uses: itself.
+    /// The chain whose seeds this one uses: its own, or the one it inherits them from.
     #[must_use]
     pub const fn beacon_id(&self) -> &ChainId {
-        &self.id
+        match &self.file.rules.beacon {
+            Some(parent) => parent,
+            None => &self.id,
+        }
+    }
+
+    /// Whether the seeds are those of another chain.
+    #[must_use]
+    pub const fn inherits_beacon(&self) -> bool {
+        self.file.rules.beacon.is_some()
+    }
+
+    /// Checks that this chain can take the seeds of `parent`: rounds, filter and plots are the same.
+    ///
+    /// # Errors
+    /// [`SpecError::Beacon`] with what differs.
+    pub fn check_beacon(&self, parent: &Self) -> Result<(), SpecError> {
+        match first_difference(self, parent) {
+            Some(name) => Err(SpecError::Beacon(name)),
+            None => Ok(()),
+        }
     }
 
     /// The rules.

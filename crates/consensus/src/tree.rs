@@ -8,10 +8,13 @@ use alloc::{
 use core::cmp::Reverse;
 
 use mass_primitives::{
-    BlockId, ChainWeight, Difficulty, FarmerPublicKey, Height, Seed, Slot, SlotDelta, Ticket, VrfOutput,
+    BlockId, ChainWeight, Difficulty, FarmerPublicKey, Height, HeightDelta, Seed, Slot, SlotDelta, Ticket,
+    VrfOutput,
 };
 
-use crate::{difficulty::next_difficulty, lottery::next_seed, proven::ProvenHeader, spec::ChainSpec};
+use crate::{
+    beacon::Beacon, difficulty::next_difficulty, lottery::next_seed, proven::ProvenHeader, spec::ChainSpec,
+};
 
 /// The rule that a proven header breaks in its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +41,10 @@ pub enum LinkError {
     /// LNK-4.
     #[error("LNK-4: the seed is not that of the period")]
     Seed,
+    /// LNK-4 on a chain that inherits its beacon: the parent's chain gives another seed, as far as it is known
+    /// here. Nobody's fault.
+    #[error("LNK-4: the seed is not that of the parent's chain, as far as it is known")]
+    Beacon,
     /// LNK-5.
     #[error("LNK-5: difficulty is {got}, the parent gives {expected}")]
     Difficulty {
@@ -102,6 +109,8 @@ pub struct Node {
 pub struct HeaderTree {
     spec: ChainSpec,
     genesis: BlockId,
+    /// Seeds from elsewhere, if the chain inherits its beacon.
+    beacon: Option<Beacon>,
     nodes: BTreeMap<BlockId, Node>,
     /// All headers by rank, the best last (FRK-1).
     ranking: BTreeSet<Rank>,
@@ -133,9 +142,48 @@ impl HeaderTree {
         Self {
             spec,
             genesis,
+            beacon: None,
             ranking: BTreeSet::from([rank(genesis, &node)]),
             nodes: BTreeMap::from([(genesis, node)]),
         }
+    }
+
+    /// The chain spec.
+    #[must_use]
+    pub const fn spec(&self) -> &ChainSpec {
+        &self.spec
+    }
+
+    /// Whether a header is the first of its period.
+    #[must_use]
+    pub fn begins_period(&self, node: &Node) -> bool {
+        node.height
+            .checked_sub(HeightDelta::new(1))
+            .is_none_or(|below| self.spec.period(below) != self.spec.period(node.height))
+    }
+
+    /// The seeds of a chain that inherits its beacon, once they were set.
+    #[must_use]
+    pub const fn beacon(&self) -> Option<&Beacon> {
+        self.beacon.as_ref()
+    }
+
+    /// Sets the seeds of a chain that inherits them, and takes out the headers that they do not fit, with all
+    /// that stand on these. A header that is taken out may come back when the parent's chain is another.
+    pub fn set_beacon(&mut self, beacon: Beacon) -> BTreeSet<BlockId> {
+        let beacon = self.beacon.insert(beacon);
+        let (spec, mut out) = (&self.spec, BTreeSet::new());
+        // By rank a parent comes before its children.
+        for (.., Reverse(id)) in &self.ranking {
+            let Some(node) = self.nodes.get(id).filter(|_| *id != self.genesis) else { continue };
+            let fits = beacon.seed(spec.round(node.slot)) == Some(&node.seed);
+            if !fits || out.contains(&node.parent) {
+                out.insert(*id);
+            }
+        }
+        self.nodes.retain(|id, _| !out.contains(id));
+        self.ranking.retain(|(.., id)| !out.contains(&id.0));
+        out
     }
 
     /// Id of the genesis block.
@@ -173,22 +221,33 @@ impl HeaderTree {
         })
     }
 
-    /// What a child of `parent` must carry (SEED-1, DIF-1).
+    /// What a child of `parent` in a slot must carry (SEED-1, SEED-2, DIF-1). The slot counts only where the
+    /// beacon is inherited.
     ///
     /// # Errors
-    /// [`LinkError::Parent`], [`LinkError::Exhausted`].
-    pub fn expectation(&self, parent: &BlockId) -> Result<Expectation, LinkError> {
+    /// [`LinkError::Parent`], [`LinkError::Beacon`], [`LinkError::Exhausted`].
+    pub fn expectation(&self, parent: &BlockId, slot: Slot) -> Result<Expectation, LinkError> {
         let node = self.get(parent).ok_or(LinkError::Parent(*parent))?;
         let height = node.height.next().ok_or(LinkError::Exhausted)?;
         Ok(Expectation {
             height,
             after: node.slot,
-            seed: self.seed_after(parent, node, height)?,
+            seed: self.seed_after(parent, node, height, slot)?,
             difficulty: self.difficulty_after(node),
         })
     }
 
-    fn seed_after(&self, parent: &BlockId, node: &Node, height: Height) -> Result<Seed, LinkError> {
+    fn seed_after(
+        &self,
+        parent: &BlockId,
+        node: &Node,
+        height: Height,
+        slot: Slot,
+    ) -> Result<Seed, LinkError> {
+        if self.spec.inherits_beacon() {
+            let seed = self.beacon.as_ref().and_then(|beacon| beacon.seed(self.spec.round(slot)));
+            return seed.copied().ok_or(LinkError::Beacon);
+        }
         let period = self.spec.period(node.height);
         if self.spec.period(height) == period {
             return Ok(node.seed);
@@ -219,7 +278,7 @@ impl HeaderTree {
         }
         let sealed = proven.sealed();
         let (parent, claim) = (sealed.header.parent, &sealed.seal.claim);
-        let expected = self.expectation(&parent)?;
+        let expected = self.expectation(&parent, claim.slot)?;
         if claim.height != expected.height {
             return Err(LinkError::Height { expected: expected.height, got: claim.height });
         }
@@ -227,7 +286,7 @@ impl HeaderTree {
             return Err(LinkError::Slot { parent: expected.after, got: claim.slot });
         }
         if claim.seed != expected.seed {
-            return Err(LinkError::Seed);
+            return Err(if self.spec.inherits_beacon() { LinkError::Beacon } else { LinkError::Seed });
         }
         if claim.difficulty != expected.difficulty {
             return Err(LinkError::Difficulty { expected: expected.difficulty, got: claim.difficulty });
@@ -264,11 +323,6 @@ impl HeaderTree {
     pub fn better_than(&self, id: &BlockId) -> impl Iterator<Item = BlockId> {
         let bar = self.get(id).map(|node| rank(*id, node));
         self.ranking.iter().rev().take_while(move |other| Some(**other) > bar).map(|(.., id)| id.0)
-    }
-
-    /// Ids of all headers, for the choice of a tip.
-    pub fn ids(&self) -> impl Iterator<Item = BlockId> {
-        self.nodes.keys().copied()
     }
 
     /// The way from one block to another: ids to leave, tip first, then ids to enter, lowest first.

@@ -10,11 +10,11 @@ use mass_consensus::{
     proven::{ProvenError, ProvenHeader},
     tree::HeaderTree,
 };
-use mass_primitives::{BlockId, BodyRoot, Decode, Encode, Height};
+use mass_primitives::{BlockId, BodyRoot, Decode, Encode, Height, Slot};
 
 fn grow(farm: &Farm, tree: &mut HeaderTree, from: BlockId, blocks: usize) -> BlockId {
     (0..blocks).fold(from, |tip, _| {
-        let sealed = farm.next(tip, tree.expectation(&tip).unwrap());
+        let sealed = farm.next(tip, tree.expectation(&tip, Slot::ZERO).unwrap());
         let proven = ProvenHeader::prove(&farm.spec, sealed).unwrap();
         tree.link(&proven).unwrap();
         *proven.id()
@@ -35,7 +35,7 @@ fn a_farm_makes_a_chain() {
     // A shorter branch from height 18 loses, and the way to it leaves and enters the right blocks.
     let base = tree.ancestry(&tip).find(|(_, node)| node.height == Height::new(18)).unwrap().0;
     let claim = {
-        let expected = tree.expectation(&base).unwrap();
+        let expected = tree.expectation(&base, Slot::ZERO).unwrap();
         farm.win(expected.height, expected.after, expected.seed, expected.difficulty)
     };
     let other = farm.seal(base, BodyRoot::new([8; 32]), claim);
@@ -67,7 +67,7 @@ fn the_double_seal_is_evidence(farm: &Farm, tree: &HeaderTree, base: BlockId, ot
     forged.header.root = BodyRoot::new([7; 32]);
     let refused = ProvenEvidence::prove(&farm.spec, Evidence::new(twin, forged));
     assert_eq!(refused, Err(EvidenceError::Unproven(ProvenError::Signature)));
-    let next = tree.expectation(&twin.id()).unwrap();
+    let next = tree.expectation(&twin.id(), Slot::ZERO).unwrap();
     let later = farm.next(twin.id(), next);
     let refused = ProvenEvidence::prove(&farm.spec, Evidence::new(twin, later));
     assert!(matches!(refused, Err(EvidenceError::Slot { .. })));

@@ -70,7 +70,7 @@ fn block(farm: &Farm, sealed: SealedHeader, evidence: Vec<Evidence>) -> Block<Pr
 fn branch(farm: &Farm, engine: &Engine, from: BlockId, blocks: usize, root: u8) -> Vec<Block<Proven>> {
     let (mut tree, mut tip, mut made) = (engine.tree().clone(), from, vec![]);
     for _ in 0..blocks {
-        let expected = tree.expectation(&tip).unwrap();
+        let expected = tree.expectation(&tip, Slot::ZERO).unwrap();
         let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
         let sealed = farm.seal(tip, BodyRoot::new([root; 32]), claim);
         tree.link(&ProvenHeader::prove(&farm.spec, sealed).unwrap()).unwrap();
@@ -140,11 +140,11 @@ fn a_double_seal_bans_the_key_from_the_block_that_shows_it() {
 
     // The offender cannot include it himself.
     let tip = *driver.engine.tip();
-    let own = block(&farm, farm.next(tip, driver.engine.expectation().unwrap()), evidence.clone());
+    let own = block(&farm, farm.next(tip, driver.engine.expectation(Slot::ZERO).unwrap()), evidence.clone());
     driver.block(&own);
     assert_eq!(*driver.engine.tip(), tip);
 
-    let next = honest.next(tip, driver.engine.expectation().unwrap());
+    let next = honest.next(tip, driver.engine.expectation(Slot::ZERO).unwrap());
     driver.block(&block(&honest, next, evidence.clone()));
     assert_eq!(*driver.engine.tip(), next.id());
     assert_eq!(driver.engine.ban(&farm.secret.public(), &next.id()), Some(next.id()));
@@ -154,7 +154,7 @@ fn a_double_seal_bans_the_key_from_the_block_that_shows_it() {
     let refused = branch(&farm, &driver.engine, next.id(), 1, 5).remove(0);
     driver.block(&refused);
     assert_eq!(*driver.engine.tip(), next.id());
-    let again = honest.next(next.id(), driver.engine.expectation().unwrap());
+    let again = honest.next(next.id(), driver.engine.expectation(Slot::ZERO).unwrap());
     driver.block(&block(&honest, again, evidence));
     assert_eq!(*driver.engine.tip(), next.id(), "evidence against a banned key fills no block");
 }
@@ -177,7 +177,8 @@ fn a_block_of_the_future_is_held_until_its_slot() {
 #[test]
 fn a_seal_by_another_key_is_refused() {
     let farm = Farm::new(8);
-    let mut sealed = farm.next(GENESIS, Engine::new(farm.spec.clone(), GENESIS).expectation().unwrap());
+    let mut sealed =
+        farm.next(GENESIS, Engine::new(farm.spec.clone(), GENESIS).expectation(Slot::ZERO).unwrap());
     let thief = mass_consensus::keys::FarmerSecret::from_seed(&[9; 32]);
     sealed.seal.signature = thief.sign(farm.spec.id(), &sealed.id(), Counter(3));
     assert!(ProvenHeader::prove(&farm.spec, sealed).is_err());

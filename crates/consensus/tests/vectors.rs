@@ -87,7 +87,7 @@ fn text(sealed: &SealedHeader) -> String {
 
 fn make(farm: &Farm, rule: &str) -> Vector {
     let tree = HeaderTree::new(farm.spec.clone(), GENESIS);
-    let first = farm.next(GENESIS, tree.expectation(&GENESIS).unwrap());
+    let first = farm.next(GENESIS, tree.expectation(&GENESIS, Slot::ZERO).unwrap());
     let (before, pass, fail) = if rule.starts_with("PRV") {
         (vec![], first, unproven(farm, first, rule))
     } else {
@@ -175,7 +175,7 @@ fn unlinked(farm: &Farm, first: SealedHeader, rule: &str) -> (Vec<SealedHeader>,
         return (vec![], first, farm.seal(BlockId::new([2; 32]), other_root, claim));
     }
     tree.link(&ProvenHeader::prove(&farm.spec, first).unwrap()).unwrap();
-    let expected = tree.expectation(&first.id()).unwrap();
+    let expected = tree.expectation(&first.id(), Slot::ZERO).unwrap();
     let second = farm.next(first.id(), expected);
     let mut bad = second.seal.claim;
     match rule {

@@ -146,6 +146,12 @@ impl Farm {
         &self.plots
     }
 
+    /// Whether a chain takes plots like this one.
+    #[must_use]
+    pub fn counts(plot: &Plot, spec: &ChainSpec) -> bool {
+        plot.params().size == spec.plot_size() && spec.allows_strength(plot.params().strength)
+    }
+
     /// Asks the groups whose turn it is, and waits for all directories.
     #[must_use]
     pub fn look_up(&self, spec: &ChainSpec, seed: &Seed, round: Round) -> Answer {
@@ -181,10 +187,8 @@ impl Farm {
     }
 
     fn is_turn(&self, plot: usize, spec: &ChainSpec, seed: &Seed, round: Round) -> bool {
-        self.plots.get(plot).map(Plot::params).is_some_and(|params| {
-            params.size == spec.plot_size()
-                && spec.allows_strength(params.strength)
-                && is_asked(spec.beacon_id(), seed, &params.group_id, spec.filter(params.strength), round)
+        self.plots.get(plot).filter(|plot| Self::counts(plot, spec)).map(Plot::params).is_some_and(|params| {
+            is_asked(spec.beacon_id(), seed, &params.group_id, spec.filter(params.strength), round)
         })
     }
 

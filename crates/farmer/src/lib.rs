@@ -1,13 +1,23 @@
 //! The farmer: asks plots, knows which slots it wins, and signs at most one block per chain and slot.
 //!
-//! No network here and no clock: seeds, rounds, difficulties and randomness are arguments.
+//! [`run`] is the loop between plots and a node. All else has no network and no clock: seeds, rounds,
+//! difficulties and randomness are arguments.
 
+mod chain;
+mod events;
 pub mod farm;
 pub mod guard;
+mod link;
+pub mod round;
+mod run;
 pub mod schedule;
 
+pub use chain::ChainConfig;
+pub use events::{ChainTotals, FarmEvent, Totals};
 pub use farm::{Answer, Farm, FarmError, Fault};
 pub use guard::{GuardError, Permit, SigningGuard};
+pub use round::RoundWork;
+pub use run::{FarmerConfig, FarmerError, run};
 pub use schedule::{Draw, Found, likely, schedule, winner};
 
 #[cfg(test)]

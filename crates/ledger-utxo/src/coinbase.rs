@@ -2,7 +2,7 @@
 //! much earlier block, and commits to witnesses and evidence.
 //!
 //! ```text
-//! signature script   push(height) push(payout script)     height minimal as in BIP-34
+//! signature script   push(height) push(payout script)     height minimal as in BIP-34; genesis: push(chain id)
 //! witness            one reserved value of 32 bytes
 //! output 0           the reward that is due, to the script its farmer named; absent if none is due
 //! then, once         0 maxwell  OP_RETURN push(aa21a9ed commitment(32))   BIP-141
@@ -24,7 +24,7 @@ pub const COINBASE_WEIGHT_MAX: u64 = 1_100;
 const WITNESS_COMMITMENT_HEAD: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
 const EVIDENCE_COMMITMENT_HEAD: [u8; 6] = [0x6a, 0x24, b'M', b'S', b'e', b'v'];
 
-/// Builds a coinbase. The genesis block's payout script is empty.
+/// Builds a coinbase. In the genesis block the chain id stands for the payout script.
 pub(crate) fn build(
     height: Height,
     payout_script: &Script,

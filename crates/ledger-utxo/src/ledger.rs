@@ -10,7 +10,7 @@ use bitcoin::{
 use mass_consensus::ledger::{
     ApplyError, BlockContext, BodyCommitment, Ledger, StateDelta, StateRead, StateReadError,
 };
-use mass_primitives::{Amount, Encode, Height, HeightDelta, Tag, TaggedHasher};
+use mass_primitives::{Amount, ChainId, Encode, Height, HeightDelta, Tag, TaggedHasher};
 
 use crate::{
     body::{Body, encode_body, witness_root},
@@ -43,13 +43,14 @@ struct Settled {
 }
 
 impl UtxoLedger {
-    /// A ledger with these parameters.
+    /// The ledger of `chain`, with these parameters. The genesis block carries the chain's id, so that two
+    /// chains never share a genesis block or a coin.
     ///
     /// # Errors
     /// [`ParamsError`] if they describe no ledger.
-    pub fn new(params: LedgerParams) -> Result<Self, ParamsError> {
+    pub fn new(params: LedgerParams, chain: &ChainId) -> Result<Self, ParamsError> {
         params.validate()?;
-        let genesis = build_genesis(&params)?;
+        let genesis = build_genesis(&params, chain)?;
         Ok(Self { params, secp: Secp256k1::verification_only(), genesis })
     }
 
@@ -202,14 +203,14 @@ fn name_double_spend(state: &Overlay<'_>, error: ApplyError<LedgerError>) -> App
     }
 }
 
-/// The outpoint from which the coins of the genesis block come. No transaction has this id.
-fn faucet_outpoint() -> OutPoint {
-    let txid = Txid::from_byte_array(TaggedHasher::new(Tag::Faucet).finish());
+/// The outpoint from which the coins of a chain's genesis block come. No transaction has this id.
+fn faucet_outpoint(chain: &ChainId) -> OutPoint {
+    let txid = Txid::from_byte_array(TaggedHasher::new(Tag::Faucet).chain(chain.as_bytes()).finish());
     OutPoint { txid, vout: 0 }
 }
 
 /// The genesis block's faucet transaction, which is no coinbase, so that its coins need not mature.
-fn build_faucet(params: &LedgerParams) -> Result<Option<Transaction>, ParamsError> {
+fn build_faucet(params: &LedgerParams, chain: &ChainId) -> Result<Option<Transaction>, ParamsError> {
     if params.genesis_outputs.is_empty() {
         return Ok(None);
     }
@@ -222,7 +223,7 @@ fn build_faucet(params: &LedgerParams) -> Result<Option<Transaction>, ParamsErro
         version: Version::TWO,
         lock_time: LockTime::ZERO,
         input: vec![TxIn {
-            previous_output: faucet_outpoint(),
+            previous_output: faucet_outpoint(chain),
             script_sig: ScriptBuf::new(),
             sequence: Sequence::MAX,
             witness: Witness::new(),
@@ -231,10 +232,10 @@ fn build_faucet(params: &LedgerParams) -> Result<Option<Transaction>, ParamsErro
     }))
 }
 
-fn build_genesis(params: &LedgerParams) -> Result<(Vec<u8>, StateDelta), ParamsError> {
-    let faucet: Vec<_> = build_faucet(params)?.into_iter().collect();
+fn build_genesis(params: &LedgerParams, chain: &ChainId) -> Result<(Vec<u8>, StateDelta), ParamsError> {
+    let faucet: Vec<_> = build_faucet(params, chain)?.into_iter().collect();
     let root = witness_root(&faucet).map_err(|error| ParamsError::Format(error.to_string()))?;
-    let coinbase = coinbase::build(Height::ZERO, Script::new(), None, root, None);
+    let coinbase = coinbase::build(Height::ZERO, Script::from_bytes(chain.as_bytes()), None, root, None);
     let body = encode_body(&coinbase, &faucet);
     Body::decode(&body, params.weight_max).map_err(|error| ParamsError::Format(error.to_string()))?;
     let mut state = Overlay::new(&Nothing);

@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use mass_consensus::spec::ChainSpec;
+use mass_primitives::ChainId;
 use serde_json::{Value, json};
 
 use crate::output::{Output, Verdict, human_bytes, table};
@@ -22,7 +23,7 @@ pub enum Command {
     /// The spec is a good start for one's own: save it, change it, and `mass chain check` it. Every change
     /// under "rules" gives another chain id, that is, another chain; changes under "hints" do not.
     Show {
-        /// Name of a built-in chain (dev, testnet, massnet), or a spec file.
+        /// Name of a built-in chain, as `mass chain list` has them, or a spec file.
         name: String,
     },
     /// Check a spec file, and print its chain id or what is wrong.
@@ -52,6 +53,12 @@ pub fn load(name: &str) -> anyhow::Result<ChainSpec> {
     }
     let known = ChainSpec::BUILT_IN.join(", ");
     Err(anyhow!("unknown chain \"{name}\": it is neither built in ({known}) nor a spec file"))
+}
+
+/// The spec of a chain that has this id: one of `known`, or a built-in one.
+pub fn by_id(id: &ChainId, known: &[ChainSpec]) -> Option<ChainSpec> {
+    let built_in = ChainSpec::BUILT_IN.into_iter().filter_map(ChainSpec::built_in);
+    known.iter().cloned().chain(built_in).find(|spec| spec.id() == id)
 }
 
 fn load_file(file: &Path) -> anyhow::Result<ChainSpec> {

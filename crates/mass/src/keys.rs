@@ -17,7 +17,10 @@ use mass_primitives::FarmerPublicKey;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::output::{Output, Verdict, note};
+use crate::{
+    output::{Output, Verdict, note},
+    paths,
+};
 
 const SECRET_BYTES: usize = 32;
 
@@ -61,16 +64,16 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
 
 /// The file given, or the user's own.
 pub fn file_or_default(file: Option<&Path>) -> anyhow::Result<PathBuf> {
-    if let Some(file) = file {
-        return Ok(file.to_owned());
-    }
-    let dirs = directories::ProjectDirs::from("", "", "mass")
-        .ok_or_else(|| anyhow!("this user has no home directory: name the key file"))?;
-    Ok(dirs.data_dir().join("farmer.key"))
+    file.map_or_else(|| Ok(paths::data_dir()?.join("farmer.key")), |file| Ok(file.to_owned()))
 }
 
 /// The public half of the key in a file.
 pub fn read_public(file: &Path) -> anyhow::Result<FarmerPublicKey> {
+    Ok(read_secret(file)?.public())
+}
+
+/// The key in a file.
+pub fn read_secret(file: &Path) -> anyhow::Result<FarmerSecret> {
     let text = match fs::read(file) {
         Ok(bytes) => Zeroizing::new(bytes),
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -85,10 +88,11 @@ pub fn read_public(file: &Path) -> anyhow::Result<FarmerPublicKey> {
     if mode & 0o077 != 0 {
         note(&format!("warning: others can read {}: chmod 600 it", file.display()));
     }
-    Ok(FarmerSecret::from_seed(&seed).public())
+    Ok(FarmerSecret::from_seed(&seed))
 }
 
-fn create(file: &Path) -> anyhow::Result<FarmerPublicKey> {
+/// Makes a key file; its public half.
+pub fn create(file: &Path) -> anyhow::Result<FarmerPublicKey> {
     let mut seed = Zeroizing::new([0u8; SECRET_BYTES]);
     getrandom::fill(&mut *seed).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
     let mut text = Zeroizing::new([b'\n'; 2 * SECRET_BYTES + 1]);

@@ -1,12 +1,21 @@
-//! The `mass` program: plots, farmer keys and chain specs, each a subcommand.
+//! The `mass` program: a development network, node, farmer, wallet, plots, farmer keys and chain specs, each
+//! a subcommand.
 //!
 //! Results go to the standard output, as text or with `--json` as one JSON value; progress, notes and the one
 //! sentence of an error go to the standard error. The exit code is 0 only if everything was as asked.
 
 mod chain;
+mod dev;
+
+mod farm;
 mod keys;
+mod node;
 mod output;
+mod paths;
 mod plots;
+mod rpc;
+mod runtime;
+mod wallet;
 
 use std::process::ExitCode;
 
@@ -16,23 +25,43 @@ use crate::output::{Output, Verdict};
 
 /// MASS: blocks are won by disk space that holds plots.
 ///
-/// A farmer needs a key and plots that are bound to it:
+/// See it run, with plots, three nodes, a farmer and a payment, on this machine alone:
 ///
+///   mass dev
+///
+/// Farm a chain: a node that follows it, a key, plots bound to the key, a wallet to be paid, and a farmer:
+///
+///   mass node run
 ///   mass keys create
 ///   mass plots create --dir /mnt/disk1 --plots 10
-///   mass plots check --dir /mnt/disk1
+///   mass wallet create
+///   mass farm run --dir /mnt/disk1 --payout ADDRESS
 #[derive(Parser)]
 #[command(name = "mass", version, verbatim_doc_comment, arg_required_else_help = true)]
 struct Cli {
     /// Print the result as one JSON value, for scripts.
     #[arg(long, global = true)]
     json: bool,
+    /// What to log to the standard error: a level, or levels by module as in "info,mass_node=debug".
+    #[arg(long, global = true, env = "MASS_LOG", default_value = "warn", value_name = "FILTER")]
+    log: String,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a whole development network: plots, nodes, a farmer, wallets and a payment.
+    Dev(dev::DevArgs),
+    /// Run a node, and ask one how it fares.
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Farm a chain with plots.
+    #[command(subcommand)]
+    Farm(farm::Command),
+    /// Hold coins of a chain: addresses, balance, payments, history.
+    #[command(subcommand)]
+    Wallet(wallet::Command),
     /// Make, list and check plot files.
     #[command(subcommand)]
     Plots(plots::Command),
@@ -42,14 +71,26 @@ enum Command {
     /// Show and check chain specs, which say in what two chains differ.
     #[command(subcommand)]
     Chain(chain::Command),
+    /// Call a method of a node and print what it returns.
+    ///
+    /// The methods are those of Bitcoin Core, as getblockcount, getblockhash HEIGHT, getblock HASH, gettxout TXID
+    /// N, sendrawtransaction HEX, and our own, as mass_status, mass_supply, mass_bans, mass_pending FARMER-KEY.
+    /// A text is printed bare, or with --json as JSON. The exit code is 1 if the node refuses.
+    Rpc(rpc::RpcArgs),
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Verdict> {
     let output = Output { json: cli.json };
+    runtime::log_to_stderr(&cli.log)?;
     match &cli.command {
+        Command::Dev(args) => dev::run(args, output),
+        Command::Node(command) => node::run(command, output),
+        Command::Farm(command) => farm::run(command, output),
+        Command::Wallet(command) => wallet::run(command, output),
         Command::Plots(command) => plots::run(command, output),
         Command::Keys(command) => keys::run(command, output),
         Command::Chain(command) => chain::run(command, output),
+        Command::Rpc(args) => rpc::run(args, output),
     }
 }
 

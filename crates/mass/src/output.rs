@@ -38,6 +38,15 @@ impl Output {
     /// Writes a result in the one form or the other.
     pub fn result(self, json: &Value, text: &str) -> anyhow::Result<()> {
         let written = if self.json { format!("{json:#}") } else { text.trim_end().to_owned() };
+        Self::write(&written)
+    }
+
+    /// Writes one of many results, a line each.
+    pub fn line(self, json: &Value, text: &str) -> anyhow::Result<()> {
+        Self::write(&if self.json { json.to_string() } else { text.to_owned() })
+    }
+
+    fn write(written: &str) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
         match writeln!(out, "{written}").and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

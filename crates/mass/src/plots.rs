@@ -1,7 +1,7 @@
 //! `mass plots`: making plot files, listing them, and trying out whether they hold what they should.
 
 mod check;
-mod create;
+pub mod create;
 
 use std::path::PathBuf;
 

@@ -219,7 +219,7 @@ fn what_is_missing_is_named() {
 fn a_spec_round_trips_through_a_file_and_a_bad_one_is_refused() {
     let home = home();
     let names = json(&mass(home.path(), &["chain", "list", "--json"]));
-    assert_eq!(names.as_array().unwrap().len(), 3);
+    assert_eq!(names.as_array().unwrap().len(), 5);
     let shown = mass(home.path(), &["chain", "show", "dev"]);
     let file = home.path().join("own.json");
     fs::write(&file, stdout(&shown)).unwrap();

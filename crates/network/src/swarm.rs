@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     io,
+    net::{IpAddr, TcpListener},
     time::Duration,
 };
 
@@ -13,7 +14,9 @@ use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder,
     gossipsub::{self, IdentTopic, MessageAcceptance, MessageId},
-    identify, noise,
+    identify,
+    multiaddr::Protocol,
+    noise,
     request_response::{self, InboundRequestId, OutboundFailure, OutboundRequestId, ResponseChannel},
     swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts},
     tcp, yamux,
@@ -66,9 +69,9 @@ pub fn spawn(config: Config) -> Result<Network, SpawnError> {
     let names = Names(config.chain_id);
     let mut swarm = build(&config, names)?;
     for address in &config.listen {
-        swarm
-            .listen_on(address.clone())
-            .map_err(|cause| SpawnError::Listen { address: address.clone(), cause: cause.to_string() })?;
+        let refused = |cause: String| SpawnError::Listen { address: address.clone(), cause };
+        check_free(address).map_err(|cause| refused(cause.to_string()))?;
+        swarm.listen_on(address.clone()).map_err(|cause| refused(cause.to_string()))?;
     }
     let (command_sender, commands) = mpsc::channel(COMMANDS_LEN);
     let (events, event_receiver) = mpsc::channel(EVENTS_LEN);
@@ -87,6 +90,20 @@ pub fn spawn(config: Config) -> Result<Network, SpawnError> {
     };
     tokio::spawn(driver.run());
     Ok((command_sender, event_receiver))
+}
+
+/// libp2p shares a port with whoever else does; two nodes on one port would each get half of the peers.
+fn check_free(address: &Multiaddr) -> io::Result<()> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        Some(Protocol::Ip6(ip)) => ip.into(),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => TcpListener::bind((ip, port)).map(drop),
+        _ => Ok(()),
+    }
 }
 
 fn build(config: &Config, names: Names) -> Result<Swarm<Behaviour>, SpawnError> {

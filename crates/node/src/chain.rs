@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use bitcoin::{Transaction, hashes::Hash as _};
 use mass_consensus::{
+    beacon::Beacon,
     block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven},
     difficulty::compact_target,
     engine::{Effect, Engine, Input},
@@ -15,7 +16,7 @@ use mass_consensus::{
     ledger::{ApplyError, BlockContext, Ledger},
     proven::ProvenHeader,
     spec::ChainSpec,
-    tree::Expectation,
+    tree::{Expectation, LinkError},
 };
 use mass_ledger_utxo::{
     COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, Overlay, SpendContext, UtxoLedger, address, body::Body,
@@ -59,20 +60,16 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Opens the chain at `path`, with the genesis block in a new database.
+    /// Opens the chain at `path`, with the genesis block in a new database. A chain that inherits its beacon
+    /// gets what is known of it.
     ///
     /// # Errors
     /// [`ChainError`] if the spec names another ledger, or the database is of another chain or damaged.
-    pub fn open(path: &Path, spec: ChainSpec) -> Result<Self, ChainError> {
-        let rules = &spec.rules().ledger;
-        if rules.kind != "utxo" {
-            return Err(ChainError::LedgerKind(rules.kind.clone()));
-        }
-        let params = LedgerParams::from_json(rules.params.clone())?;
-        let ledger = UtxoLedger::new(params.clone())?;
+    pub fn open(path: &Path, spec: ChainSpec, beacon: Option<Beacon>) -> Result<Self, ChainError> {
+        let (params, ledger) = open_ledger(&spec)?;
         let store = Store::open(path, spec.id())?;
         let genesis = open_genesis(&spec, &ledger, &store)?;
-        let engine = restore(&spec, &store, genesis)?;
+        let engine = restore(&spec, &store, genesis, beacon)?;
         let pool = Pool::new(Limits {
             weight_max: 100 * params.weight_max,
             entries_max: 100_000,
@@ -108,12 +105,20 @@ impl Chain {
         &self.pool
     }
 
-    /// What the next block must carry.
+    /// What the next block must carry if it is of `slot`.
     ///
     /// # Errors
-    /// [`ChainError::Link`] at the end of the chain's numbers.
-    pub fn expectation(&self) -> Result<Expectation, ChainError> {
-        Ok(self.engine.expectation()?)
+    /// [`ChainError::Link`] at the end of the chain's numbers, or if the parent's seed is not known.
+    pub fn expectation(&self, slot: Slot) -> Result<Expectation, ChainError> {
+        Ok(self.engine.expectation(slot)?)
+    }
+
+    /// The parent's chain gives these seeds.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn take_beacon(&mut self, beacon: Beacon, now: u64) -> Result<Vec<Notice>, ChainError> {
+        self.feed(Input::Beacon(beacon), now)
     }
 
     /// The clock shows `slot`.
@@ -155,6 +160,24 @@ impl Chain {
         Ok(tx.compute_txid())
     }
 
+    /// The ledger's parameters.
+    #[must_use]
+    pub const fn params(&self) -> &LedgerParams {
+        &self.params
+    }
+
+    /// The body of a stored block, as the ledger wrote it.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn body(&self, id: &BlockId) -> Result<Option<Vec<u8>>, ChainError> {
+        let Some(content) = self.store.body(id)? else { return Ok(None) };
+        if id == self.engine.tree().genesis() {
+            return Ok(Some(content));
+        }
+        Ok(Some(read_content(&content)?.1.to_vec()))
+    }
+
     /// The bytes of a stored block, as peers want it.
     ///
     /// # Errors
@@ -171,7 +194,7 @@ impl Chain {
     /// # Errors
     /// [`ChainError::Stale`] if the claim is not for the present tip, or why the body cannot be made.
     pub fn prepare(&mut self, claim: SealClaim, payout: &str) -> Result<Header, ChainError> {
-        let expected = self.expectation()?;
+        let expected = self.expectation(claim.slot)?;
         let fits = [
             ("the chain", claim.chain == *self.spec.id()),
             ("the height", claim.height == expected.height),
@@ -242,6 +265,11 @@ impl Chain {
         }
     }
 
+    fn next_height(&self) -> Height {
+        let tip = self.engine.tree().get(self.engine.tip());
+        tip.and_then(|tip| tip.height.next()).unwrap_or_default()
+    }
+
     fn median_time_past(&self) -> u32 {
         self.engine.tree().median_time_past(self.engine.tip()).unwrap_or(0)
     }
@@ -253,7 +281,7 @@ impl Chain {
     }
 
     fn admit(&mut self, tx: &Transaction, now: u64) -> Result<(), ChainError> {
-        let height = self.expectation()?.height;
+        let height = self.next_height();
         let snapshot = self.store.snapshot()?;
         let mut state = Overlay::new(&snapshot);
         for input in &tx.input {
@@ -370,7 +398,7 @@ impl Chain {
     }
 }
 
-fn from_apply(error: ApplyError<LedgerError>) -> ChainError {
+pub(crate) fn from_apply(error: ApplyError<LedgerError>) -> ChainError {
     match error {
         ApplyError::Invalid(error) => ChainError::Ledger(error),
         ApplyError::State(error) => ChainError::State(error),
@@ -398,13 +426,32 @@ fn overlay_outputs(
     Ok(())
 }
 
+/// The ledger of a chain and its parameters.
+fn open_ledger(spec: &ChainSpec) -> Result<(LedgerParams, UtxoLedger), ChainError> {
+    let rules = &spec.rules().ledger;
+    if rules.kind != "utxo" {
+        return Err(ChainError::LedgerKind(rules.kind.clone()));
+    }
+    let params = LedgerParams::from_json(rules.params.clone())?;
+    let ledger = UtxoLedger::new(params.clone(), spec.id())?;
+    Ok((params, ledger))
+}
+
+fn genesis_header(spec: &ChainSpec, ledger: &UtxoLedger, body: &[u8]) -> Result<Header, ChainError> {
+    let root: BodyRoot = ledger.commitment(body).map_err(ChainError::Ledger)?.root;
+    Ok(Header::genesis(spec, root))
+}
+
+/// The id of a chain's genesis block.
+pub(crate) fn genesis_id(spec: &ChainSpec) -> Result<BlockId, ChainError> {
+    let (_, ledger) = open_ledger(spec)?;
+    Ok(genesis_header(spec, &ledger, &ledger.genesis().0)?.id())
+}
+
 /// The genesis header, stored with its body if the database is new.
 fn open_genesis(spec: &ChainSpec, ledger: &UtxoLedger, store: &Store) -> Result<BlockId, ChainError> {
     let (body, delta) = ledger.genesis();
-    let root: BodyRoot = ledger.commitment(&body).map_err(ChainError::Ledger)?.root;
-    let bits = compact_target(spec.difficulty_initial());
-    let time = spec.rules().genesis_time;
-    let header = Header { version: 0, parent: BlockId::ZERO, root, time, bits, nonce: 0 };
+    let header = genesis_header(spec, ledger, &body)?;
     let id = header.id();
     match store.active_id(Height::ZERO)? {
         None => store.connect(&ConnectBlock {
@@ -424,24 +471,41 @@ fn open_genesis(spec: &ChainSpec, ledger: &UtxoLedger, store: &Store) -> Result<
 }
 
 /// An engine as it was when the database was last written.
-fn restore(spec: &ChainSpec, store: &Store, genesis: BlockId) -> Result<Engine, ChainError> {
+fn restore(
+    spec: &ChainSpec,
+    store: &Store,
+    genesis: BlockId,
+    beacon: Option<Beacon>,
+) -> Result<Engine, ChainError> {
     let mut engine = Engine::new(spec.clone(), genesis);
+    if let Some(beacon) = beacon {
+        engine.step(Input::Beacon(beacon));
+    }
     for header in store.headers(Height::new(1))? {
         let header = header?;
         let sealed = SealedHeader::from_bytes(&header.bytes)?;
         let proven =
             ProvenHeader::prove(spec, sealed).map_err(|error| ChainError::Database(error.to_string()))?;
-        match store.body(&header.id)? {
+        let restored = match store.body(&header.id)? {
             Some(content) => {
                 let (evidence, _) = read_content(&content)?;
                 let banned: Vec<_> = evidence.iter().map(|evidence| *evidence.farmer()).collect();
-                engine.restore(&proven, &banned)?;
+                engine.restore(&proven, &banned)
             }
-            None => engine.restore_header(&proven)?,
+            None => engine.restore_header(&proven),
+        };
+        match restored {
+            // The parent's chain is another one than when this was stored.
+            Err(LinkError::Beacon | LinkError::Parent(_)) if spec.inherits_beacon() => {}
+            other => other?,
         }
     }
-    if let Some(Tip { id, .. }) = store.tip()? {
-        engine.restore_tip(id);
+    while let Some(Tip { id, .. }) = store.tip()? {
+        if engine.tree().get(&id).is_some() {
+            engine.restore_tip(id);
+            break;
+        }
+        store.disconnect_tip()?;
     }
     Ok(engine)
 }

@@ -63,3 +63,29 @@ impl ChainError {
         matches!(self, Self::Store(_) | Self::State(_) | Self::Database(_))
     }
 }
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The chain cannot be opened.
+    #[error("{0}: {1}")]
+    Chain(std::path::PathBuf, #[source] ChainError),
+    /// The data directory cannot be used.
+    #[error("{0}: {1}")]
+    DataDir(std::path::PathBuf, #[source] std::io::Error),
+    /// The peer key in the data directory is damaged.
+    #[error("{0} does not hold a key of 32 bytes")]
+    PeerKey(std::path::PathBuf),
+    /// The chain inherits its beacon, and nobody says from where.
+    #[error("the chain inherits its beacon: the spec and the peers of its parent are needed")]
+    NoBeacon,
+    /// The parent is not the one whose beacon is inherited, or is unlike the chain.
+    #[error(transparent)]
+    Beacon(#[from] SpecError),
+    /// The network cannot listen.
+    #[error(transparent)]
+    Network(#[from] mass_network::swarm::SpawnError),
+    /// RPC cannot listen.
+    #[error(transparent)]
+    Rpc(#[from] mass_rpc::ServeError),
+}

@@ -1,8 +1,14 @@
-//! A full node. So far the part that needs no network: [`Chain`], which owns engine, ledger, storage and
-//! mempool and performs the engine's effects on them.
+//! A full node: [`Chain`] owns engine, ledger, storage and mempool and performs the engine's effects;
+//! [`start`] runs one in a loop between its peers, its clock and its RPC.
 
+mod api;
 mod chain;
 mod error;
+mod follower;
+mod run;
+mod sync;
 
 pub use chain::{Chain, Notice};
-pub use error::ChainError;
+pub use error::{ChainError, NodeError};
+pub use follower::BeaconConfig;
+pub use run::{NodeConfig, NodeHandle, start};

@@ -15,7 +15,7 @@ use mass_primitives::{Amount, BlockId, Height, Slot};
 const NOW: u64 = 2_000_000_000;
 
 fn open(farm: &Farm, path: &Path) -> Chain {
-    let mut chain = Chain::open(path, farm.spec.clone()).unwrap();
+    let mut chain = Chain::open(path, farm.spec.clone(), None).unwrap();
     chain.tick(Slot::new(1 << 30), NOW).unwrap();
     chain
 }
@@ -27,7 +27,7 @@ fn payout(byte: u8) -> String {
 
 /// Farms one block as the farmer does: claim, header from the node, signature.
 fn mine(farm: &Farm, chain: &mut Chain, payee: u8) -> Vec<u8> {
-    let expected = chain.expectation().unwrap();
+    let expected = chain.expectation(Slot::ZERO).unwrap();
     let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
     let header = chain.prepare(claim, &payout(payee)).unwrap();
     let seal = farm.sign(header, claim).seal;
@@ -93,7 +93,7 @@ fn bad_bytes_are_refused_and_nothing_is_lost() {
 fn a_claim_for_another_tip_and_a_foreign_address_are_refused() {
     let (farm, dir) = (Farm::new(8), tempfile::tempdir().unwrap());
     let mut chain = open(&farm, &dir.path().join("chain.redb"));
-    let expected = chain.expectation().unwrap();
+    let expected = chain.expectation(Slot::ZERO).unwrap();
     let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
     assert!(matches!(chain.prepare(claim, "ms1nonsense"), Err(ChainError::Address(_))));
     let stale = mass_consensus::header::SealClaim { height: Height::new(2), ..claim };
@@ -127,7 +127,7 @@ fn who_seals_twice_is_banned_and_loses_what_is_pending() {
         let forfeit = 10_240_000_000u64;
         assert_eq!(supply.burned, Amount::new(forfeit - forfeit / 8));
     }
-    let expected = one.expectation().unwrap();
+    let expected = one.expectation(Slot::ZERO).unwrap();
     let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
     let header = one.prepare(claim, &payout(1)).unwrap();
     let seal = farm.sign(header, claim).seal;

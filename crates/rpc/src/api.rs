@@ -76,6 +76,10 @@ pub trait Mass {
     #[method(name = "getrawmempool")]
     async fn get_raw_mempool(&self) -> RpcResult<Vec<String>>;
 
+    /// The hex of a transaction that waits for a block; those in blocks are not indexed. `verbosity` is 0.
+    #[method(name = "getrawtransaction")]
+    async fn get_raw_transaction(&self, txid: String, verbosity: Option<u8>) -> RpcResult<String>;
+
     /// An unspent output, or null.
     #[method(name = "gettxout")]
     async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value>;
@@ -88,7 +92,7 @@ pub trait Mass {
     #[method(name = "getpeerinfo")]
     async fn get_peer_info(&self) -> RpcResult<Value>;
 
-    /// Adds (`add`), removes (`remove`) or tries once (`onetry`) a peer.
+    /// Connects to a peer once; `command` is `add` or `onetry`, which do the same.
     #[method(name = "addnode")]
     async fn add_node(&self, address: String, command: String) -> RpcResult<()>;
 

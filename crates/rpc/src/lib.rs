@@ -17,4 +17,4 @@ pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::http_client::HttpClient;
 pub use jsonrpsee::server::ServerHandle;
 pub use jsonrpsee::types::ErrorObjectOwned;
-pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, client, serve};
+pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, call, client, serve};

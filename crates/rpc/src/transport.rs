@@ -1,12 +1,14 @@
 //! Server and client over HTTP.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use jsonrpsee::{
-    core::ClientError,
+    core::{ClientError, client::ClientT as _, params::ArrayParams},
     http_client::HttpClient,
-    server::{Server, ServerConfig, ServerHandle},
+    server::{Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer},
 };
+use serde_json::Value;
+use tower::ServiceBuilder;
 
 use crate::api::MassServer;
 
@@ -14,6 +16,9 @@ use crate::api::MassServer;
 pub const BODY_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Connections at one time at the most.
 pub const CONNECTIONS_MAX: u32 = 64;
+
+/// How long a client waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +57,11 @@ pub async fn serve(
         .max_response_body_size(BODY_BYTES_MAX)
         .max_connections(CONNECTIONS_MAX)
         .build();
-    let server = Server::builder().set_config(config).build(addr).await.map_err(refused)?;
+    // A page in a browser may let its own name point here; it cannot change the name that it asks for.
+    let hosts = HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).expect("the names are hosts");
+    let builder =
+        Server::builder().set_config(config).set_http_middleware(ServiceBuilder::new().layer(hosts));
+    let server = builder.build(addr).await.map_err(refused)?;
     let local = server.local_addr().map_err(refused)?;
     Ok((local, server.start(node.into_rpc())))
 }
@@ -62,5 +71,21 @@ pub async fn serve(
 /// # Errors
 /// The text is no URL.
 pub fn client(url: &str) -> Result<HttpClient, ClientError> {
-    HttpClient::builder().max_request_size(BODY_BYTES_MAX).max_response_size(BODY_BYTES_MAX).build(url)
+    HttpClient::builder()
+        .max_request_size(BODY_BYTES_MAX)
+        .max_response_size(BODY_BYTES_MAX)
+        .request_timeout(TIMEOUT)
+        .build(url)
+}
+
+/// Calls any method by its name, with parameters in their order.
+///
+/// # Errors
+/// The node does not answer, or refuses.
+pub async fn call(client: &HttpClient, method: &str, params: Vec<Value>) -> Result<Value, ClientError> {
+    let mut array = ArrayParams::new();
+    for param in params {
+        array.insert(param).map_err(ClientError::ParseError)?;
+    }
+    client.request(method, array).await
 }

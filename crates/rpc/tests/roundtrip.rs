@@ -105,6 +105,9 @@ impl MassServer for Fake {
     async fn get_raw_mempool(&self) -> RpcResult<Vec<String>> {
         Ok(Vec::new())
     }
+    async fn get_raw_transaction(&self, _: String, _: Option<u8>) -> RpcResult<String> {
+        Err(errors::not_found("not waiting"))
+    }
     async fn get_tx_out(&self, _: String, _: u32) -> RpcResult<Value> {
         Ok(Value::Null)
     }
@@ -172,22 +175,44 @@ async fn an_address_that_cannot_be_had_is_named() {
 }
 
 async fn post(addr: SocketAddr, body: &str) -> Value {
+    let (_, answer) = post_to(addr, &addr.to_string(), body).await;
+    serde_json::from_str(&answer).unwrap()
+}
+
+/// Asks for `host`; the status line and the body of the answer.
+async fn post_to(addr: SocketAddr, host: &str, body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let head = format!(
-        "POST / HTTP/1.1\r\nhost: {addr}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
     stream.write_all((head + body).as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+/// A page whose name was made to point at this machine asks under its own name.
+#[tokio::test]
+async fn a_foreign_host_name_is_refused() {
+    let (addr, _handle, _) = start().await;
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"stop","params":[]}"#;
+    for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80"] {
+        let (status, _) = post_to(addr, host, body).await;
+        assert_eq!(status, "HTTP/1.1 403 Forbidden", "{host}");
+    }
+    for host in [format!("localhost:{}", addr.port()), addr.to_string()] {
+        let (status, _) = post_to(addr, &host, body).await;
+        assert_eq!(status, "HTTP/1.1 200 OK", "{host}");
+    }
 }
 
 #[tokio::test]
 async fn garbage_is_answered_with_an_error() {
     let (addr, _handle, _) = start().await;
     assert_eq!(post(addr, "garbage").await["error"]["code"], -32700);
-    let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"getrawtransaction","params":[]}"#;
+    let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"gettransaction","params":[]}"#;
     assert_eq!(post(addr, unknown).await["error"]["code"], -32601);
     let wrong = r#"{"jsonrpc":"2.0","id":1,"method":"getblock","params":["zz"]}"#;
     assert_eq!(post(addr, wrong).await["error"]["code"], -32602);

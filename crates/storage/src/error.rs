@@ -6,7 +6,7 @@ use mass_primitives::{BlockId, ChainId, Height};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another handle, perhaps in another process, has the file open.
-    #[error("the store is open elsewhere")]
+    #[error("the store is in use by another process")]
     Locked,
     /// The file belongs to another chain.
     #[error("the store belongs to chain {got}, expected {expected}")]

@@ -14,9 +14,9 @@ fn refused(change: impl FnOnce(&mut Rules)) -> SpecError {
 
 #[test]
 fn built_in_specs_load_and_differ() {
-    let ids: Vec<_> =
+    let ids: alloc::collections::BTreeSet<_> =
         ChainSpec::BUILT_IN.iter().map(|name| *ChainSpec::built_in(name).unwrap().id()).collect();
-    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
+    assert_eq!(ids.len(), ChainSpec::BUILT_IN.len());
     assert!(ChainSpec::built_in("nonesuch").is_none());
 }
 
@@ -62,4 +62,24 @@ fn slots_rounds_and_periods() {
     assert_eq!(spec.slot_at(0), None);
     assert_eq!(spec.slot_time(Slot::new(u64::MAX)), None);
     assert_eq!(spec.filter(Strength::new(4).unwrap()), 512);
+}
+
+#[test]
+fn a_beacon_is_inherited_between_like_chains_alone() {
+    let [parent, child, own] = ["dev", "dev2", "dev3"].map(|name| ChainSpec::built_in(name).unwrap());
+    assert_eq!(child.check_beacon(&parent), Ok(()));
+    assert_eq!(
+        (child.beacon_id(), parent.beacon_id(), own.beacon_id()),
+        (parent.id(), parent.id(), own.id())
+    );
+    assert_eq!(own.check_beacon(&parent), Err(SpecError::Beacon("beacon")));
+    let changed = |change: fn(&mut Rules)| {
+        let mut file = child.file().clone();
+        change(&mut file.rules);
+        ChainSpec::new(file).unwrap().check_beacon(&parent).unwrap_err()
+    };
+    assert_eq!(changed(|rules| rules.filter = 8), SpecError::Beacon("filter"));
+    assert_eq!(changed(|rules| rules.round_slots = 16), SpecError::Beacon("slot_seconds * round_slots"));
+    assert_eq!(changed(|rules| rules.genesis_time += 16), SpecError::Beacon("genesis_time"));
+    assert_eq!(changed(|rules| rules.plot_size = 20), SpecError::Beacon("plot_size"));
 }

@@ -14,7 +14,7 @@ use bitcoin::{
     transaction::Version,
 };
 use mass_consensus::ledger::{ApplyError, BlockContext, Ledger, StateDelta, StateRead, StateReadError};
-use mass_primitives::{Amount, FarmerPublicKey, Height, Slot};
+use mass_primitives::{Amount, ChainId, FarmerPublicKey, Height, Slot};
 
 use crate::{
     Coin, GenesisOutput, LedgerError, LedgerParams, SpendContext, Supply, UtxoLedger, address,
@@ -158,7 +158,7 @@ impl Chain {
             address: address::encode("dms", &script).unwrap(),
             amount: Amount::new(FAUCET_AMOUNT),
         };
-        let ledger = UtxoLedger::new(LedgerParams {
+        let params = LedgerParams {
             subsidy_initial: Amount::new(10_240_000_003),
             era_blocks: 7,
             reward_delay: DELAY,
@@ -166,8 +166,8 @@ impl Chain {
             weight_max: 40_000,
             address_prefix: "dms".into(),
             genesis_outputs: vec![output(person.p2wpkh()), output(person.p2tr())],
-        })
-        .unwrap();
+        };
+        let ledger = UtxoLedger::new(params, &ChainId::new([1; 32])).unwrap();
         let (body, delta) = ledger.genesis();
         ledger.commitment(&body).unwrap();
         let mut state = State::default();
@@ -252,4 +252,16 @@ pub fn invalid(error: ApplyError<LedgerError>) -> LedgerError {
 fn genesis_is_the_same_each_time() {
     assert_eq!(Chain::new().ledger.genesis(), Chain::new().ledger.genesis());
     assert_eq!(Chain::new().faucet().len(), 2);
+}
+
+#[test]
+fn equal_ledgers_on_two_chains_share_no_transaction() {
+    let one = Chain::new().ledger;
+    let two = UtxoLedger::new(one.params().clone(), &ChainId::new([2; 32])).unwrap();
+    let ids = |ledger: &UtxoLedger| {
+        let body = crate::body::Body::decode(&ledger.genesis().0, 40_000).unwrap();
+        [body.coinbase(), &body.payments()[0]].map(Transaction::compute_txid)
+    };
+    let (one, two) = (ids(&one), ids(&two));
+    assert!(one.iter().all(|id| !two.contains(id)));
 }

@@ -66,30 +66,14 @@ pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<Verdict> {
         Some(key) => key,
         None => keys::read_public(&keys::file_or_default(args.key_file.as_deref())?)?,
     };
-    prepare(&args.dir)?;
-    let cancel = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&cancel);
-    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("signals cannot be caught")?;
+    let batch = Batch { dir: &args.dir, size, strength, farmer, count: args.plots };
     let defaults = BuildOptions::default();
     let build = BuildOptions {
         threads: args.threads.unwrap_or(defaults.threads),
         memory_bytes: args.memory.or_else(|| free_memory().map(|bytes| bytes / 4 * 3)),
         ..defaults
     };
-    let start = Instant::now();
-    let progress = Progress::new(args.plots, size);
-    let (mut files, mut bytes) = (Vec::new(), 0u64);
-    for done in 0..args.plots {
-        let watch = |work: Work| progress.advance(done, work);
-        let options = CreateOptions { build, progress: Some(&watch), cancel: Some(&cancel) };
-        let path = create_one(&args.dir, size, strength, farmer, &options)
-            .with_context(|| format!("plot {} of {} failed", done + 1, args.plots))?;
-        bytes += fs::metadata(&path).with_context(|| path.display().to_string())?.len();
-        files.push(path);
-        progress.made(done + 1);
-    }
-    progress.bar.finish_and_clear();
-    let elapsed = start.elapsed();
+    let Made { files, bytes, elapsed } = batch.make(build)?;
     let text = format!(
         "made {} of k={size} and strength {strength}, {} in {}, for farmer {farmer}",
         plots_text(args.plots),
@@ -107,6 +91,78 @@ pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<Verdict> {
     });
     output.result(&value, &text)?;
     Ok(Verdict::Good)
+}
+
+/// Plots to make.
+pub struct Batch<'a> {
+    /// Where.
+    pub dir: &'a Path,
+    /// Of what size.
+    pub size: PlotSize,
+    /// Of what strength.
+    pub strength: Strength,
+    /// For whom.
+    pub farmer: FarmerPublicKey,
+    /// How many.
+    pub count: u32,
+}
+
+/// Plots that were made.
+pub struct Made {
+    /// Their files.
+    pub files: Vec<PathBuf>,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// What that took.
+    pub elapsed: Duration,
+}
+
+impl Batch<'_> {
+    /// Makes the plots, one after the other, until the end or a signal.
+    pub fn make(&self, build: BuildOptions) -> anyhow::Result<Made> {
+        prepare(self.dir)?;
+        let cancel = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&cancel);
+        ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
+            .context("signals cannot be caught")?;
+        let start = Instant::now();
+        let progress = Progress::new(self.count, self.size);
+        let (mut files, mut bytes) = (Vec::new(), 0u64);
+        for done in 0..self.count {
+            let watch = |work: Work| progress.advance(done, work);
+            let options = CreateOptions { build, progress: Some(&watch), cancel: Some(&cancel) };
+            let path = self
+                .make_one(&options)
+                .with_context(|| format!("plot {} of {} failed", done + 1, self.count))?;
+            bytes += fs::metadata(&path).with_context(|| path.display().to_string())?.len();
+            files.push(path);
+            progress.made(done + 1);
+        }
+        progress.bar.finish_and_clear();
+        Ok(Made { files, bytes, elapsed: start.elapsed() })
+    }
+
+    fn make_one(&self, options: &CreateOptions<'_>) -> anyhow::Result<PathBuf> {
+        let mut nonce = [0u8; GroupNonce::LEN];
+        getrandom::fill(&mut nonce).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+        let Self { dir, size, strength, farmer, .. } = *self;
+        let identity = GroupIdentity { size, strength, farmer, nonce: GroupNonce::new(nonce) };
+        mass_plot::create_with(dir, &identity, options).map_err(|error| match error {
+            PlotError::NoSpace { dir, needed, free } => anyhow!(
+                "{} has {} free and a plot needs {}",
+                dir.display(),
+                human_bytes(free),
+                human_bytes(needed)
+            ),
+            PlotError::Memory { needed, allowed } => anyhow!(
+                "a plot of k={size} takes {} of memory at the least, {} are allowed",
+                human_bytes(needed),
+                human_bytes(allowed)
+            ),
+            PlotError::Cancelled => anyhow!("cancelled; nothing is left of it"),
+            other => other.into(),
+        })
+    }
 }
 
 fn size_and_strength(args: &CreateArgs, spec: &ChainSpec) -> anyhow::Result<(PlotSize, Strength)> {
@@ -132,33 +188,6 @@ fn prepare(dir: &Path) -> anyhow::Result<()> {
         note(&format!("removed the unfinished {}", path.display()));
     }
     Ok(())
-}
-
-fn create_one(
-    dir: &Path,
-    size: PlotSize,
-    strength: Strength,
-    farmer: FarmerPublicKey,
-    options: &CreateOptions<'_>,
-) -> anyhow::Result<PathBuf> {
-    let mut nonce = [0u8; GroupNonce::LEN];
-    getrandom::fill(&mut nonce).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
-    let identity = GroupIdentity { size, strength, farmer, nonce: GroupNonce::new(nonce) };
-    mass_plot::create_with(dir, &identity, options).map_err(|error| match error {
-        PlotError::NoSpace { dir, needed, free } => anyhow!(
-            "{} has {} free and a plot needs {}",
-            dir.display(),
-            human_bytes(free),
-            human_bytes(needed)
-        ),
-        PlotError::Memory { needed, allowed } => anyhow!(
-            "a plot of k={size} takes {} of memory at the least, {} are allowed",
-            human_bytes(needed),
-            human_bytes(allowed)
-        ),
-        PlotError::Cancelled => anyhow!("cancelled; nothing is left of it"),
-        other => other.into(),
-    })
 }
 
 fn plots_text(count: u32) -> String {

@@ -1,0 +1,112 @@
+//! What a farmer knows of one round: its draws, the proofs solved so far, and what to do next. Pure.
+
+use std::collections::BTreeMap;
+
+use mass_consensus::spec::ChainSpec;
+use mass_primitives::{Difficulty, Round, Seed, Slot, VrfOutput, VrfProof};
+use mass_proof_of_space::{Proof, QUALITY_LINKS, QualityChain};
+
+use crate::schedule::{Draw, Found, likely, schedule, winner};
+
+/// The difficulty may fall to this part within a round, and its proofs are there all the same.
+const DIFFICULTY_MARGIN: u32 = 2;
+
+/// Names a proof: the plot and the links of its quality chain.
+type ProofKey = (usize, [u64; QUALITY_LINKS]);
+
+const fn key(plot: usize, chain: &QualityChain) -> ProofKey {
+    (plot, *chain.links())
+}
+
+/// A round in work.
+#[derive(Debug)]
+pub struct RoundWork {
+    /// The round.
+    pub round: Round,
+    /// The seed of its challenge.
+    pub seed: Seed,
+    /// The farmer's VRF output for it.
+    pub output: VrfOutput,
+    /// The proof of the output.
+    pub vrf_proof: VrfProof,
+    found: Vec<Found>,
+    draws: Vec<Draw>,
+    /// `None` for what has no proof: a damaged plot.
+    proofs: BTreeMap<ProofKey, Option<Proof>>,
+}
+
+impl RoundWork {
+    /// A round of which nothing was found yet.
+    #[must_use]
+    pub fn new(round: Round, seed: Seed, output: VrfOutput, vrf_proof: VrfProof) -> Self {
+        let (found, draws, proofs) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { round, seed, output, vrf_proof, found, draws, proofs }
+    }
+
+    /// A directory has answered.
+    pub fn add(&mut self, spec: &ChainSpec, found: Vec<Found>) {
+        self.found.extend(found);
+        self.draws = schedule(spec, &self.output, &self.seed, self.round, &self.found);
+    }
+
+    /// A proof was solved, or is not to be had.
+    pub fn solved(&mut self, plot: usize, chain: &QualityChain, proof: Option<Proof>) {
+        self.proofs.insert(key(plot, chain), proof);
+    }
+
+    /// The proof to solve next, for a slot after `after`.
+    #[must_use]
+    pub fn unsolved(&self, after: Slot, difficulty: Difficulty) -> Option<&Draw> {
+        let wanted = likely(&self.draws, difficulty, DIFFICULTY_MARGIN).into_iter();
+        wanted
+            .filter(|draw| draw.slot > after)
+            .find(|draw| !self.proofs.contains_key(&key(draw.plot, &draw.chain)))
+    }
+
+    /// The first slot after `after` and up to `now` that is won and whose proof is there.
+    #[must_use]
+    pub fn due(&self, after: Slot, now: Slot, difficulty: Difficulty) -> Option<(&Draw, &Proof)> {
+        let mut slots: Vec<Slot> = self.draws.iter().map(|draw| draw.slot).collect();
+        slots.dedup();
+        slots.into_iter().filter(|slot| *slot > after && *slot <= now).find_map(|slot| {
+            let draw = winner(&self.draws, slot, difficulty)?;
+            let proof = self.proofs.get(&key(draw.plot, &draw.chain))?.as_ref()?;
+            Some((draw, proof))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mass_proof_of_space::{PROOF_X_VALUES, PlotSize, Strength};
+
+    use super::*;
+
+    fn proof() -> Proof {
+        Proof::new(PlotSize::MIN, [1; PROOF_X_VALUES]).unwrap()
+    }
+
+    #[test]
+    fn a_slot_is_due_when_it_has_come_and_its_proof_is_there() {
+        let spec = ChainSpec::built_in("dev").unwrap();
+        let (round, easy) = (Round::new(9), Difficulty::new(1));
+        let mut work = RoundWork::new(round, Seed::ZERO, VrfOutput::ZERO, VrfProof::ZERO);
+        let chain = QualityChain::new([5; QUALITY_LINKS]);
+        let quality = mass_primitives::Quality::ZERO;
+        work.add(&spec, vec![Found { plot: 3, chain, quality, strength: Strength::MIN }]);
+        let first = spec.round_start(round);
+        let (before, second) = (Slot::new(first.get() - 1), Slot::new(first.get() + 1));
+
+        assert_eq!(work.due(before, second, easy), None, "no proof yet");
+        let wanted = work.unsolved(before, easy).unwrap();
+        assert_eq!((wanted.slot, wanted.plot), (first, 3));
+        work.solved(3, &chain, Some(proof()));
+        assert!(work.unsolved(before, easy).is_none());
+        assert_eq!(work.due(before, before, easy), None, "the slot is still to come");
+        assert_eq!(work.due(before, second, easy).unwrap().0.slot, first);
+        assert_eq!(work.due(first, second, easy).unwrap().0.slot, second);
+        assert_eq!(work.due(before, second, Difficulty::new(u128::MAX)), None, "nothing is won");
+        work.solved(3, &chain, None);
+        assert_eq!(work.due(before, second, easy), None, "a plot without the proof");
+    }
+}

@@ -1,0 +1,131 @@
+//! `mass farm`: farming chains through their nodes.
+
+mod settings;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::{
+    keys,
+    node::NodeUrl,
+    output::{Output, Verdict, human_bytes},
+    paths, runtime,
+};
+
+/// What to do with a farm.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Farm until Ctrl-C: ask plots at each round, and seal the slots that they win.
+    ///
+    /// Plots are opened read-only. A directory or a node that fails is waited for. With --json there is one
+    /// JSON value to a line for everything that happens.
+    ///
+    /// One chain is named on the command line. Several are farmed with the same plots from a file, which may be
+    /// changed while the farm runs; chains that share a beacon cost the reads of one:
+    ///
+    ///   [[chain]]
+    ///   chain = "dev"                        # a built-in chain or a spec file
+    ///   payout = "dms1q..."
+    ///   node = "http://127.0.0.1:29331"      # the default: the chain's port on this machine
+    ///   priority = 0                         # the greater is served first
+    ///   enabled = true
+    #[command(verbatim_doc_comment)]
+    Run(RunArgs),
+}
+
+/// What to farm, with what, and for whom.
+#[derive(Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    node: NodeUrl,
+    /// A directory of plots; may be given several times.
+    #[arg(long = "dir", value_name = "DIR", required = true, num_args = 1..)]
+    dirs: Vec<PathBuf>,
+    /// The address that rewards are paid to.
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "config")]
+    payout: Option<String>,
+    /// The file of chains to farm, instead of --chain, --node and --payout.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["payout", "chain", "node"])]
+    config: Option<PathBuf>,
+    /// The key file of the farmer [default: that of `mass keys create`].
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// The record of slots that were signed. Never farm with one key and two records at a time: that seals
+    /// twice, and the key is banned [default: signed.json in the user's data directory].
+    #[arg(long, value_name = "FILE")]
+    guard: Option<PathBuf>,
+}
+
+/// Runs a command.
+pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
+    let Command::Run(args) = command;
+    let chains = match (&args.config, &args.payout) {
+        (Some(file), _) => settings::read(file)?,
+        (None, payout) => {
+            let (spec, node) = args.node.resolve()?;
+            let payout = payout.clone().context("--payout is missing")?;
+            let chain = ChainConfig { spec, node, payout, priority: 0, enabled: true };
+            settings::check(std::slice::from_ref(&chain)).context("--payout")?;
+            vec![chain]
+        }
+    };
+    let config = FarmerConfig {
+        chains,
+        directories: args.dirs.clone(),
+        secret: keys::read_secret(&keys::file_or_default(args.key_file.as_deref())?)?,
+        guard: args.guard.clone().map_or_else(|| Ok(paths::data_dir()?.join("signed.json")), anyhow::Ok)?,
+    };
+    let totals = runtime::block_on(farm(config, args.config.clone(), output))?;
+    let mut value = serde_json::to_value(&totals)?;
+    value["event"] = json!("stopped");
+    output.line(&value, &format!("stopped: {}", summary(&totals)))?;
+    Ok(Verdict::Good)
+}
+
+async fn farm(config: FarmerConfig, file: Option<PathBuf>, output: Output) -> anyhow::Result<Totals> {
+    let stop = runtime::stop_signal()?;
+    let (tell, changes) = mpsc::channel(1);
+    if let Some(file) = file {
+        tokio::spawn(settings::watch(file, tell));
+    }
+    // A reader that is gone does not stop the farm.
+    let watch = |event: &FarmEvent, totals: &Totals| {
+        let _ = output.line(&serde_json::to_value(event).unwrap_or(Value::Null), &describe(event, totals));
+    };
+    Ok(mass_farmer::run(config, watch, changes, stop).await?)
+}
+
+fn summary(totals: &Totals) -> String {
+    let Totals { rounds, reads, qualities, wins, lost, .. } = totals;
+    format!("{rounds} rounds, {reads} reads, {qualities} qualities, {wins} blocks, {lost} wins lost")
+}
+
+/// An event in a line for people.
+pub fn describe(event: &FarmEvent, totals: &Totals) -> String {
+    match event {
+        FarmEvent::Opened { plots, bytes } => format!("farming {plots} plots, {}", human_bytes(*bytes)),
+        FarmEvent::Fault { reason } => format!("fault: {reason}"),
+        FarmEvent::Round { round, asked, qualities, .. } => {
+            format!("round {round}: {asked} plots asked, {qualities} qualities; {}", summary(totals))
+        }
+        FarmEvent::Sealed { chain, height, slot, id } => {
+            format!("{chain}: sealed block {height} in slot {slot}: {id}")
+        }
+        FarmEvent::Lost { chain, slot, reason } => {
+            format!("{chain}: slot {slot} was won and is lost: {reason}")
+        }
+        FarmEvent::NodeLost { chain, reason } => {
+            format!("{chain}: the node does not answer: {reason}; trying again")
+        }
+        FarmEvent::NodeBack { chain } => format!("{chain}: the node answers again"),
+        FarmEvent::Banned { chain, height } => {
+            format!("{chain}: the key is banned since block {height}: it sealed twice in one slot")
+        }
+        FarmEvent::Changed { chains } => format!("farming {}", chains.join(", ")),
+    }
+}

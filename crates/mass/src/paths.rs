@@ -1,0 +1,13 @@
+//! Where a user's things are when the command line does not say.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+
+/// The user's data directory for MASS.
+pub fn data_dir() -> anyhow::Result<PathBuf> {
+    let dirs = directories::ProjectDirs::from("", "", "mass").ok_or_else(|| {
+        anyhow!("this user has no home directory: name files and directories on the command line")
+    })?;
+    Ok(dirs.data_dir().to_owned())
+}

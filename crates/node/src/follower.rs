@@ -1,0 +1,246 @@
+//! The parent's headers, for a node whose chain inherits its beacon.
+//!
+//! The headers come from the parent's own network, are checked by its rules with all their proofs, and are
+//! kept in a file of their own. Contents are not followed: a seed needs none.
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use mass_consensus::{
+    beacon::Beacon,
+    header::{SealClaim, SealedHeader},
+    proven::ProvenHeader,
+    spec::ChainSpec,
+    tree::{HeaderTree, LinkError},
+};
+use mass_network::{
+    Command, Config, Event, Multiaddr, PeerId, Topic, Verdict, swarm,
+    wire::{HEADERS_MAX, Request, Response},
+};
+use mass_primitives::{BlockId, Decode, Encode, Height, Reader, Slot};
+use mass_storage::Store;
+use tokio::sync::mpsc;
+
+use crate::{
+    chain::genesis_id,
+    error::{ChainError, NodeError},
+    run::{Query, unix_now},
+    sync::headers_request,
+};
+
+/// How often the parent's peers are asked for their tips.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Connections to peers of the parent at the most.
+const CONNECTIONS_MAX: u32 = 16;
+
+/// The chain whose beacon is inherited, and who has its headers.
+#[derive(Clone, Debug)]
+pub struct BeaconConfig {
+    /// Its spec.
+    pub spec: ChainSpec,
+    /// Peers of its network.
+    pub peers: Vec<Multiaddr>,
+}
+
+/// The parent's headers and the seeds that follow from them.
+pub struct Follower {
+    tree: HeaderTree,
+    store: Store,
+    beacon: Beacon,
+}
+
+impl Follower {
+    /// Opens the headers kept at `path`.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the file is of another chain or damaged.
+    pub fn open(path: &Path, spec: &ChainSpec) -> Result<Self, ChainError> {
+        let mut tree = HeaderTree::new(spec.clone(), genesis_id(spec)?);
+        let store = Store::open(path, spec.id())?;
+        for header in store.headers(Height::new(1))? {
+            let sealed = SealedHeader::from_bytes(&header?.bytes)?;
+            let proven =
+                ProvenHeader::prove(spec, sealed).map_err(|error| ChainError::Database(error.to_string()))?;
+            tree.link(&proven)?;
+        }
+        let beacon = Beacon::new(&tree);
+        let mut follower = Self { tree, store, beacon };
+        follower.follow();
+        Ok(follower)
+    }
+
+    /// The seeds by the best chain known.
+    pub const fn beacon(&self) -> &Beacon {
+        &self.beacon
+    }
+
+    /// The best header.
+    fn tip(&self) -> BlockId {
+        let genesis = *self.tree.genesis();
+        self.tree.better_than(&genesis).next().unwrap_or(genesis)
+    }
+
+    fn follow(&mut self) {
+        let tip = self.tip();
+        self.beacon.follow(&self.tree, &tip);
+    }
+
+    /// Takes a header; whether it is new and in its place.
+    fn take(&mut self, bytes: &[u8], now: Slot) -> Result<bool, ChainError> {
+        let sealed = SealedHeader::from_bytes(bytes)?;
+        let id = sealed.id();
+        if self.tree.get(&id).is_some() || sealed.seal.claim.slot.get() > now.get().saturating_add(1) {
+            return Ok(false);
+        }
+        let proven =
+            ProvenHeader::prove(self.tree.spec(), sealed).map_err(mass_consensus::block::BlockError::from)?;
+        match self.tree.link(&proven) {
+            Ok(()) => {}
+            Err(LinkError::Parent(_)) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let claim: &SealClaim = &sealed.seal.claim;
+        self.store.put_header(id, claim.height, *claim.farmer(), claim.slot, bytes)?;
+        Ok(true)
+    }
+
+    /// Takes headers in order; whether there were new ones.
+    fn take_all(&mut self, headers: &[Vec<u8>]) -> Result<bool, ChainError> {
+        let now = self.tree.spec().slot_at(unix_now()).unwrap_or_default();
+        let mut fresh = false;
+        for bytes in headers {
+            fresh |= self.take(bytes, now)?;
+        }
+        self.follow();
+        Ok(fresh)
+    }
+}
+
+/// The follower's connection to the parent's network.
+struct Link {
+    follower: Follower,
+    commands: mpsc::Sender<Command>,
+    peers: BTreeSet<PeerId>,
+    next_id: u64,
+}
+
+/// Follows the parent until the node stops, which then no longer takes queries.
+///
+/// # Errors
+/// [`NodeError::Network`].
+pub fn spawn(
+    follower: Follower,
+    config: BeaconConfig,
+    seed: [u8; 32],
+    queries: mpsc::Sender<Query>,
+) -> Result<(), NodeError> {
+    let (commands, events) = swarm::spawn(Config {
+        chain_id: *config.spec.id(),
+        listen: Vec::new(),
+        seed,
+        peers: config.peers,
+        max_connections: CONNECTIONS_MAX,
+    })?;
+    let link = Link { follower, commands, peers: BTreeSet::new(), next_id: 0 };
+    tokio::spawn(link.run(events, queries));
+    Ok(())
+}
+
+impl Link {
+    async fn run(mut self, mut events: mpsc::Receiver<Event>, queries: mpsc::Sender<Query>) {
+        let mut clock = tokio::time::interval(STATUS_EVERY);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = self.follower.beacon().clone();
+        loop {
+            tokio::select! {
+                () = queries.closed() => break,
+                _ = clock.tick() => for peer in self.peers.clone() {
+                    self.request(peer, Request::Status).await;
+                },
+                event = events.recv() => match event {
+                    Some(event) => if let Err(error) = self.event(event).await {
+                        tracing::error!(%error, "the parent's headers cannot be kept");
+                        break;
+                    },
+                    None => break,
+                },
+            }
+            if told != *self.follower.beacon() {
+                told = self.follower.beacon().clone();
+                let beacon = told.clone();
+                let _ = queries.send(Box::new(move |node| node.take_beacon(beacon))).await;
+            }
+        }
+        let _ = self.commands.send(Command::Stop).await;
+    }
+
+    async fn request(&mut self, peer: PeerId, request: Request) {
+        self.next_id += 1;
+        let _ = self.commands.send(Command::Request { peer, request, id: self.next_id }).await;
+    }
+
+    async fn ask_headers(&mut self, peer: PeerId) {
+        let request = headers_request(&self.follower.tree, &self.follower.tip());
+        self.request(peer, request).await;
+    }
+
+    async fn event(&mut self, event: Event) -> Result<(), ChainError> {
+        match event {
+            Event::PeerConnected(peer) => {
+                self.peers.insert(peer);
+                self.request(peer, Request::Status).await;
+            }
+            Event::PeerDisconnected(peer) => drop(self.peers.remove(&peer)),
+            Event::Gossip { topic, from, token, bytes } => {
+                // The header is the block's beginning; whether the rest is good is not for us to say.
+                let header = SealedHeader::decode(&mut Reader::new(&bytes)).map(|sealed| sealed.to_bytes());
+                if let (Topic::Blocks, Ok(header)) = (topic, header) {
+                    self.headers(from, &[header]).await?;
+                }
+                let _ = self.commands.send(Command::Report { token, verdict: Verdict::Ignore }).await;
+            }
+            Event::Request { request, token, .. } => {
+                let response = self.answer(&request);
+                let _ = self.commands.send(Command::Respond { token, response }).await;
+            }
+            Event::Response { peer, response: Response::Status { tip, .. }, .. }
+                if self.follower.tree.get(&tip).is_none() =>
+            {
+                self.ask_headers(peer).await;
+            }
+            Event::Response { peer, response: Response::Headers(headers), .. } => {
+                let fresh = self.headers(peer, &headers).await?;
+                if fresh && headers.len() == HEADERS_MAX {
+                    self.ask_headers(peer).await;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes headers; a peer whose headers break a rule is dropped.
+    async fn headers(&mut self, peer: PeerId, headers: &[Vec<u8>]) -> Result<bool, ChainError> {
+        match self.follower.take_all(headers) {
+            Ok(fresh) => Ok(fresh),
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                tracing::warn!(%peer, %error, "bad header of the parent's chain");
+                let _ = self.commands.send(Command::Disconnect(peer)).await;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What a peer of the parent's network is told: a tip, and nothing that we keep for ourselves.
+    fn answer(&self, request: &Request) -> Response {
+        let tip = self.follower.tip();
+        let node = self.follower.tree.get(&tip);
+        let (height, weight) = node.map_or_else(Default::default, |node| (node.height, node.weight));
+        match request {
+            Request::Status => Response::Status { tip, height, weight },
+            Request::Headers { .. } => Response::Headers(Vec::new()),
+            Request::Blocks { ids } => Response::Blocks(vec![None; ids.len()]),
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! The loop: one task owns the chain and takes peers' messages, RPC queries and the clock in turn.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use mass_consensus::{beacon::Beacon, spec::ChainSpec};
+use mass_network::{
+    Command, Config, Event, GossipToken, Multiaddr, PeerId, Topic, Verdict, swarm,
+    wire::{HEADERS_MAX, Request, Response},
+};
+use mass_primitives::BlockId;
+use mass_rpc::ServerHandle;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::{
+    api::Api,
+    chain::{Chain, Notice},
+    error::{ChainError, NodeError},
+    follower::{self, BeaconConfig, Follower},
+    sync::{Sync, answer, headers_request},
+};
+
+/// How often the clock is looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How often peers are asked for their tips, in case news was lost.
+const STATUS_EVERY: Duration = Duration::from_secs(3);
+
+/// Connections at the most.
+const CONNECTIONS_MAX: u32 = 64;
+
+/// What a node needs to start.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The chain.
+    pub spec: ChainSpec,
+    /// Where the node keeps its database and its peer key.
+    pub data_dir: PathBuf,
+    /// Addresses to listen on for peers.
+    pub listen: Vec<Multiaddr>,
+    /// Peers to hold a connection to.
+    pub peers: Vec<Multiaddr>,
+    /// Address to listen on for RPC.
+    pub rpc: SocketAddr,
+    /// The chain whose beacon is inherited, if one is.
+    pub beacon: Option<BeaconConfig>,
+}
+
+/// A running node.
+pub struct NodeHandle {
+    /// Where RPC listens.
+    pub rpc: SocketAddr,
+    /// Where peers find the node.
+    pub listen: Vec<Multiaddr>,
+    queries: mpsc::Sender<Query>,
+    task: JoinHandle<Result<(), ChainError>>,
+    server: ServerHandle,
+}
+
+impl NodeHandle {
+    /// Waits until the node stops by itself, by RPC or by a fatal error, which [`Self::stop`] then tells.
+    pub async fn stopped(&self) {
+        self.queries.closed().await;
+    }
+
+    /// Stops the node and waits until all is written.
+    ///
+    /// # Errors
+    /// What stopped the node before, if something did.
+    pub async fn stop(self) -> Result<(), ChainError> {
+        let _ = self.queries.send(Box::new(|node| node.stopping = true)).await;
+        let result = self.task.await;
+        let _ = self.server.stop();
+        self.server.stopped().await;
+        result.unwrap_or_else(|error| Err(ChainError::Database(format!("the node's loop ended: {error}"))))
+    }
+}
+
+/// Something to do with the node between two events.
+pub type Query = Box<dyn FnOnce(&mut Node) + Send>;
+
+/// All that the loop owns.
+pub struct Node {
+    /// The chain.
+    pub chain: Chain,
+    /// Peers and what they were asked.
+    pub sync: Sync,
+    /// Where peers find us.
+    pub listen: Vec<Multiaddr>,
+    /// Set to end the loop.
+    pub stopping: bool,
+    commands: mpsc::Sender<Command>,
+    outbox: Vec<Command>,
+    status_at: Instant,
+}
+
+/// Starts a node; returns once it listens.
+///
+/// # Errors
+/// [`NodeError`] if data directory, chain, network or RPC cannot be opened.
+pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
+    fs::create_dir_all(&config.data_dir)
+        .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
+    let seed = peer_key(&config.data_dir.join("peer.key"))?;
+    let follower = open_follower(&config)?;
+    let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
+    let database = config.data_dir.join("chain.redb");
+    let chain =
+        Chain::open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database, error))?;
+    let (commands, mut events) = swarm::spawn(Config {
+        chain_id: *chain.spec().id(),
+        listen: config.listen.clone(),
+        seed,
+        peers: config.peers,
+        max_connections: CONNECTIONS_MAX,
+    })?;
+    let mut listen = Vec::new();
+    while listen.len() < config.listen.len() {
+        match events.recv().await {
+            Some(Event::Listening(address)) => listen.push(address),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let (queries, inbox) = mpsc::channel(256);
+    if let Some((follower, beacon)) = follower {
+        follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
+    }
+    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone())).await?;
+    let node = Node {
+        chain,
+        sync: Sync::default(),
+        listen: listen.clone(),
+        stopping: false,
+        commands,
+        outbox: Vec::new(),
+        status_at: Instant::now(),
+    };
+    let task = tokio::spawn(node.run(events, inbox));
+    Ok(NodeHandle { rpc, listen, queries, task, server })
+}
+
+/// The parent's headers, if the chain inherits its beacon.
+fn open_follower(config: &NodeConfig) -> Result<Option<(Follower, BeaconConfig)>, NodeError> {
+    let Some(beacon) = &config.beacon else {
+        return if config.spec.inherits_beacon() { Err(NodeError::NoBeacon) } else { Ok(None) };
+    };
+    config.spec.check_beacon(&beacon.spec)?;
+    let path = config.data_dir.join("beacon.redb");
+    let follower = Follower::open(&path, &beacon.spec).map_err(|error| NodeError::Chain(path, error))?;
+    Ok(Some((follower, beacon.clone())))
+}
+
+fn random_seed(path: &Path) -> Result<[u8; 32], NodeError> {
+    let mut seed = [0u8; 32];
+    let fault = |error: getrandom::Error| std::io::Error::other(error.to_string());
+    getrandom::fill(&mut seed).map_err(|error| NodeError::DataDir(path.to_path_buf(), fault(error)))?;
+    Ok(seed)
+}
+
+/// The key by which peers know the node, made at the first start.
+fn peer_key(path: &Path) -> Result<[u8; 32], NodeError> {
+    let fault = |error| NodeError::DataDir(path.to_path_buf(), error);
+    if path.exists() {
+        let bytes = fs::read(path).map_err(fault)?;
+        return bytes.try_into().map_err(|_| NodeError::PeerKey(path.to_path_buf()));
+    }
+    let seed = random_seed(path)?;
+    let staged = path.with_extension("tmp");
+    let _ = fs::remove_file(&staged);
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged).map_err(fault)?;
+    file.write_all(&seed).and_then(|()| file.sync_all()).map_err(fault)?;
+    fs::rename(&staged, path).map_err(fault)?;
+    Ok(seed)
+}
+
+/// Unix time in seconds.
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Node {
+    async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut queries: mpsc::Receiver<Query>,
+    ) -> Result<(), ChainError> {
+        let mut clock = tokio::time::interval(TICK);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !self.stopping {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.event(event)?,
+                    None => break,
+                },
+                Some(query) = queries.recv() => query(&mut self),
+                _ = clock.tick() => self.tick()?,
+            }
+            for command in std::mem::take(&mut self.outbox) {
+                if self.commands.send(command).await.is_err() {
+                    self.stopping = true;
+                }
+            }
+        }
+        let _ = self.commands.send(Command::Stop).await;
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), ChainError> {
+        let now = unix_now();
+        if let Some(slot) = self.chain.spec().slot_at(now) {
+            let notices = self.chain.tick(slot, now)?;
+            self.notice(notices);
+        }
+        if self.status_at.elapsed() >= STATUS_EVERY {
+            self.status_at = Instant::now();
+            for peer in self.sync.peers().clone() {
+                self.request(peer, Request::Status);
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, peer: PeerId, request: Request) {
+        let id = self.sync.number();
+        self.outbox.push(Command::Request { peer, request, id });
+    }
+
+    /// Asks for what comes after the best header, whose contents may still be on their way.
+    fn ask_headers(&mut self, peer: PeerId) {
+        let (engine, tree) = (self.chain.engine(), self.chain.engine().tree());
+        let tip = tree.better_than(engine.tip()).next().unwrap_or(*engine.tip());
+        let request = headers_request(tree, &tip);
+        self.request(peer, request);
+    }
+
+    /// The parent's chain gives these seeds.
+    pub fn take_beacon(&mut self, beacon: Beacon) {
+        match self.chain.take_beacon(beacon, unix_now()) {
+            Ok(notices) => self.notice(notices),
+            Err(error) => {
+                tracing::error!(%error, "the node ends");
+                self.stopping = true;
+            }
+        }
+    }
+
+    /// Sends something to the network after the present event.
+    pub fn send(&mut self, command: Command) {
+        self.outbox.push(command);
+    }
+
+    /// Does what the chain wants done outside.
+    pub fn notice(&mut self, notices: Vec<Notice>) {
+        for notice in notices {
+            match notice {
+                Notice::NewTip(id) => tracing::info!(%id, "new tip"),
+                Notice::Fetch(ids) => self.fetch(&ids),
+                Notice::Refused(id, Some(reason)) => tracing::warn!(%id, reason, "block refused"),
+                Notice::Refused(..) => {}
+                Notice::DoubleSeal(farmer) => tracing::warn!(%farmer, "sealed twice in one slot"),
+            }
+        }
+    }
+
+    fn fetch(&mut self, ids: &[BlockId]) {
+        for (peer, request) in self.sync.fetch(ids, Instant::now()) {
+            self.request(peer, request);
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), ChainError> {
+        match event {
+            Event::PeerConnected(peer) => {
+                self.sync.joined(peer);
+                self.request(peer, Request::Status);
+            }
+            Event::PeerDisconnected(peer) => self.sync.left(&peer),
+            Event::PeerRefused(peer) => tracing::debug!(%peer, "peer of another chain"),
+            Event::Listening(address) => self.listen.push(address),
+            Event::Gossip { topic, from, token, bytes } => self.gossip(topic, from, token, &bytes)?,
+            Event::Request { request, token, .. } => {
+                let response = answer(&self.chain, &request)?;
+                self.outbox.push(Command::Respond { token, response });
+            }
+            Event::Response { peer, response, .. } => self.response(peer, response)?,
+            Event::RequestFailed { peer, reason, .. } => {
+                tracing::debug!(%peer, %reason, "request failed");
+                if reason.is_peer_fault() {
+                    self.outbox.push(Command::Disconnect(peer));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn gossip(
+        &mut self,
+        topic: Topic,
+        from: PeerId,
+        token: GossipToken,
+        bytes: &[u8],
+    ) -> Result<(), ChainError> {
+        let now = unix_now();
+        let taken = match topic {
+            Topic::Blocks => self.chain.take_block(bytes, now),
+            Topic::Transactions => self.chain.take_transaction(bytes, now).map(|_| Vec::new()),
+        };
+        let verdict = match taken {
+            Ok(notices) => {
+                let orphan = notices.iter().any(|notice| matches!(notice, Notice::Refused(_, None)));
+                if orphan {
+                    self.ask_headers(from);
+                }
+                self.notice(notices);
+                if orphan { Verdict::Ignore } else { Verdict::Accept }
+            }
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(ChainError::Decode(_) | ChainError::Block(_) | ChainError::Transaction(_)) => Verdict::Reject,
+            Err(_) => Verdict::Ignore,
+        };
+        self.outbox.push(Command::Report { token, verdict });
+        Ok(())
+    }
+
+    fn response(&mut self, peer: PeerId, response: Response) -> Result<(), ChainError> {
+        match response {
+            Response::Status { tip, .. } => {
+                if self.chain.engine().tree().get(&tip).is_none() {
+                    self.ask_headers(peer);
+                }
+            }
+            Response::Headers(headers) => self.headers(peer, &headers)?,
+            Response::Blocks(blocks) => {
+                for bytes in blocks.into_iter().flatten() {
+                    let taken = self.chain.take_block(&bytes, unix_now());
+                    if let Some(notices) = self.judge(peer, taken)? {
+                        self.notice(notices);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn headers(&mut self, peer: PeerId, headers: &[Vec<u8>]) -> Result<(), ChainError> {
+        let known = self.chain.engine().tree().len();
+        for bytes in headers {
+            let taken = self.chain.take_header(bytes, unix_now());
+            let Some(notices) = self.judge(peer, taken)? else { return Ok(()) };
+            self.notice(notices);
+        }
+        if headers.len() == HEADERS_MAX && self.chain.engine().tree().len() > known {
+            self.ask_headers(peer);
+        }
+        Ok(())
+    }
+
+    /// What came, unless it was bad, for which the peer is dropped.
+    fn judge(
+        &mut self,
+        peer: PeerId,
+        taken: Result<Vec<Notice>, ChainError>,
+    ) -> Result<Option<Vec<Notice>>, ChainError> {
+        match taken {
+            Ok(notices) => Ok(Some(notices)),
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                tracing::warn!(%peer, %error, "bad answer");
+                self.outbox.push(Command::Disconnect(peer));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Runs `query` on the node; `None` if the node has stopped.
+pub async fn ask<T: Send + 'static>(
+    queries: &mpsc::Sender<Query>,
+    query: impl FnOnce(&mut Node) -> T + Send + 'static,
+) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    let query: Query = Box::new(move |node| drop(reply.send(query(node))));
+    queries.send(query).await.ok()?;
+    answer.await.ok()
+}
