@@ -30,7 +30,7 @@ use rand_core::OsRng;
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use crate::{
-    api::{Api, Query},
+    api::{Api, Query, metrics},
     chain::{ChainConfig, Member, Sealing},
     disk::{self, Done, Job, Reader},
     events::{FarmEvent, Totals},
@@ -182,8 +182,9 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
     let secret = Arc::new(config.secret);
     let rpc = match config.rpc {
         Some(addr) => {
+            let page = metrics(queries.clone());
             let api = Api { queries, secret: Arc::clone(&secret) };
-            Some(mass_rpc::serve(addr, api.into_rpc()).await?)
+            Some(mass_rpc::serve(addr, api.into_rpc(), page).await?)
         }
         None => None,
     };
