@@ -374,9 +374,10 @@ impl Chain {
             Effect::Disconnect(id) => self.disconnect(id)?,
             Effect::Connect(block) => inputs.push(self.connect(*block, notices)?),
             Effect::Load(id) => inputs.push(Input::Block(self.load(&id)?)),
-            Effect::Fetch(ids) => match notices.last_mut() {
-                Some(Notice::Fetch(last)) => *last = ids,
-                _ => notices.push(Notice::Fetch(ids)),
+            Effect::Fetch(ids) => match (self.stored_before(&ids)?, notices.last_mut()) {
+                (Some(id), _) => inputs.push(Input::Block(self.load(&id)?)),
+                (None, Some(Notice::Fetch(last))) => *last = ids,
+                (None, _) => notices.push(Notice::Fetch(ids)),
             },
             Effect::NewTip(id) => notices.push(Notice::NewTip(id)),
             Effect::DoubleSeal(evidence) => notices.push(Notice::DoubleSeal(*evidence.farmer())),
@@ -440,6 +441,13 @@ impl Chain {
         self.orphaned.splice(..0, body.payments().iter().cloned());
         self.store.disconnect_tip()?;
         Ok(())
+    }
+
+    /// The lowest of these, if storage has it: where the beacon is inherited, the parent's chain may take headers
+    /// out and bring them back.
+    fn stored_before(&self, ids: &[BlockId]) -> Result<Option<BlockId>, ChainError> {
+        let Some(id) = ids.first().filter(|_| self.spec.inherits_beacon()) else { return Ok(None) };
+        Ok(self.store.body(id)?.map(|_| *id))
     }
 
     /// A block that was executed once.

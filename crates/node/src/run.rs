@@ -416,7 +416,7 @@ impl Node {
 }
 
 /// The id of the block or header that bytes begin with.
-fn block_id(bytes: &[u8]) -> Option<BlockId> {
+pub(crate) fn block_id(bytes: &[u8]) -> Option<BlockId> {
     Header::from_bytes(bytes.get(..HEADER_BYTES)?).ok().map(|header| header.id())
 }
 

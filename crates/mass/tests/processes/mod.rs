@@ -105,7 +105,8 @@ impl Home {
             .arg("--key-file")
             .arg(&plots.key)
             .arg("--guard")
-            .arg(guard);
+            .arg(guard)
+            .args(["--rpc", "127.0.0.1:0"]);
         Process::start(command, &self.path(&format!("{name}.out")))
     }
 }
