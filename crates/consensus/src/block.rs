@@ -153,6 +153,12 @@ impl Block<Proven> {
         &self.stage.header
     }
 
+    /// The evidence, proven.
+    #[must_use]
+    pub fn proven_evidence(&self) -> &[ProvenEvidence] {
+        &self.stage.evidence
+    }
+
     /// Checks what depends on the chain before it. `is_banned` speaks of the parent's chain;
     /// `median_time_past` is that of the parent.
     ///

@@ -1,8 +1,12 @@
 //! The engine: one state machine that owns the tree of headers, the blocks on their way, the bans and the
 //! choice of the tip. `step(Input) -> Vec<Effect>`; who drives it performs the effects, in order, and
-//! reports each [`Effect::Connect`] with [`Input::Connected`] or [`Input::Refused`].
+//! reports each [`Effect::Connect`] with [`Input::Connected`] or [`Input::Refused`], and each [`Effect::Load`]
+//! with the block.
 //!
 //! Not here: clock, disk, peers, ledger state.
+
+mod route;
+mod seals;
 
 use alloc::{
     boxed::Box,
@@ -11,11 +15,12 @@ use alloc::{
     vec::Vec,
 };
 
-use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot};
+use mass_primitives::{BlockId, FarmerPublicKey, Height, HeightDelta, Slot};
 
+use self::{route::Route, seals::Seals};
 use crate::{
     beacon::Beacon,
-    block::{Bans, Block, BlockError, Linked, Proven, is_too_old},
+    block::{Bans, Block, BlockError, Linked, Proven},
     evidence::{Evidence, ProvenEvidence},
     header::SealedHeader,
     proven::ProvenHeader,
@@ -28,6 +33,13 @@ const CLOCK_TOLERANCE_SLOTS: u64 = 1;
 
 /// Headers of the future that are held at the most.
 const HELD_MAX: usize = 1_024;
+
+/// Contents that were never executed are kept so many blocks below the tip, unless they are on the way to the
+/// best header. Peers have them still if they should be needed.
+const STALE_DEPTH: HeightDelta = HeightDelta::new(64);
+
+/// After so many blocks, seals too old to count are forgotten.
+const FORGET_EVERY: u32 = 1_024;
 
 /// What happens to an engine.
 #[derive(Clone, Debug)]
@@ -55,6 +67,8 @@ pub enum Effect {
     Disconnect(BlockId),
     /// Execute a block on the tip and store it.
     Connect(Box<Block<Linked>>),
+    /// Feed this block from storage: it was executed once, and a reorg left it.
+    Load(BlockId),
     /// Ask peers for the contents of these blocks, lowest first.
     Fetch(Vec<BlockId>),
     /// The tip is this block and no better chain waits: tell peers and farmers.
@@ -76,12 +90,12 @@ pub struct Engine {
     waiting: BTreeMap<BlockId, Block<Proven>>,
     /// Blocks that were executed once; their contents are in storage.
     executed: BTreeSet<BlockId>,
-    invalid: BTreeSet<BlockId>,
     held: BTreeMap<(Slot, BlockId), ProvenHeader>,
-    seals: BTreeMap<(FarmerPublicKey, Slot), SealedHeader>,
-    double_seals: BTreeMap<FarmerPublicKey, ProvenEvidence>,
+    seals: Seals,
     bans: Bans,
+    route: Route,
     connecting: Option<Connecting>,
+    loading: Option<BlockId>,
     /// The tip that was last told.
     told: BlockId,
     reorgs: u64,
@@ -98,19 +112,20 @@ impl Engine {
     /// An engine whose tip is the genesis block.
     #[must_use]
     pub fn new(spec: ChainSpec, genesis: BlockId) -> Self {
+        let tree = HeaderTree::new(spec.clone(), genesis);
         Self {
-            tree: HeaderTree::new(spec.clone(), genesis),
+            route: Route::new(&tree),
+            tree,
             spec,
             now: Slot::ZERO,
             tip: genesis,
             waiting: BTreeMap::new(),
             executed: BTreeSet::from([genesis]),
-            invalid: BTreeSet::new(),
             held: BTreeMap::new(),
-            seals: BTreeMap::new(),
-            double_seals: BTreeMap::new(),
+            seals: Seals::default(),
             bans: Bans::default(),
             connecting: None,
+            loading: None,
             told: genesis,
             reorgs: 0,
         }
@@ -161,11 +176,26 @@ impl Engine {
     #[must_use]
     pub fn evidence_for_next(&self) -> Vec<Evidence> {
         let bound = usize::try_from(self.spec.rules().evidence_per_block_max).unwrap_or(0);
-        let height = self.tree.get(&self.tip).map_or(Height::ZERO, |node| node.height);
-        let due = self.double_seals.iter().filter(|(farmer, evidence)| {
-            self.ban(farmer, &self.tip).is_none() && !is_too_old(&self.spec, evidence.height(), height)
-        });
-        due.map(|(_, evidence)| *evidence.evidence()).take(bound).collect()
+        let next = self.tree.get(&self.tip).and_then(|tip| tip.height.next());
+        let Some(height) = next else { return Vec::new() };
+        let counts = self.seals.evidence_at(&self.spec, height);
+        counts
+            .filter(|evidence| self.ban(evidence.farmer(), &self.tip).is_none())
+            .take(bound)
+            .copied()
+            .collect()
+    }
+
+    /// Whether the content of a block was taken or refused before, so that it need not be looked at again.
+    #[must_use]
+    pub fn has_judged(&self, id: &BlockId) -> bool {
+        self.has_content(id) || self.tree.is_condemned(id)
+    }
+
+    /// The last slot whose headers are not held.
+    #[must_use]
+    pub fn horizon(&self) -> Slot {
+        Slot::new(self.now.get().saturating_add(CLOCK_TOLERANCE_SLOTS))
     }
 
     /// Links a stored header after a restart, parents first. A double seal among them is found again.
@@ -174,20 +204,24 @@ impl Engine {
     /// [`LinkError`] if storage does not hold a tree of this spec.
     pub fn restore_header(&mut self, header: &ProvenHeader) -> Result<(), LinkError> {
         self.tree.link(header)?;
-        if let Some(evidence) = self.note_seal(header) {
-            self.double_seals.entry(*evidence.farmer()).or_insert(evidence);
-        }
+        self.seals.note(&self.spec, header, true);
         Ok(())
     }
 
-    /// [`Self::restore_header`] for a block that was executed, with the keys that it bans.
+    /// [`Self::restore_header`] for a block that was executed, with its evidence.
     ///
     /// # Errors
     /// [`LinkError`].
-    pub fn restore(&mut self, header: &ProvenHeader, banned: &[FarmerPublicKey]) -> Result<(), LinkError> {
+    pub fn restore(&mut self, header: &ProvenHeader, evidence: &[Evidence]) -> Result<(), LinkError> {
         self.restore_header(header)?;
-        banned.iter().for_each(|farmer| self.bans.note(*farmer, *header.id()));
+        for piece in evidence {
+            self.bans.note(*piece.farmer(), *header.id());
+            if let Ok(proven) = ProvenEvidence::prove(&self.spec, *piece) {
+                self.seals.adopt(&proven);
+            }
+        }
         self.executed.insert(*header.id());
+        self.route.content_came(&self.tree, *header.id(), |id| self.executed.contains(id));
         Ok(())
     }
 
@@ -195,12 +229,14 @@ impl Engine {
     pub fn restore_tip(&mut self, tip: BlockId) {
         if self.executed.contains(&tip) {
             (self.tip, self.told) = (tip, tip);
+            self.forget_seals();
         }
     }
 
     /// Takes one input.
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let is_tick = matches!(input, Input::Tick(_));
         match input {
             Input::Tick(slot) => self.tick(slot, &mut effects),
             Input::Header(header) => {
@@ -211,21 +247,18 @@ impl Engine {
             Input::Connected(id) => self.connected(id),
             Input::Refused(id) => self.refused(id),
         }
-        self.advance(&mut effects);
+        self.advance(is_tick, &mut effects);
         effects
     }
 
+    /// A clock that was set back counts: else one wrong hour would let in the blocks of that hour's future.
     fn tick(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
-        self.now = self.now.max(slot);
+        self.now = slot;
         let horizon = self.horizon();
         while let Some(entry) = self.held.first_entry().filter(|entry| entry.key().0 <= horizon) {
             let header = entry.remove();
             self.take_header(&header, effects);
         }
-    }
-
-    fn horizon(&self) -> Slot {
-        Slot::new(self.now.get().saturating_add(CLOCK_TOLERANCE_SLOTS))
     }
 
     /// Links a header; whether it is in the tree afterwards.
@@ -234,34 +267,18 @@ impl Engine {
         if self.tree.get(&id).is_some() {
             return true;
         }
-        let slot = header.sealed().seal.claim.slot;
-        if slot > self.horizon() {
-            if self.held.len() < HELD_MAX {
-                self.held.insert((slot, id), header.clone());
-            }
+        if header.sealed().seal.claim.slot > self.horizon() {
+            self.hold(header);
             return false;
         }
-        if let Some(evidence) = self.note_seal(header) {
-            effects.push(Effect::DoubleSeal(Box::new(*evidence.evidence())));
-            self.double_seals.entry(*evidence.farmer()).or_insert(evidence);
+        if self.seals.park(header) {
+            effects.push(Effect::Refuse(id, None));
+            return false;
         }
-        match self.tree.link(header) {
-            Ok(()) => {
-                effects.push(Effect::StoreHeader(Box::new(*header.sealed())));
-                if self.invalid.contains(&header.sealed().header.parent) {
-                    self.invalid.insert(id);
-                }
-                true
-            }
-            Err(LinkError::Parent(_) | LinkError::Beacon) => {
-                effects.push(Effect::Refuse(id, None));
-                false
-            }
-            Err(error) => {
-                effects.push(Effect::Refuse(id, Some(alloc::format!("{error}"))));
-                false
-            }
+        for parked in self.seals.unpark(header) {
+            self.link(&parked, effects);
         }
+        self.link(header, effects)
     }
 
     /// Leaves what the parent's chain no longer supports.
@@ -282,24 +299,50 @@ impl Engine {
         }
         self.waiting.retain(|id, _| !out.contains(id));
         self.executed.retain(|id| !out.contains(id));
+        self.loading = self.loading.filter(|id| !out.contains(id));
+        self.route =
+            Route::anew(&self.tree, |id| self.executed.contains(id) || self.waiting.contains_key(id));
     }
 
-    /// Remembers who sealed which slot; evidence if it is the second time with another id.
-    fn note_seal(&mut self, header: &ProvenHeader) -> Option<ProvenEvidence> {
-        let sealed = *header.sealed();
-        let claim = &sealed.seal.claim;
-        let first = *self.seals.entry((*claim.farmer(), claim.slot)).or_insert(sealed);
-        ProvenEvidence::prove(&self.spec, Evidence::new(first, sealed)).ok().filter(|_| first != sealed)
+    /// Keeps a header for its slot. Those that come soonest have the room.
+    fn hold(&mut self, header: &ProvenHeader) {
+        self.held.insert((header.sealed().seal.claim.slot, *header.id()), header.clone());
+        if self.held.len() > HELD_MAX {
+            self.held.pop_last();
+        }
+    }
+
+    fn link(&mut self, header: &ProvenHeader, effects: &mut Vec<Effect>) -> bool {
+        let linked = self.tree.link(header);
+        match &linked {
+            Ok(()) => effects.push(Effect::StoreHeader(Box::new(*header.sealed()))),
+            Err(LinkError::Parent(_) | LinkError::Beacon) => {
+                effects.push(Effect::Refuse(*header.id(), None));
+            }
+            Err(error) => effects.push(Effect::Refuse(*header.id(), Some(alloc::format!("{error}")))),
+        }
+        if let Some(evidence) = self.seals.note(&self.spec, header, linked.is_ok()) {
+            effects.push(Effect::DoubleSeal(Box::new(evidence)));
+        }
+        linked.is_ok()
     }
 
     fn take_block(&mut self, block: Block<Proven>, effects: &mut Vec<Effect>) {
         let id = *block.header().id();
-        if self.executed.contains(&id) || self.waiting.contains_key(&id) || self.invalid.contains(&id) {
+        if self.loading == Some(id) {
+            self.loading = None;
+            self.waiting.insert(id, block);
             return;
         }
-        if self.take_header(&block.header().clone(), effects) {
-            self.waiting.insert(id, block);
+        if self.has_judged(&id) || !self.take_header(&block.header().clone(), effects) {
+            return;
         }
+        // This ban may outlast the block: a reorg takes the block away and not the proof.
+        block.proven_evidence().iter().for_each(|evidence| self.seals.adopt(evidence));
+        self.waiting.insert(id, block);
+        let (waiting, executed) = (&self.waiting, &self.executed);
+        let has_content = |id: &BlockId| waiting.contains_key(id) || executed.contains(id);
+        self.route.content_came(&self.tree, id, has_content);
     }
 
     fn connected(&mut self, id: BlockId) {
@@ -310,39 +353,64 @@ impl Engine {
         self.waiting.remove(&id);
         self.executed.insert(id);
         self.tip = id;
+        self.drop_stale();
+        let height = self.tree.get(&id).map_or(0, |node| node.height.get());
+        if height.checked_rem(FORGET_EVERY) == Some(0) {
+            self.forget_seals();
+        }
     }
 
     fn refused(&mut self, id: BlockId) {
         self.connecting = None;
-        self.waiting.remove(&id);
         self.condemn(id);
     }
 
-    /// Marks a block and all that stand on it, which are heavier than it is.
+    /// Marks a block and all that stand on it.
     fn condemn(&mut self, id: BlockId) {
-        let height = self.tree.get(&id).map_or(Height::ZERO, |node| node.height);
-        let stands_on = |other: &BlockId| {
-            let mut below = self.tree.ancestry(other).take_while(|(_, node)| node.height >= height);
-            below.any(|(ancestor, _)| ancestor == id)
-        };
-        let above: Vec<BlockId> = self.tree.better_than(&id).filter(stands_on).collect();
-        self.invalid.insert(id);
-        self.invalid.extend(above);
+        let gone = self.tree.condemn(&id);
+        gone.iter().for_each(|id| drop(self.waiting.remove(id)));
+        self.route.forget(&self.tree, &gone);
+    }
+
+    /// Drops contents of branches that fell behind.
+    fn drop_stale(&mut self) {
+        let height = |id: &BlockId| self.tree.get(id).map_or(Height::ZERO, |node| node.height);
+        let Some(floor) = height(&self.tip).checked_sub(STALE_DEPTH) else { return };
+        let mut stale: BTreeMap<BlockId, Height> = BTreeMap::new();
+        stale.extend(self.waiting.keys().map(|id| (*id, height(id))).filter(|(_, height)| *height < floor));
+        let Some(lowest) = stale.values().min().copied() else { return };
+        for (id, _) in self.tree.ancestry(self.tree.best()).take_while(|(_, node)| node.height >= lowest) {
+            stale.remove(&id);
+        }
+        for id in stale.keys() {
+            self.waiting.remove(id);
+            self.route.forget(&self.tree, &self.tree.with_descendants(id));
+        }
+    }
+
+    fn forget_seals(&mut self) {
+        let window = usize::try_from(self.spec.rules().evidence_window_blocks).unwrap_or(usize::MAX);
+        if let Some((_, node)) = self.tree.ancestry(&self.tip).nth(window) {
+            self.seals.forget_before(node.slot);
+        }
     }
 
     fn has_content(&self, id: &BlockId) -> bool {
         self.executed.contains(id) || self.waiting.contains_key(id)
     }
 
-    /// Steps toward the heaviest chain whose contents are here; asks for those of a heavier one.
-    fn advance(&mut self, effects: &mut Vec<Effect>) {
-        while self.connecting.is_none() {
-            let Some((leave, enter)) = self.target(effects) else {
+    /// Steps toward the heaviest chain whose contents are here; asks for those of a heavier one, which hold up
+    /// nothing if they are withheld.
+    fn advance(&mut self, is_tick: bool, effects: &mut Vec<Effect>) {
+        while self.connecting.is_none() && self.loading.is_none() {
+            let best =
+                self.route.best_ready().filter(|best| self.tree.rank(best) > self.tree.rank(&self.tip));
+            let Some((leave, enter)) = best.and_then(|best| self.tree.path(&self.tip, &best)) else {
                 if self.told != self.tip {
                     self.told = self.tip;
                     effects.push(Effect::NewTip(self.tip));
                 }
-                return;
+                return self.ask(is_tick, effects);
             };
             self.leave(&leave, effects);
             if let Some(next) = enter.first() {
@@ -351,22 +419,16 @@ impl Engine {
         }
     }
 
-    /// The way to the heaviest valid chain that beats the tip and misses no content. A heavier chain whose
-    /// contents are withheld is asked for and holds up nothing.
-    fn target(&self, effects: &mut Vec<Effect>) -> Option<(Vec<BlockId>, Vec<BlockId>)> {
-        let mut asked = false;
-        for id in self.tree.better_than(&self.tip).filter(|id| !self.invalid.contains(id)) {
-            let (leave, enter) = self.tree.path(&self.tip, &id)?;
-            let missing: Vec<BlockId> = enter.iter().filter(|id| !self.has_content(id)).copied().collect();
-            if missing.is_empty() {
-                return Some((leave, enter));
-            }
-            if !asked {
-                effects.push(Effect::Fetch(missing));
-                asked = true;
-            }
+    fn ask(&mut self, is_tick: bool, effects: &mut Vec<Effect>) {
+        let (waiting, executed) = (&self.waiting, &self.executed);
+        let has_content = |id: &BlockId| waiting.contains_key(id) || executed.contains(id);
+        let mut missing = self.route.missing(&self.tree, has_content);
+        if is_tick {
+            missing.extend(self.route.missing_beside(&self.tree, &self.tip, has_content));
         }
-        None
+        if !missing.is_empty() {
+            effects.push(Effect::Fetch(missing));
+        }
     }
 
     fn leave(&mut self, leave: &[BlockId], effects: &mut Vec<Effect>) {
@@ -384,8 +446,8 @@ impl Engine {
     /// Hands a block to the ledger, or condemns it.
     fn connect(&mut self, id: BlockId, effects: &mut Vec<Effect>) {
         let Some(block) = self.waiting.get(&id).cloned() else {
-            // Left in an earlier reorg: its content is in storage, from where it is fetched.
-            self.executed.remove(&id);
+            self.loading = Some(id);
+            effects.push(Effect::Load(id));
             return;
         };
         let linked: Result<Block<Linked>, BlockError> = block.link(

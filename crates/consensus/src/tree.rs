@@ -112,12 +112,13 @@ pub struct HeaderTree {
     /// Seeds from elsewhere, if the chain inherits its beacon.
     beacon: Option<Beacon>,
     nodes: BTreeMap<BlockId, Node>,
-    /// All headers by rank, the best last (FRK-1).
+    children: BTreeMap<BlockId, Vec<BlockId>>,
+    /// All headers that are not condemned by rank, the best last (FRK-1).
     ranking: BTreeSet<Rank>,
 }
 
 /// FRK-1: heavier is better; among equally heavy ones the lower ticket, then the lower id.
-type Rank = (ChainWeight, Reverse<Ticket>, Reverse<BlockId>);
+pub(crate) type Rank = (ChainWeight, Reverse<Ticket>, Reverse<BlockId>);
 
 fn rank(id: BlockId, node: &Node) -> Rank {
     (node.weight, Reverse(node.ticket), Reverse(id))
@@ -145,6 +146,7 @@ impl HeaderTree {
             beacon: None,
             ranking: BTreeSet::from([rank(genesis, &node)]),
             nodes: BTreeMap::from([(genesis, node)]),
+            children: BTreeMap::new(),
         }
     }
 
@@ -172,17 +174,18 @@ impl HeaderTree {
     /// that stand on these. A header that is taken out may come back when the parent's chain is another.
     pub fn set_beacon(&mut self, beacon: Beacon) -> BTreeSet<BlockId> {
         let beacon = self.beacon.insert(beacon);
-        let (spec, mut out) = (&self.spec, BTreeSet::new());
-        // By rank a parent comes before its children.
-        for (.., Reverse(id)) in &self.ranking {
-            let Some(node) = self.nodes.get(id).filter(|_| *id != self.genesis) else { continue };
-            let fits = beacon.seed(spec.round(node.slot)) == Some(&node.seed);
-            if !fits || out.contains(&node.parent) {
-                out.insert(*id);
+        let fits = |node: &Node| beacon.seed(self.spec.round(node.slot)) == Some(&node.seed);
+        let misfits = self.nodes.iter().filter(|(id, node)| **id != self.genesis && !fits(node));
+        let mut open: Vec<BlockId> = misfits.map(|(id, _)| *id).collect();
+        let mut out = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            if out.insert(id) {
+                open.extend(self.children.remove(&id).unwrap_or_default());
             }
         }
         self.nodes.retain(|id, _| !out.contains(id));
         self.ranking.retain(|(.., id)| !out.contains(&id.0));
+        self.children.values_mut().for_each(|children| children.retain(|id| !out.contains(id)));
         out
     }
 
@@ -305,8 +308,11 @@ impl HeaderTree {
             farmer: Some(*claim.farmer()),
             weight: weight.ok_or(LinkError::Exhausted)?,
         };
-        self.ranking.insert(rank(*proven.id(), &node));
+        if !self.is_condemned(&parent) {
+            self.ranking.insert(rank(*proven.id(), &node));
+        }
         self.nodes.insert(*proven.id(), node);
+        self.children.entry(parent).or_default().push(*proven.id());
         Ok(())
     }
 
@@ -319,7 +325,50 @@ impl HeaderTree {
         }
     }
 
-    /// FRK-1: the headers that rank above `id`, the best first.
+    /// Takes a header and all that stand on it out of the choice for good; their ids.
+    pub fn condemn(&mut self, id: &BlockId) -> Vec<BlockId> {
+        let above = self.with_descendants(id);
+        let ranks: Vec<Rank> = above.iter().filter_map(|id| self.rank(id)).collect();
+        for rank in &ranks {
+            self.ranking.remove(rank);
+        }
+        above
+    }
+
+    /// Whether a header, or one that it stands on, was condemned.
+    #[must_use]
+    pub fn is_condemned(&self, id: &BlockId) -> bool {
+        self.rank(id).is_some_and(|rank| !self.ranking.contains(&rank))
+    }
+
+    /// The headers that stand on this one directly.
+    #[must_use]
+    pub fn children(&self, id: &BlockId) -> &[BlockId] {
+        self.children.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// A header and all that stand on it.
+    #[must_use]
+    pub fn with_descendants(&self, id: &BlockId) -> Vec<BlockId> {
+        let (mut found, mut next) = (Vec::new(), Vec::from([*id]));
+        while let Some(id) = next.pop() {
+            next.extend(self.children(&id));
+            found.push(id);
+        }
+        found
+    }
+
+    pub(crate) fn rank(&self, id: &BlockId) -> Option<Rank> {
+        self.get(id).map(|node| rank(*id, node))
+    }
+
+    /// FRK-1: the best header that is not condemned.
+    #[must_use]
+    pub fn best(&self) -> &BlockId {
+        self.ranking.last().map_or(&self.genesis, |(.., id)| &id.0)
+    }
+
+    /// FRK-1: the headers that rank above `id` and are not condemned, the best first.
     pub fn better_than(&self, id: &BlockId) -> impl Iterator<Item = BlockId> {
         let bar = self.get(id).map(|node| rank(*id, node));
         self.ranking.iter().rev().take_while(move |other| Some(**other) > bar).map(|(.., id)| id.0)

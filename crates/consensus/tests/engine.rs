@@ -13,8 +13,9 @@ use mass_consensus::{
     header::{Header, SealedHeader},
     ledger::BodyCommitment,
     proven::ProvenHeader,
+    spec::ChainSpec,
 };
-use mass_primitives::{BlockId, BodyRoot, Slot};
+use mass_primitives::{BlockId, BodyRoot, Height, Slot};
 
 const GENESIS: BlockId = BlockId::new([1; 32]);
 
@@ -48,10 +49,7 @@ impl Driver {
                         let refused = self.poison.contains(&id);
                         inputs.push(if refused { Input::Refused(id) } else { Input::Connected(id) });
                     }
-                    Effect::Fetch(ids) => {
-                        let known = ids.iter().filter_map(|id| self.store.get(id));
-                        inputs.extend(known.map(|block| Input::Block(block.clone())));
-                    }
+                    Effect::Load(id) => inputs.push(Input::Block(self.store[id].clone())),
                     _ => {}
                 }
                 self.log.push(effect);
@@ -189,4 +187,134 @@ fn a_seal_by_another_key_is_refused() {
     sealed.seal.claim = claim;
     sealed.seal.signature = thief.sign(farm.spec.id(), &sealed.id(), Counter(3));
     assert!(ProvenHeader::prove(&farm.spec, sealed).is_err(), "a plot is bound to its farmer's key");
+}
+
+/// Before, each header or block that came walked the way from the tip to every better header, and a reorg into
+/// storage loaded the whole branch again for each of its blocks.
+#[test]
+fn a_step_costs_the_same_however_far_behind() {
+    let (farm, other) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    let mut driver = Driver::new(&farm);
+    let long = branch(&farm, &driver.engine, GENESIS, 600, 5);
+    let short = branch(&other, &driver.engine, GENESIS, 300, 6);
+    let more = branch_on(&other, &short, 400);
+    let start = std::time::Instant::now();
+    short.iter().for_each(|block| driver.block(block));
+    long.iter().for_each(|block| driver.feed(Input::Header(block.header().clone())));
+    let asked = driver.log.iter().rev().find_map(|effect| match effect {
+        Effect::Fetch(ids) => Some(ids.clone()),
+        _ => None,
+    });
+    assert_eq!(asked.unwrap().first(), Some(&id(&long[0])));
+    long.iter().rev().for_each(|block| driver.block(block));
+    assert_eq!(*driver.engine.tip(), id(&long[599]));
+    driver.log.clear();
+    more.iter().for_each(|block| driver.block(block));
+    assert_eq!((*driver.engine.tip(), driver.engine.reorgs()), (id(&more[399]), 2));
+    let loaded = driver.log.iter().filter(|effect| matches!(effect, Effect::Load(_))).count();
+    assert_eq!(loaded, 300, "each block is loaded once");
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+/// `count` blocks on the last of `before`, which starts at the genesis block.
+fn branch_on(farm: &Farm, before: &[Block<Proven>], count: usize) -> Vec<Block<Proven>> {
+    let mut engine = Engine::new(farm.spec.clone(), GENESIS);
+    engine.step(Input::Tick(Slot::new(1 << 40)));
+    before.iter().for_each(|block| drop(engine.step(Input::Header(block.header().clone()))));
+    branch(farm, &engine, id(before.last().unwrap()), count, 6)
+}
+
+/// The headers of the heaviest chain may be all that its farmer shows.
+#[test]
+fn withheld_contents_do_not_keep_a_node_from_the_next_best_chain() {
+    let (farm, other) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    let mut driver = Driver::new(&farm);
+    let withheld = branch(&farm, &driver.engine, GENESIS, 4, 5);
+    let shown = branch(&other, &driver.engine, GENESIS, 3, 6);
+    for block in withheld.iter().chain(&shown) {
+        driver.feed(Input::Header(block.header().clone()));
+    }
+    driver.log.clear();
+    driver.feed(Input::Tick(Slot::new(1 << 40)));
+    let all: Vec<BlockId> = withheld.iter().chain(&shown).map(id).collect();
+    assert_eq!(driver.log, vec![Effect::Fetch(all)]);
+}
+
+/// One won slot can be sealed without end. Before, each seal was linked and stored on every node, and the lower
+/// of two ids moved every node's tip.
+#[test]
+fn a_third_seal_of_a_slot_waits_for_a_block_on_it() {
+    let (farm, honest) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    let mut driver = Driver::new(&farm);
+    let seals: Vec<_> =
+        (0..9).map(|root| branch(&farm, &driver.engine, GENESIS, 1, root).remove(0)).collect();
+    seals.iter().for_each(|block| driver.block(block));
+    assert_eq!(driver.engine.tree().len(), 3);
+    let next = branch_on(&honest, &seals[8..], 1).remove(0);
+    driver.block(&next);
+    assert!(driver.engine.tree().get(&id(&next)).is_some(), "a chain on it is followed all the same");
+    driver.block(&seals[8]);
+    assert_eq!(*driver.engine.tip(), id(&next));
+}
+
+/// A farmer could first send evidence against himself that was too old to count: it took the place of what
+/// counts. Heights in headers without a place are what he likes.
+#[test]
+fn old_evidence_does_not_hide_young_evidence() {
+    let mut file = Farm::easy(0, [7; 32]).spec.file().clone();
+    file.rules.evidence_window_blocks = 2;
+    let spec = ChainSpec::new(file).unwrap();
+    let (mut farm, mut honest) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    (farm.spec, honest.spec) = (spec.clone(), spec);
+    let mut driver = Driver::new(&farm);
+    let expected = driver.engine.expectation(Slot::ZERO).unwrap();
+    let claim = farm.win(Height::ZERO, Slot::new(500), expected.seed, expected.difficulty);
+    for root in [1, 2] {
+        let sealed = farm.seal(BlockId::new([9; 32]), BodyRoot::new([root; 32]), claim);
+        driver.feed(Input::Header(ProvenHeader::prove(&farm.spec, sealed).unwrap()));
+    }
+    assert_eq!(driver.engine.evidence_for_next().len(), 1, "it counts in block 1");
+    branch(&honest, &driver.engine, GENESIS, 2, 1).iter().for_each(|block| driver.block(block));
+    assert!(driver.engine.evidence_for_next().is_empty(), "block 3 is one too far from height 0");
+    let tip = *driver.engine.tip();
+    for root in [3, 4] {
+        let second = branch(&farm, &driver.engine, tip, 1, root).remove(0);
+        driver.block(&second);
+    }
+    assert_eq!(driver.engine.evidence_for_next().len(), 1);
+}
+
+/// A reorg takes away the block that banned; the proof stays, even where the two headers were never seen.
+#[test]
+fn evidence_outlasts_the_block_that_brought_it() {
+    let (farm, honest) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    let third = Farm::easy(8, [9; 32]);
+    let mut driver = Driver::new(&farm);
+    let seals = [1, 2].map(|root| branch(&farm, &driver.engine, GENESIS, 1, root).remove(0));
+    let evidence = Evidence::new(*seals[0].header().sealed(), *seals[1].header().sealed());
+    let next = honest.next(GENESIS, driver.engine.expectation(Slot::ZERO).unwrap());
+    let heavier = branch(&third, &driver.engine, GENESIS, 2, 6);
+    driver.block(&block(&honest, next, vec![evidence]));
+    assert!(driver.engine.evidence_for_next().is_empty());
+    heavier.iter().for_each(|block| driver.block(block));
+    assert_eq!(*driver.engine.tip(), id(&heavier[1]));
+    assert_eq!(driver.engine.evidence_for_next(), vec![evidence]);
+
+    // As after a restart.
+    let mut again = Engine::new(farm.spec.clone(), GENESIS);
+    again.restore(&ProvenHeader::prove(&farm.spec, next).unwrap(), &[evidence]).unwrap();
+    assert_eq!(again.evidence_for_next(), vec![evidence]);
+}
+
+#[test]
+fn a_clock_that_was_wrong_and_is_set_back_holds_blocks_again() {
+    let farm = Farm::easy(8, [7; 32]);
+    let mut engine = Engine::new(farm.spec.clone(), GENESIS);
+    let block = branch(&farm, &engine, GENESIS, 1, 5).remove(0);
+    engine.step(Input::Tick(Slot::new(1 << 40)));
+    engine.step(Input::Tick(Slot::ZERO));
+    let slot = block.header().sealed().seal.claim.slot;
+    assert!(slot > Slot::new(1));
+    assert_eq!(engine.step(Input::Header(block.header().clone())), vec![]);
+    assert!(engine.tree().get(&id(&block)).is_none());
 }

@@ -5,14 +5,15 @@ use mass_consensus::{
     header::{Header, SealClaim},
     spec::ChainSpec,
 };
-use mass_plot::Plot;
-use mass_primitives::{BlockId, ChainId, Difficulty, Round, Seed, Slot, VrfProof};
+use mass_primitives::{BlockId, ChainId, Difficulty, Height, Round, Seed, Slot, VrfProof};
 use mass_proof_of_space::{Proof, QualityChain};
-use mass_rpc::Work;
+use mass_rpc::{Status, Work, farm::ChainStatus};
 use tokio::sync::mpsc;
 
 use crate::{
+    doctor::poisson_at_most,
     events::{ChainTotals, FarmEvent, Totals},
+    farm::Farm,
     link::{self, Ask, Said},
     round::RoundWork,
     run::FarmerError,
@@ -48,8 +49,17 @@ pub(crate) struct Member {
     /// What the node said last, and its difficulty.
     pub work: Option<(Work, Difficulty)>,
     pub sealing: Option<Sealing>,
+    /// How the node fares, as it said last.
+    pub status: Option<Status>,
+    /// Height of the block that banned the key.
+    pub banned: Option<Height>,
+    /// The last slot of which was told that the node gives no header for it.
+    refused: Option<Slot>,
     asks: mpsc::UnboundedSender<Ask>,
-    node_lost: bool,
+    node_lost: Option<String>,
+    /// What this much space wins on average in the slots that have passed.
+    expected_wins: f64,
+    skew_slots: i64,
 }
 
 /// A block on its way from a win to the node.
@@ -58,6 +68,8 @@ pub(crate) struct Sealing {
     pub claim: SealClaim,
     pub tip: BlockId,
     pub vrf_proof: VrfProof,
+    /// Whether the slot is used up.
+    pub is_signed: bool,
 }
 
 /// A proof that is needed.
@@ -79,7 +91,19 @@ impl Member {
         let client = mass_rpc::client(&config.node);
         let client = client.map_err(|error| FarmerError::Url(config.node.clone(), error))?;
         let asks = link::spawn(*config.spec.id(), client, reports, report);
-        Ok(Self { config, rounds: Vec::new(), work: None, sealing: None, asks, node_lost: false })
+        Ok(Self {
+            config,
+            rounds: Vec::new(),
+            work: None,
+            sealing: None,
+            status: None,
+            banned: None,
+            refused: None,
+            asks,
+            node_lost: None,
+            expected_wins: 0.0,
+            skew_slots: 0,
+        })
     }
 
     /// The same chain with other settings.
@@ -119,13 +143,50 @@ impl Member {
 
     /// The node has failed; an event if it is news.
     pub fn failed(&mut self, reason: String) -> Option<FarmEvent> {
-        let known = std::mem::replace(&mut self.node_lost, true);
-        (!known).then(|| FarmEvent::NodeLost { chain: self.name(), reason })
+        let known = self.node_lost.replace(reason.clone());
+        known.is_none().then(|| FarmEvent::NodeLost { chain: self.name(), reason })
     }
 
     /// The node answers; an event if it is news.
     pub fn answers(&mut self) -> Option<FarmEvent> {
-        std::mem::take(&mut self.node_lost).then(|| FarmEvent::NodeBack { chain: self.name() })
+        self.node_lost.take().map(|_| FarmEvent::NodeBack { chain: self.name() })
+    }
+
+    /// The node has work; `bytes` of plots (LOT-2, nominal) compete for the slots that have passed since.
+    pub fn works(&mut self, work: Work, difficulty: Difficulty, bytes: u64, unix_now: u64) {
+        if let Some((last, _)) = &self.work {
+            // A jump of the clock is no time farmed.
+            let passed =
+                work.now.get().saturating_sub(last.now.get()).min(self.config.spec.rules().round_slots);
+            self.expected_wins += passed as f64 * bytes as f64 / difficulty.get() as f64;
+        }
+        let ours = self.config.spec.slot_at(unix_now).unwrap_or_default();
+        self.skew_slots = work.now.get().wrapping_sub(ours.get()) as i64;
+        self.work = Some((work, difficulty));
+    }
+
+    /// How the chain fares.
+    pub fn status(&self, totals: &Totals) -> ChainStatus {
+        let counted = totals.chains.iter().find(|chain| chain.chain == *self.id());
+        let wins = counted.map_or(0, |chain| chain.wins);
+        ChainStatus {
+            name: self.name(),
+            chain: *self.id(),
+            beacon: *self.config.spec.beacon_id(),
+            node: self.config.node.clone(),
+            connected: self.work.is_some() && self.node_lost.is_none(),
+            reason: self.node_lost.clone(),
+            height: self.status.as_ref().map(|status| status.height),
+            peers: self.status.as_ref().map(|status| status.peers),
+            synced: self.status.as_ref().map(|status| status.synced),
+            clock_skew_slots: self.skew_slots,
+            banned: self.banned,
+            reads: counted.map_or(0, |chain| chain.reads),
+            wins,
+            lost: counted.map_or(0, |chain| chain.lost),
+            expected_wins: self.expected_wins,
+            p_value: poisson_at_most(wins, self.expected_wins),
+        }
     }
 
     fn round(&mut self, seed: &Seed, round: Round) -> Option<&mut RoundWork> {
@@ -167,6 +228,9 @@ impl Member {
 
     /// The proof that this chain needs first.
     pub fn unsolved(&self) -> Option<Wanted> {
+        if self.banned.is_some() {
+            return None;
+        }
         let spec = &self.config.spec;
         let wanted = self.current().filter_map(|(round, work, difficulty)| {
             let draw = round.unsolved(work.after, difficulty)?;
@@ -178,13 +242,13 @@ impl Member {
     }
 
     /// The block to seal now: the first slot after `signed` that has come, is won, and whose proof is there.
-    pub fn due(&self, signed: Slot, plots: &[Plot]) -> Option<Sealing> {
-        if self.sealing.is_some() {
+    pub fn due(&self, signed: Slot, farm: &Farm) -> Option<Sealing> {
+        if self.sealing.is_some() || self.banned.is_some() {
             return None;
         }
         self.current().find_map(|(round, work, difficulty)| {
             let (draw, proof) = round.due(work.after.max(signed), work.now, difficulty)?;
-            let plot = plots.get(draw.plot)?;
+            let plot = farm.plot(draw.plot)?;
             let claim = SealClaim {
                 chain: *self.id(),
                 height: work.height,
@@ -196,7 +260,7 @@ impl Member {
                 proof: *proof,
                 vrf_output: round.output,
             };
-            Some(Sealing { claim, tip: work.tip, vrf_proof: round.vrf_proof })
+            Some(Sealing { claim, tip: work.tip, vrf_proof: round.vrf_proof, is_signed: false })
         })
     }
 
@@ -208,12 +272,24 @@ impl Member {
             && (header.version, header.nonce) == Header::commitment_fields(&claim.commitment())
     }
 
+    /// The node gives no header for the win in hand. Nothing is signed, so it is tried again when the node next has
+    /// work, until another block takes the slot; an event if it is news.
+    pub fn unprepared(&mut self, reason: &str) -> Option<FarmEvent> {
+        let slot = self.sealing.take()?.claim.slot;
+        if self.refused.replace(slot) == Some(slot) {
+            return None;
+        }
+        self.ask(Ask::Health);
+        let chain = self.name();
+        Some(FarmEvent::Fault { reason: format!("{chain}: no header for slot {slot}: {reason}") })
+    }
+
     /// The win in hand is lost. A node that refuses may know of a ban.
     pub fn lost(&mut self, reason: String, totals: &mut Totals) -> FarmEvent {
         let slot = self.sealing.take().map_or(Slot::ZERO, |sealing| sealing.claim.slot);
         totals.lost += 1;
         self.totals_of(totals).for_each(|chain| chain.lost += 1);
-        self.ask(Ask::Bans);
+        self.ask(Ask::Health);
         FarmEvent::Lost { chain: self.name(), slot, reason }
     }
 

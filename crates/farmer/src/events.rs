@@ -13,6 +13,25 @@ pub enum FarmEvent {
         plots: usize,
         /// Bytes of their files.
         bytes: u64,
+        /// Where the farm answers RPC, if it does.
+        rpc: Option<String>,
+    },
+    /// Plots came or went.
+    Plots {
+        /// The directory.
+        disk: String,
+        /// How many it has now.
+        plots: usize,
+    },
+    /// A disk owes answers for too long and is left alone until it gives them.
+    DiskHangs {
+        /// The directory.
+        disk: String,
+    },
+    /// A disk answers again.
+    DiskBack {
+        /// The directory.
+        disk: String,
     },
     /// A directory or plot fails; the rest goes on.
     Fault {

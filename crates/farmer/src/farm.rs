@@ -1,29 +1,21 @@
-//! The plots of a farmer, in any number of directories.
+//! The plots of a farmer by disk: which there are, whose turn it is, and what a look-up finds.
 //!
-//! Each directory is read by a thread of its own, and its answer is handed on when it is there, so that a
-//! disk that sleeps delays itself alone.
+//! A disk is a directory. No threads here, and no clock: [`scan`] and [`look_up`] read disks for whoever calls
+//! them, and [`Farm`] only keeps the books.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::mpsc,
-    thread,
+    sync::Arc,
 };
 
-use mass_consensus::{
-    lottery::{challenge, is_asked},
-    spec::ChainSpec,
-};
-use mass_plot::{Plot, PlotError};
-use mass_primitives::{FarmerPublicKey, GroupId, Round, Seed};
-use mass_proof_of_space::{Proof, QualityChain};
+use mass_consensus::{lottery::is_asked, spec::ChainSpec};
+use mass_plot::{Plot, PlotError, READS_PER_CHALLENGE};
+use mass_primitives::{Challenge, FarmerPublicKey, GroupId, Round, Seed};
 
 use crate::schedule::Found;
 
-/// Short reads that a group costs when it is asked.
-const READS_PER_GROUP: u64 = 4;
-
-/// What is wrong with a directory or a plot. The rest of the farm works on.
+/// What is wrong with a disk or a plot. The rest of the farm works on.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The directory cannot be read.
@@ -60,90 +52,149 @@ pub enum Fault {
     },
 }
 
-/// Why there is no proof.
-#[derive(Debug, thiserror::Error)]
-pub enum FarmError {
-    /// The farm has no plot of that number.
-    #[error("the farm has no plot {0}")]
-    NoPlot(usize),
-    /// The plot does not yield the proof.
-    #[error(transparent)]
-    Plot(#[from] PlotError),
-}
+/// Plots by their number in the farm, which none gets twice.
+pub type Numbered = Vec<(usize, Arc<Plot>)>;
 
 /// What was found, and what that cost.
 #[derive(Debug, Default)]
 pub struct Answer {
     /// The qualities.
     pub found: Vec<Found>,
-    /// Groups that passed the filter and were asked.
+    /// Groups that were asked.
     pub asked: u64,
-    /// Short reads: four per group asked.
+    /// Short reads.
     pub reads: u64,
     /// Plots that failed.
     pub faults: Vec<Fault>,
 }
 
+/// What a directory holds.
+#[derive(Debug)]
+pub struct Scan {
+    /// All files that are named like plots.
+    files: Result<BTreeSet<PathBuf>, PlotError>,
+    /// Those of them that were not open already.
+    opened: Vec<Plot>,
+    /// Those that are no plots.
+    faults: Vec<(PathBuf, PlotError)>,
+}
+
+/// Looks into a directory, and opens the plots that are not open already.
+#[must_use]
+pub fn scan(dir: &Path, open: &BTreeSet<PathBuf>) -> Scan {
+    let files = mass_plot::plot_files(dir).map(BTreeSet::from_iter);
+    let (mut opened, mut faults) = (Vec::new(), Vec::new());
+    for path in files.iter().flatten().filter(|path| !open.contains(*path)) {
+        match Plot::open(path) {
+            Ok(plot) => opened.push(plot),
+            Err(error) => faults.push((path.clone(), error)),
+        }
+    }
+    Scan { files, opened, faults }
+}
+
+/// Asks plots a challenge.
+#[must_use]
+pub fn look_up(plots: &[(usize, Arc<Plot>)], challenge: &Challenge) -> Answer {
+    let mut answer = Answer::default();
+    for (number, plot) in plots {
+        answer.asked += 1;
+        answer.reads += READS_PER_CHALLENGE;
+        let strength = plot.params().strength;
+        match plot.qualities(challenge) {
+            Ok(chains) => answer.found.extend(chains.into_iter().map(|chain| Found {
+                plot: *number,
+                quality: chain.quality(plot.plot_id(), strength),
+                chain,
+                strength,
+            })),
+            Err(error) => answer.faults.push(Fault::Plot { path: plot.path().to_owned(), error }),
+        }
+    }
+    answer
+}
+
+/// A directory and what is in it.
+#[derive(Debug)]
+pub struct Disk {
+    path: PathBuf,
+    plots: BTreeMap<PathBuf, usize>,
+    /// What is wrong, in words, so that a fault is news only once.
+    faults: BTreeSet<String>,
+}
+
+impl Disk {
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many plots it has that the farm uses.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.plots.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.plots.is_empty()
+    }
+
+    /// What was wrong at the last scan.
+    pub fn faults(&self) -> impl Iterator<Item = &str> {
+        self.faults.iter().map(String::as_str)
+    }
+
+    /// The files that are open.
+    #[must_use]
+    pub fn open_files(&self) -> BTreeSet<PathBuf> {
+        self.plots.keys().cloned().collect()
+    }
+}
+
 /// The plots of one farmer.
 #[derive(Debug)]
 pub struct Farm {
-    plots: Vec<Plot>,
-    /// Positions in `plots`, by directory.
-    directories: Vec<Vec<usize>>,
+    farmer: FarmerPublicKey,
+    disks: Vec<Disk>,
+    plots: BTreeMap<usize, Arc<Plot>>,
+    groups: BTreeMap<GroupId, usize>,
+    next: usize,
 }
 
 impl Farm {
-    /// Opens the plots of `farmer` in these directories, each group once.
+    /// A farm whose disks were not looked into yet.
     #[must_use]
-    pub fn open(directories: &[PathBuf], farmer: &FarmerPublicKey) -> (Self, Vec<Fault>) {
-        let listings: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> =
-                directories.iter().map(|path| (path, scope.spawn(|| mass_plot::list(path)))).collect();
-            threads.into_iter().map(|(path, thread)| (path, join(thread))).collect()
-        });
-        let mut farm = Self { plots: Vec::new(), directories: Vec::new() };
-        let (mut faults, mut first) = (Vec::new(), BTreeMap::new());
-        for (path, listing) in listings {
-            let listing = match listing {
-                Ok(listing) => listing,
-                Err(error) => {
-                    faults.push(Fault::Directory { path: path.clone(), error });
-                    continue;
-                }
-            };
-            faults.extend(listing.faults.into_iter().map(|(path, error)| Fault::Plot { path, error }));
-            farm.add(listing.plots, farmer, &mut first, &mut faults);
-        }
-        (farm, faults)
+    pub fn new(directories: &[PathBuf], farmer: FarmerPublicKey) -> Self {
+        let disk =
+            |path: &PathBuf| Disk { path: path.clone(), plots: BTreeMap::new(), faults: BTreeSet::new() };
+        let (plots, groups) = (BTreeMap::new(), BTreeMap::new());
+        Self { farmer, disks: directories.iter().map(disk).collect(), plots, groups, next: 0 }
     }
 
-    fn add(
-        &mut self,
-        plots: Vec<Plot>,
-        farmer: &FarmerPublicKey,
-        first: &mut BTreeMap<GroupId, PathBuf>,
-        faults: &mut Vec<Fault>,
-    ) {
-        let mut positions = Vec::new();
-        for plot in plots {
-            let (path, owner) = (plot.path().to_owned(), plot.identity().farmer);
-            if owner != *farmer {
-                faults.push(Fault::OtherFarmer { path, farmer: owner });
-            } else if let Some(first) = first.get(&plot.params().group_id) {
-                faults.push(Fault::Duplicate { path, first: first.clone() });
-            } else {
-                first.insert(plot.params().group_id, path);
-                positions.push(self.plots.len());
-                self.plots.push(plot);
-            }
-        }
-        self.directories.push(positions);
+    /// The disks.
+    #[must_use]
+    pub fn disks(&self) -> &[Disk] {
+        &self.disks
     }
 
-    /// The plots; their positions are those in [`Found`] and in draws.
+    /// All plots with their numbers.
+    pub fn plots(&self) -> impl Iterator<Item = (usize, &Arc<Plot>)> {
+        self.plots.iter().map(|(number, plot)| (*number, plot))
+    }
+
+    /// The plots of a disk.
+    pub fn plots_of(&self, disk: usize) -> impl Iterator<Item = &Arc<Plot>> {
+        let numbers = self.disks.get(disk).into_iter().flat_map(|disk| disk.plots.values());
+        numbers.filter_map(|number| self.plots.get(number))
+    }
+
+    /// A plot by its number, unless it is gone.
     #[must_use]
-    pub fn plots(&self) -> &[Plot] {
-        &self.plots
+    pub fn plot(&self, number: usize) -> Option<&Arc<Plot>> {
+        self.plots.get(&number)
     }
 
     /// Whether a chain takes plots like this one.
@@ -152,73 +203,65 @@ impl Farm {
         plot.params().size == spec.plot_size() && spec.allows_strength(plot.params().strength)
     }
 
-    /// Asks the groups whose turn it is, and waits for all directories.
-    #[must_use]
-    pub fn look_up(&self, spec: &ChainSpec, seed: &Seed, round: Round) -> Answer {
-        let mut whole = Answer::default();
-        self.look_up_each(spec, seed, round, |part| {
-            whole.found.extend(part.found);
-            whole.faults.extend(part.faults);
-            whole.asked += part.asked;
-            whole.reads += part.reads;
+    /// Takes note of what a disk holds: plots that came and went. Returns the faults that are new.
+    pub fn scanned(&mut self, disk: usize, scan: Scan) -> Vec<Fault> {
+        let Some(path) = self.disks.get(disk).map(|disk| disk.path.clone()) else { return Vec::new() };
+        let mut faults: Vec<Fault> =
+            scan.faults.into_iter().map(|(path, error)| Fault::Plot { path, error }).collect();
+        let files = scan.files.unwrap_or_else(|error| {
+            faults.push(Fault::Directory { path, error });
+            BTreeSet::new()
         });
-        whole.found.sort_by_key(|found| (found.plot, *found.chain.links()));
-        whole
+        self.drop_gone(disk, &files);
+        faults.extend(scan.opened.into_iter().filter_map(|plot| self.add(disk, plot)));
+        let Some(disk) = self.disks.get_mut(disk) else { return faults };
+        let known = std::mem::replace(&mut disk.faults, faults.iter().map(ToString::to_string).collect());
+        faults.retain(|fault| !known.contains(&fault.to_string()));
+        faults
     }
 
-    /// Asks the groups whose turn it is, and hands on the answer of each directory as soon as it is there.
-    /// Directories with no such group are not touched.
-    pub fn look_up_each(&self, spec: &ChainSpec, seed: &Seed, round: Round, mut hand_on: impl FnMut(Answer)) {
-        let (sender, answers) = mpsc::channel();
-        thread::scope(|scope| {
-            for positions in &self.directories {
-                let turn: Vec<usize> =
-                    positions.iter().copied().filter(|plot| self.is_turn(*plot, spec, seed, round)).collect();
-                if turn.is_empty() {
-                    continue;
-                }
-                let sender = sender.clone();
-                // Nobody is left to hear of an answer only if the caller panics.
-                scope.spawn(move || sender.send(self.ask(&turn, spec, seed, round)).ok());
-            }
-            drop(sender);
-            answers.iter().for_each(&mut hand_on);
-        });
-    }
-
-    fn is_turn(&self, plot: usize, spec: &ChainSpec, seed: &Seed, round: Round) -> bool {
-        self.plots.get(plot).filter(|plot| Self::counts(plot, spec)).map(Plot::params).is_some_and(|params| {
-            is_asked(spec.beacon_id(), seed, &params.group_id, spec.filter(params.strength), round)
-        })
-    }
-
-    fn ask(&self, turn: &[usize], spec: &ChainSpec, seed: &Seed, round: Round) -> Answer {
-        let question = challenge(spec.beacon_id(), seed, round);
-        let mut answer = Answer::default();
-        for &position in turn {
-            let Some(plot) = self.plots.get(position) else { continue };
-            answer.asked += 1;
-            answer.reads += READS_PER_GROUP;
-            let strength = plot.params().strength;
-            match plot.qualities(&question) {
-                Ok(chains) => answer.found.extend(chains.into_iter().map(|chain| Found {
-                    plot: position,
-                    quality: chain.quality(plot.plot_id(), strength),
-                    chain,
-                    strength,
-                })),
-                Err(error) => answer.faults.push(Fault::Plot { path: plot.path().to_owned(), error }),
+    fn drop_gone(&mut self, disk: usize, files: &BTreeSet<PathBuf>) {
+        let Some(disk) = self.disks.get_mut(disk) else { return };
+        let gone: Vec<usize> =
+            disk.plots.extract_if(.., |path, _| !files.contains(path)).map(|(_, n)| n).collect();
+        for number in gone {
+            if let Some(plot) = self.plots.remove(&number) {
+                self.groups.remove(&plot.params().group_id);
             }
         }
-        answer
     }
 
-    /// Finds the proof behind a quality: seconds of work on all cores.
-    ///
-    /// # Errors
-    /// [`FarmError`].
-    pub fn solve(&self, plot: usize, chain: &QualityChain) -> Result<Proof, FarmError> {
-        Ok(self.plots.get(plot).ok_or(FarmError::NoPlot(plot))?.solve(chain)?)
+    /// Adds a plot, or says why not.
+    fn add(&mut self, disk: usize, plot: Plot) -> Option<Fault> {
+        let (path, owner) = (plot.path().to_owned(), plot.identity().farmer);
+        if owner != self.farmer {
+            return Some(Fault::OtherFarmer { path, farmer: owner });
+        }
+        let first = self.groups.get(&plot.params().group_id).and_then(|number| self.plots.get(number));
+        if let Some(first) = first {
+            return Some(Fault::Duplicate { path, first: first.path().to_owned() });
+        }
+        let number = self.next;
+        self.next += 1;
+        self.groups.insert(plot.params().group_id, number);
+        self.plots.insert(number, Arc::new(plot));
+        self.disks.get_mut(disk)?.plots.insert(path, number);
+        None
+    }
+
+    /// The plots of a disk that a round asks.
+    #[must_use]
+    pub fn turn(&self, disk: usize, spec: &ChainSpec, seed: &Seed, round: Round) -> Numbered {
+        let numbers = self.disks.get(disk).into_iter().flat_map(|disk| disk.plots.values());
+        let plots = numbers.filter_map(|number| Some((*number, self.plots.get(number)?)));
+        plots
+            .filter(|(_, plot)| {
+                let params = plot.params();
+                Self::counts(plot, spec)
+                    && is_asked(spec.beacon_id(), seed, &params.group_id, spec.filter(params.strength), round)
+            })
+            .map(|(number, plot)| (number, Arc::clone(plot)))
+            .collect()
     }
 }
 
@@ -233,9 +276,4 @@ impl Fault {
             | Self::Duplicate { path, .. } => path,
         }
     }
-}
-
-/// The result of a thread; a panic in it goes on here.
-fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -3,7 +3,10 @@
 //! [`run`] is the loop between plots and a node. All else has no network and no clock: seeds, rounds,
 //! difficulties and randomness are arguments.
 
+mod api;
 mod chain;
+mod disk;
+mod doctor;
 mod events;
 pub mod farm;
 pub mod guard;
@@ -11,10 +14,12 @@ mod link;
 pub mod round;
 mod run;
 pub mod schedule;
+mod trial;
 
 pub use chain::ChainConfig;
+pub use doctor::diagnose;
 pub use events::{ChainTotals, FarmEvent, Totals};
-pub use farm::{Answer, Farm, FarmError, Fault};
+pub use farm::{Answer, Farm, Fault, look_up, scan};
 pub use guard::{GuardError, Permit, SigningGuard};
 pub use round::RoundWork;
 pub use run::{FarmerConfig, FarmerError, run};

@@ -1,23 +1,40 @@
 //! The farmer's loop: it owns plots, chains and the signing record, and does what the reports of its threads
 //! and of its nodes ask for.
 //!
-//! Plots are asked as soon as a round's seed is known, one round ahead, once for all chains that share a
-//! beacon; proofs are solved before their slots come. Look-ups, solving and the lines to the nodes run beside
-//! the loop and report to it, so nothing that hangs holds up anything else.
+//! Each disk has a thread that alone reads there, each chain a line to its node. Plots are asked as soon as a round's seed is known, one round ahead, once for all chains that share a
+//! beacon; proofs are solved before their slots come. All report to the loop, so nothing that hangs holds up
+//! anything else.
 
-use std::{convert::Infallible, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
-use mass_consensus::{header::SealClaim, keys::FarmerSecret, spec::ChainSpec};
-use mass_primitives::{ChainId, Difficulty, Round, Seed};
+use mass_consensus::{
+    header::{Header, SealClaim},
+    keys::FarmerSecret,
+    lottery::challenge,
+};
+use mass_plot::{Plot, PlotError};
+use mass_primitives::{ChainId, Difficulty, Height, Round, Seed};
 use mass_proof_of_space::{Proof, QualityChain};
-use mass_rpc::{ClientError, Work};
+use mass_rpc::{
+    ClientError, Work,
+    farm::{DiskStatus, FarmServer as _, FarmStatus},
+};
 use rand_core::OsRng;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use crate::{
+    api::{Api, Query},
     chain::{ChainConfig, Member, Sealing},
+    disk::{self, Done, Job, Reader},
     events::{FarmEvent, Totals},
-    farm::{Answer, Farm, FarmError, Fault},
+    farm::{Answer, Farm, Fault},
     guard::{GuardError, SigningGuard},
     link::{Ask, Said},
     round::RoundWork,
@@ -26,6 +43,18 @@ use crate::{
 
 /// Rounds that are looked up ahead of the present one.
 const ROUNDS_AHEAD: u64 = 1;
+
+/// How often disks and nodes are looked after.
+const CARE: Duration = Duration::from_secs(1);
+
+/// How often a disk is looked into for plots that came or went, and a node asked how it fares.
+const SCAN_EVERY: Duration = Duration::from_secs(10);
+
+/// How long the handing over of what was signed may take when the farmer is told to stop.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long the first look into the disks may take before the farm starts with what is there.
+const START: Duration = Duration::from_secs(10);
 
 /// What a farmer needs to start.
 pub struct FarmerConfig {
@@ -37,6 +66,8 @@ pub struct FarmerConfig {
     pub secret: FarmerSecret,
     /// The record of what was signed.
     pub guard: PathBuf,
+    /// Address to listen on for RPC, on this machine alone.
+    pub rpc: Option<SocketAddr>,
 }
 
 /// Why a farmer does not farm.
@@ -69,21 +100,33 @@ pub enum FarmerError {
         /// Where plots were looked for.
         directories: Vec<PathBuf>,
     },
+    /// RPC cannot listen.
+    #[error(transparent)]
+    Rpc(#[from] mass_rpc::ServeError),
     /// The key sealed twice in one slot, and all know.
     #[error("the farmer key is banned since block {0}: it sealed twice in one slot")]
-    Banned(mass_primitives::Height),
+    Banned(Height),
 }
 
 /// Names a challenge: the beacon, its seed and the round. At the end of a period, and in a reorg, a round may
 /// get another seed.
 type Turn = (ChainId, Seed, Round);
 
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+enum FarmError {
+    /// The plot was taken out of the farm meanwhile.
+    #[error("the plot is gone")]
+    Gone,
+    /// The plot does not yield the proof.
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+}
+
 /// What threads and nodes report.
 enum Report {
-    /// A directory has answered a challenge.
-    Part(Turn, Answer),
-    /// All directories have.
-    Done(Turn),
+    /// A disk has done what it was given.
+    Disk(usize, Done<Turn>),
     /// A proof was looked for.
     Solved { turn: Turn, plot: usize, chain: QualityChain, proof: Result<Box<Proof>, FarmError> },
     /// The node of a chain has said something.
@@ -96,11 +139,14 @@ struct Look {
     found: Vec<Found>,
     asked: u64,
     reads: u64,
+    /// Disks that have not answered yet.
+    waiting: BTreeSet<usize>,
 }
 
 struct Farmer<W> {
-    config: FarmerConfig,
-    farm: Arc<Farm>,
+    secret: Arc<FarmerSecret>,
+    farm: Farm,
+    readers: Vec<Reader<Turn>>,
     guard: SigningGuard,
     reports: mpsc::UnboundedSender<Report>,
     members: Vec<Member>,
@@ -117,17 +163,35 @@ struct Farmer<W> {
 pub async fn run<W: FnMut(&FarmEvent, &Totals)>(
     config: FarmerConfig,
     watch: W,
-    mut changes: mpsc::Receiver<Vec<ChainConfig>>,
+    changes: mpsc::Receiver<Vec<ChainConfig>>,
     stop: impl Future<Output = ()>,
 ) -> Result<Totals, FarmerError> {
-    let guard = SigningGuard::open(&config.guard)?;
-    let (farm, faults) = Farm::open(&config.directories, &config.secret.public());
+    run_on(config, watch, changes, stop, disk::read).await
+}
+
+/// [`run`] on disks that do their jobs with `work`.
+async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
+    config: FarmerConfig,
+    watch: W,
+    mut changes: mpsc::Receiver<Vec<ChainConfig>>,
+    stop: impl Future<Output = ()>,
+    work: disk::Work<Turn>,
+) -> Result<Totals, FarmerError> {
     let (reports, mut inbox) = mpsc::unbounded_channel();
-    let chains = config.chains.clone();
+    let (queries, mut questions) = mpsc::channel(16);
+    let secret = Arc::new(config.secret);
+    let rpc = match config.rpc {
+        Some(addr) => {
+            let api = Api { queries, secret: Arc::clone(&secret) };
+            Some(mass_rpc::serve(addr, api.into_rpc()).await?)
+        }
+        None => None,
+    };
     let mut farmer = Farmer {
-        farm: Arc::new(farm),
-        config,
-        guard,
+        guard: SigningGuard::open(&config.guard)?,
+        farm: Farm::new(&config.directories, secret.public()),
+        readers: spawn_readers(&config.directories, work, &reports),
+        secret,
         reports,
         members: Vec::new(),
         looks: Vec::new(),
@@ -135,53 +199,214 @@ pub async fn run<W: FnMut(&FarmEvent, &Totals)>(
         totals: Totals::default(),
         watch,
     };
-    farmer.opened(&faults)?;
-    farmer.set_chains(chains)?;
+    farmer.open(&config.chains, &mut inbox, rpc.as_ref().map(|(addr, _)| *addr)).await?;
+    farmer.set_chains(config.chains)?;
     tokio::select! {
-        () = stop => Ok(farmer.totals),
-        Err(error) = farmer.farm(&mut inbox, &mut changes) => Err(error),
+        () = stop => {}
+        Err(error) = farmer.farm(&mut inbox, &mut changes, &mut questions) => return Err(error),
     }
+    farmer.hand_over(&mut inbox).await?;
+    Ok(farmer.totals)
+}
+
+fn spawn_readers(
+    directories: &[PathBuf],
+    work: disk::Work<Turn>,
+    reports: &mpsc::UnboundedSender<Report>,
+) -> Vec<Reader<Turn>> {
+    let spawn = |(number, path): (usize, &PathBuf)| {
+        let reports = reports.clone();
+        // Nobody is left to hear of it only when the farmer has stopped.
+        Reader::spawn(path.clone(), work, move |done| drop(reports.send(Report::Disk(number, done))))
+    };
+    directories.iter().enumerate().map(spawn).collect()
 }
 
 impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
-    /// The loop. It may be dropped at any await: a slot that was permitted and not sealed by then is lost.
+    /// The loop. It may be dropped at any await.
     async fn farm(
         &mut self,
         inbox: &mut mpsc::UnboundedReceiver<Report>,
         changes: &mut mpsc::Receiver<Vec<ChainConfig>>,
+        questions: &mut mpsc::Receiver<Query>,
     ) -> Result<Infallible, FarmerError> {
+        let (mut care, mut scan) = (tokio::time::interval(CARE), tokio::time::interval(SCAN_EVERY));
+        care.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        scan.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some(report) = inbox.recv() => self.report(report)?,
+                Some(question) = questions.recv() => drop(question.send((self.status(), self.samples()))),
                 Some(chains) = changes.recv() => {
                     self.set_chains(chains)?;
                     let chains = self.members.iter().map(Member::name).collect();
                     self.tell(&FarmEvent::Changed { chains });
                 }
+                _ = care.tick() => self.look_after_disks(),
+                _ = scan.tick() => self.look_around(),
             }
         }
     }
 
-    fn tell(&mut self, event: &FarmEvent) {
-        (self.watch)(event, &self.totals);
+    /// Waits for what was signed to be handed over: its slots are used up.
+    async fn hand_over(&mut self, inbox: &mut mpsc::UnboundedReceiver<Report>) -> Result<(), FarmerError> {
+        let is_signed = |member: &Member| member.sealing.as_ref().is_some_and(|sealing| sealing.is_signed);
+        let hand_over = async {
+            while self.members.iter().any(is_signed) {
+                match inbox.recv().await {
+                    Some(report @ Report::Node(_, Said::Submitted(_))) => self.report(report)?,
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(FAREWELL, hand_over).await.unwrap_or(Ok(()))
     }
 
-    fn opened(&mut self, faults: &[Fault]) -> Result<(), FarmerError> {
+    /// Waits for the first look into the disks; a disk that hangs is not waited for.
+    async fn open(
+        &mut self,
+        chains: &[ChainConfig],
+        inbox: &mut mpsc::UnboundedReceiver<Report>,
+        rpc: Option<SocketAddr>,
+    ) -> Result<(), FarmerError> {
+        self.scan();
+        let first_look = async {
+            while !self.readers.iter().all(Reader::is_idle) {
+                let Some(report) = inbox.recv().await else { break };
+                self.report(report)?;
+            }
+            Ok::<(), FarmerError>(())
+        };
+        let is_complete = match tokio::time::timeout(START, first_look).await {
+            Ok(looked) => looked.map(|()| true)?,
+            Err(_) => false,
+        };
+        let counts = |plot: &Plot| chains.iter().any(|chain| Farm::counts(plot, &chain.spec));
+        let plots = self.farm.plots().filter(|(_, plot)| counts(plot));
+        let bytes: Vec<u64> = plots.map(|(_, plot)| plot.file_bytes()).collect();
+        if bytes.is_empty() && is_complete {
+            return Err(FarmerError::NoPlots {
+                chains: chains.iter().map(|chain| chain.spec.rules().name.clone()).collect(),
+                directories: self.farm.disks().iter().map(|disk| disk.path().to_owned()).collect(),
+            });
+        }
+        let rpc = rpc.map(|addr| format!("http://{addr}"));
+        self.tell(&FarmEvent::Opened { plots: bytes.len(), bytes: bytes.iter().sum(), rpc });
+        Ok(())
+    }
+
+    /// Has each disk that is at rest looked into for plots that came or went.
+    fn scan(&mut self) {
+        let now = Instant::now();
+        for (reader, disk) in
+            self.readers.iter_mut().zip(self.farm.disks()).filter(|(reader, _)| reader.is_idle())
+        {
+            reader.give(Job::Scan(disk.open_files()), now);
+        }
+    }
+
+    fn look_around(&mut self) {
+        self.scan();
+        self.members.iter().for_each(|member| member.ask(Ask::Health));
+    }
+
+    /// Tells of disks that hang and of those that answer again.
+    fn look_after_disks(&mut self) {
+        let now = Instant::now();
+        for number in 0..self.readers.len() {
+            let hangs = self.readers[number].hangs(now);
+            if std::mem::replace(&mut self.readers[number].health.hangs, hangs) != hangs {
+                let disk = self.disk_name(number);
+                self.tell(&if hangs { FarmEvent::DiskHangs { disk } } else { FarmEvent::DiskBack { disk } });
+            }
+        }
+    }
+
+    fn disk_name(&self, number: usize) -> String {
+        self.farm.disks().get(number).map(|disk| disk.path().display().to_string()).unwrap_or_default()
+    }
+
+    fn disk_done(&mut self, number: usize, done: Done<Turn>) {
+        let now = Instant::now();
+        match done {
+            Done::Scan(scan) => {
+                self.readers[number].done(None, now);
+                let before = self.farm.disks()[number].len();
+                let faults = self.farm.scanned(number, scan);
+                let plots = self.farm.disks()[number].len();
+                if plots != before {
+                    self.tell(&FarmEvent::Plots { disk: self.disk_name(number), plots });
+                }
+                self.tell_faults(&faults);
+            }
+            Done::Answer(turn, answer) => {
+                self.readers[number].done(Some(turn.2), now);
+                self.answered(&turn, &answer);
+                self.settle(&turn, number);
+            }
+        }
+    }
+
+    fn tell_faults(&mut self, faults: &[Fault]) {
         for fault in faults {
             self.tell(&FarmEvent::Fault { reason: fault.to_string() });
         }
-        let specs: Vec<&ChainSpec> = self.config.chains.iter().map(|chain| &chain.spec).collect();
-        let counts = |plot: &&mass_plot::Plot| specs.iter().any(|spec| Farm::counts(plot, spec));
-        let plots = self.farm.plots().iter().filter(counts);
-        let bytes: Vec<u64> = plots.map(mass_plot::Plot::file_bytes).collect();
-        if bytes.is_empty() {
-            return Err(FarmerError::NoPlots {
-                chains: specs.iter().map(|spec| spec.rules().name.clone()).collect(),
-                directories: self.config.directories.clone(),
-            });
+    }
+
+    /// A disk has answered, or will not; when all have, the challenge is done.
+    fn settle(&mut self, turn: &Turn, disk: usize) {
+        let Some(look) = self.looks.iter_mut().find(|look| look.turn == *turn) else { return };
+        look.waiting.remove(&disk);
+        if look.waiting.is_empty() {
+            let (asked, reads, qualities) = (look.asked, look.reads, look.found.len() as u64);
+            self.totals.rounds += 1;
+            self.tell(&FarmEvent::Round { beacon: turn.0, round: turn.2, asked, reads, qualities });
         }
-        self.tell(&FarmEvent::Opened { plots: bytes.len(), bytes: bytes.iter().sum() });
-        Ok(())
+    }
+
+    /// How all parts fare.
+    fn status(&self) -> FarmStatus {
+        let disks = self.readers.iter().enumerate().map(|(number, reader)| {
+            let disk = &self.farm.disks()[number];
+            let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
+            DiskStatus {
+                path: disk.path().display().to_string(),
+                plots: disk.len() as u64,
+                bytes: self.farm.plots_of(number).map(|plot| plot.file_bytes()).sum(),
+                free_bytes: mass_plot::free_bytes(disk.path()).ok(),
+                answered: reader.health.answered,
+                missed: reader.health.missed,
+                hangs: reader.hangs(Instant::now()),
+                p50_milliseconds: reader.percentile(50).map(milliseconds),
+                p99_milliseconds: reader.percentile(99).map(milliseconds),
+                faults: disk.faults().map(str::to_owned).collect(),
+            }
+        });
+        FarmStatus {
+            farmer: self.secret.public(),
+            disks: disks.collect(),
+            chains: self.members.iter().map(|member| member.status(&self.totals)).collect(),
+            rounds: self.totals.rounds,
+            reads: self.totals.reads,
+            qualities: self.totals.qualities,
+            proofs: self.totals.proofs,
+        }
+    }
+
+    /// A plot of each disk that answers, to be tried out.
+    fn samples(&self) -> Vec<(String, Arc<Plot>)> {
+        let answering = (0..self.readers.len()).filter(|number| !self.readers[*number].hangs(Instant::now()));
+        answering
+            .filter_map(|number| {
+                Some((self.disk_name(number), Arc::clone(self.farm.plots_of(number).next()?)))
+            })
+            .collect()
+    }
+
+    fn tell(&mut self, event: &FarmEvent) {
+        (self.watch)(event, &self.totals);
     }
 
     /// Farms these chains from now on. A chain that stays keeps its rounds.
@@ -207,8 +432,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
 
     fn report(&mut self, report: Report) -> Result<(), FarmerError> {
         match report {
-            Report::Part(turn, answer) => self.answered(&turn, &answer),
-            Report::Done(turn) => self.done(&turn),
+            Report::Disk(number, done) => self.disk_done(number, done),
             Report::Solved { turn, plot, chain, proof } => self.solved(&turn, plot, &chain, proof),
             Report::Node(chain, said) => {
                 let Some(position) = self.members.iter().position(|member| *member.id() == chain) else {
@@ -235,8 +459,9 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                 event.iter().for_each(|event| self.tell(event));
                 Ok(())
             }
-            Said::Bans(bans) => {
-                let farmer = self.config.secret.public();
+            Said::Health(bans, status) => {
+                self.members[position].status = Some(*status);
+                let farmer = self.secret.public();
                 match bans.iter().find(|ban| ban.farmer == farmer) {
                     Some(ban) => self.banned(position, ban.height),
                     None => Ok(()),
@@ -245,10 +470,14 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         }
     }
 
-    fn banned(&mut self, position: usize, height: mass_primitives::Height) -> Result<(), FarmerError> {
-        let member = self.members.remove(position);
-        self.tell(&FarmEvent::Banned { chain: member.name(), height });
-        if self.members.is_empty() { Err(FarmerError::Banned(height)) } else { Ok(()) }
+    fn banned(&mut self, position: usize, height: Height) -> Result<(), FarmerError> {
+        let member = &mut self.members[position];
+        if member.banned.replace(height).is_none() {
+            let chain = member.name();
+            self.tell(&FarmEvent::Banned { chain, height });
+        }
+        let all = self.members.iter().all(|member| member.banned.is_some());
+        if all { Err(FarmerError::Banned(height)) } else { Ok(()) }
     }
 
     fn work(&mut self, position: usize, work: Work) -> Result<(), FarmerError> {
@@ -262,7 +491,10 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         }
         self.look_ahead(position, &work);
         let Ok(difficulty) = work.difficulty.parse().map(Difficulty::new) else { return Ok(()) };
-        self.members[position].work = Some((work, difficulty));
+        let spec = &self.members[position].config.spec;
+        let counted = self.farm.plots().filter(|(_, plot)| Farm::counts(plot, spec)).count() as u64;
+        let bytes = counted.saturating_mul(spec.plot_size().nominal_bytes());
+        self.members[position].works(work, difficulty, bytes, unix_now());
         self.solve_next();
         self.seal_due(position);
         Ok(())
@@ -284,27 +516,38 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
 
     /// A chain meets a challenge: it gets what is found already, or its look-up starts.
     fn begin(&mut self, position: usize, turn: Turn) {
-        let (beacon, seed, round) = turn;
+        let (_, seed, round) = turn;
         let known = self.looks.iter().find(|look| look.turn == turn);
         let (member, found) = (&mut self.members[position], known.map(|look| look.found.clone()));
-        let (output, vrf_proof) = self.config.secret.evaluate(member.id(), &seed, round, OsRng);
+        let (output, vrf_proof) = self.secret.evaluate(member.id(), &seed, round, OsRng);
         let mut work = RoundWork::new(round, seed, output, vrf_proof);
         work.add(&member.config.spec, found.clone().unwrap_or_default());
         member.rounds.push(work);
-        member.ask(Ask::Bans);
-        if found.is_some() {
-            return;
+        if found.is_none() {
+            self.look_up(position, turn);
         }
-        self.looks.push(Look { turn, found: Vec::new(), asked: 0, reads: 0 });
-        // Chains that share a beacon take the same plots: that is checked when a spec names its beacon.
-        let (farm, spec) = (Arc::clone(&self.farm), member.config.spec.clone());
-        let reports = self.reports.clone();
-        debug_assert_eq!(*spec.beacon_id(), beacon);
-        tokio::task::spawn_blocking(move || {
-            // Nobody is left to hear of an answer only when the farmer has stopped.
-            farm.look_up_each(&spec, &seed, round, |part| drop(reports.send(Report::Part(turn, part))));
-            let _ = reports.send(Report::Done(turn));
-        });
+    }
+
+    /// Asks all disks with plots whose turn it is. Chains that share a beacon take the same plots: that is
+    /// checked where a spec names its beacon.
+    fn look_up(&mut self, position: usize, turn: Turn) {
+        let (beacon, seed, round) = turn;
+        let (question, now) = (challenge(&beacon, &seed, round), Instant::now());
+        let mut look = Look { turn, found: Vec::new(), asked: 0, reads: 0, waiting: BTreeSet::new() };
+        let spec = &self.members[position].config.spec;
+        for (number, reader) in self.readers.iter_mut().enumerate() {
+            let plots = self.farm.turn(number, spec, &seed, round);
+            if plots.is_empty() {
+                continue;
+            }
+            if reader.give(Job::Ask(turn, question, plots), now) {
+                look.waiting.insert(number);
+            } else {
+                reader.health.missed += 1;
+            }
+        }
+        self.looks.push(look);
+        self.settle(&turn, usize::MAX);
     }
 
     fn answered(&mut self, turn: &Turn, answer: &Answer) {
@@ -312,9 +555,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         self.totals.qualities += answer.found.len() as u64;
         let sharing = self.totals.chains.iter_mut().filter(|chain| chain.beacon == turn.0);
         sharing.for_each(|chain| chain.reads += answer.reads);
-        for fault in &answer.faults {
-            self.tell(&FarmEvent::Fault { reason: fault.to_string() });
-        }
+        self.tell_faults(&answer.faults);
         if let Some(look) = self.looks.iter_mut().find(|look| look.turn == *turn) {
             look.asked += answer.asked;
             look.reads += answer.reads;
@@ -326,13 +567,6 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         self.solve_next();
     }
 
-    fn done(&mut self, turn: &Turn) {
-        self.totals.rounds += 1;
-        let Some(look) = self.looks.iter().find(|look| look.turn == *turn) else { return };
-        let (asked, reads, qualities) = (look.asked, look.reads, look.found.len() as u64);
-        self.tell(&FarmEvent::Round { beacon: turn.0, round: turn.2, asked, reads, qualities });
-    }
-
     /// Sets the cores to work on the proof that is needed first.
     fn solve_next(&mut self) {
         if self.solving {
@@ -341,11 +575,11 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         let wanted = self.members.iter().filter_map(Member::unsolved);
         let Some(wanted) = wanted.min_by_key(|wanted| wanted.time) else { return };
         self.solving = true;
-        let (farm, reports) = (Arc::clone(&self.farm), self.reports.clone());
+        let (plot, reports) = (self.farm.plot(wanted.plot).cloned(), self.reports.clone());
         tokio::task::spawn_blocking(move || {
-            let (turn, plot, chain) = (wanted.turn, wanted.plot, wanted.chain);
-            let proof = farm.solve(plot, &chain).map(Box::new);
-            let _ = reports.send(Report::Solved { turn, plot, chain, proof });
+            let (turn, chain) = (wanted.turn, wanted.chain);
+            let proof = plot.ok_or(FarmError::Gone).and_then(|plot| Ok(Box::new(plot.solve(&chain)?)));
+            let _ = reports.send(Report::Solved { turn, plot: wanted.plot, chain, proof });
         });
     }
 
@@ -371,10 +605,10 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
 
     /// Asks for the header of the first slot that is won and not sealed yet.
     fn seal_due(&mut self, position: usize) {
-        let farmer = self.config.secret.public();
+        let farmer = self.secret.public();
         let member = &mut self.members[position];
         let signed = self.guard.last(member.id(), &farmer).unwrap_or_default();
-        if let Some(sealing) = member.due(signed, self.farm.plots()) {
+        if let Some(sealing) = member.due(signed, &self.farm) {
             let (claim, payout) = (Box::new(sealing.claim), member.config.payout.clone());
             member.sealing = Some(sealing);
             member.ask(Ask::Prepare { claim, payout });
@@ -386,7 +620,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         &mut self,
         position: usize,
         claim: &SealClaim,
-        header: Result<mass_consensus::header::Header, String>,
+        header: Result<Header, String>,
     ) -> Result<(), FarmerError> {
         let member = &mut self.members[position];
         let Some(Sealing { tip, vrf_proof, .. }) =
@@ -401,14 +635,24 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         let header = match ours {
             Ok(header) => header,
             Err(reason) => {
-                let event = member.lost(reason, &mut self.totals);
-                self.tell(&event);
+                let event = member.unprepared(&reason);
+                event.iter().for_each(|event| self.tell(event));
                 return Ok(());
             }
         };
         let permit = self.guard.permit(&claim.chain, claim.farmer(), claim.slot)?;
-        let signature = permit.sign(&self.config.secret, &header.id(), OsRng)?;
+        let signature = permit.sign(&self.secret, &header.id(), OsRng)?;
+        if let Some(sealing) = &mut member.sealing {
+            sealing.is_signed = true;
+        }
         member.ask(Ask::Submit { header, vrf_proof, signature });
         Ok(())
     }
 }
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! `mass farm`: farming chains through their nodes.
 
+mod report;
 mod settings;
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -14,7 +15,7 @@ use crate::{
     keys,
     node::NodeUrl,
     output::{Output, Verdict, human_bytes},
-    paths, runtime,
+    runtime,
 };
 
 /// What to do with a farm.
@@ -36,6 +37,24 @@ pub enum Command {
     ///   enabled = true
     #[command(verbatim_doc_comment)]
     Run(RunArgs),
+    /// How the disks and chains of a running farm fare.
+    Status(FarmUrl),
+    /// Try a running farm out, and say what keeps it from earning and what to do.
+    ///
+    /// A made-up winning challenge goes through a plot of every disk, the solver, the key and the verifier; nothing
+    /// is sent. The exit code is 0 only if the farm earns.
+    Doctor(FarmUrl),
+}
+
+/// The port of a farm's RPC, unless it is told another.
+const RPC_PORT: u16 = 29329;
+
+/// Which farm to ask.
+#[derive(Args)]
+pub struct FarmUrl {
+    /// The farm's RPC.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:29329")]
+    farm: String,
 }
 
 /// What to farm, with what, and for whom.
@@ -52,6 +71,9 @@ pub struct RunArgs {
     /// The file of chains to farm, instead of --chain, --node and --payout.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payout", "chain", "node"])]
     config: Option<PathBuf>,
+    /// The address to listen on for `mass farm status` and `doctor`, on this machine alone; port 0 takes any.
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from(([127, 0, 0, 1], RPC_PORT)))]
+    rpc: SocketAddr,
     /// The key file of the farmer [default: that of `mass keys create`].
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -63,7 +85,14 @@ pub struct RunArgs {
 
 /// Runs a command.
 pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
-    let Command::Run(args) = command;
+    match command {
+        Command::Run(args) => farm_chains(args, output),
+        Command::Status(farm) => runtime::block_on(report::status(&farm.farm, output)),
+        Command::Doctor(farm) => runtime::block_on(report::doctor(&farm.farm, output)),
+    }
+}
+
+fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
     let chains = match (&args.config, &args.payout) {
         (Some(file), _) => settings::read(file)?,
         (None, payout) => {
@@ -78,7 +107,8 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         chains,
         directories: args.dirs.clone(),
         secret: keys::read_secret(&keys::file_or_default(args.key_file.as_deref())?)?,
-        guard: args.guard.clone().map_or_else(|| Ok(paths::data_dir()?.join("signed.json")), anyhow::Ok)?,
+        guard: keys::guard_or_default(args.guard.as_deref())?,
+        rpc: Some(args.rpc),
     };
     let totals = runtime::block_on(farm(config, args.config.clone(), output))?;
     let mut value = serde_json::to_value(&totals)?;
@@ -108,7 +138,13 @@ fn summary(totals: &Totals) -> String {
 /// An event in a line for people.
 pub fn describe(event: &FarmEvent, totals: &Totals) -> String {
     match event {
-        FarmEvent::Opened { plots, bytes } => format!("farming {plots} plots, {}", human_bytes(*bytes)),
+        FarmEvent::Opened { plots, bytes, rpc } => {
+            let rpc = rpc.as_ref().map(|url| format!("; RPC {url}")).unwrap_or_default();
+            format!("farming {plots} plots, {}{rpc}", human_bytes(*bytes))
+        }
+        FarmEvent::Plots { disk, plots } => format!("{disk} has {plots} plots now"),
+        FarmEvent::DiskHangs { disk } => format!("{disk} does not answer and is left alone until it does"),
+        FarmEvent::DiskBack { disk } => format!("{disk} answers again"),
         FarmEvent::Fault { reason } => format!("fault: {reason}"),
         FarmEvent::Round { round, asked, qualities, .. } => {
             format!("round {round}: {asked} plots asked, {qualities} qualities; {}", summary(totals))

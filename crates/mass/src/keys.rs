@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Write},
+    io::{self, ErrorKind, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
 use mass_consensus::keys::FarmerSecret;
+use mass_farmer::SigningGuard;
 use mass_primitives::FarmerPublicKey;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -23,6 +24,8 @@ use crate::{
 };
 
 const SECRET_BYTES: usize = 32;
+/// A record has a line of some hundred bytes for each chain and key.
+const RECORD_BYTES_MAX: u64 = 16 << 20;
 
 /// What to do with the farmer key.
 #[derive(Subcommand)]
@@ -36,6 +39,9 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Carry the record of signed slots to another machine, so that the key never seals a slot twice.
+    #[command(subcommand)]
+    Guard(Guard),
     /// Print the public half of the farmer key.
     Show {
         /// Where the key is [default: farmer.key in the user's data directory].
@@ -44,9 +50,27 @@ pub enum Command {
     },
 }
 
+/// What to do with the record of signed slots. No farmer may use it meanwhile.
+#[derive(Subcommand)]
+pub enum Guard {
+    /// Print the record. Stop the farmer for good first: a slot that it signs later is not in it.
+    Export {
+        /// The record [default: signed.json in the user's data directory].
+        #[arg(long, value_name = "FILE")]
+        guard: Option<PathBuf>,
+    },
+    /// Take over a record from the standard input: last slots rise, none falls.
+    Import {
+        /// The record to add to [default: signed.json in the user's data directory].
+        #[arg(long, value_name = "FILE")]
+        guard: Option<PathBuf>,
+    },
+}
+
 /// Runs a command.
 pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     let (file, public) = match command {
+        Command::Guard(command) => return guard(command, output),
         Command::Create { file } => {
             let file = file_or_default(file.as_deref())?;
             let public = create(&file)?;
@@ -59,6 +83,31 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         }
     };
     output.result(&json!({ "farmer": public, "file": file }), &public.to_string())?;
+    Ok(Verdict::Good)
+}
+
+/// The record of signed slots given, or the user's own.
+pub fn guard_or_default(file: Option<&Path>) -> anyhow::Result<PathBuf> {
+    file.map_or_else(|| Ok(paths::data_dir()?.join("signed.json")), |file| Ok(file.to_owned()))
+}
+
+fn guard(command: &Guard, output: Output) -> anyhow::Result<Verdict> {
+    match command {
+        Guard::Export { guard } => {
+            let file = guard_or_default(guard.as_deref())?;
+            anyhow::ensure!(file.exists(), "{} does not exist: nothing was signed", file.display());
+            let text = SigningGuard::open(&file)?.export();
+            output.result(&serde_json::from_str(&text)?, &text)?;
+        }
+        Guard::Import { guard } => {
+            let file = guard_or_default(guard.as_deref())?;
+            let mut text = String::new();
+            io::stdin().take(RECORD_BYTES_MAX).read_to_string(&mut text).context("the standard input")?;
+            let raised = SigningGuard::open(&file)?.import(&text)?;
+            let value = json!({ "guard": file, "raised": raised });
+            output.result(&value, &format!("{raised} last slots have risen in {}", file.display()))?;
+        }
+    }
     Ok(Verdict::Good)
 }
 

@@ -65,7 +65,7 @@ enum Command {
     /// Make, list and check plot files.
     #[command(subcommand)]
     Plots(plots::Command),
-    /// Make and show the farmer key that plots are bound to.
+    /// Make and show the farmer key that plots are bound to, and carry its signing record.
     #[command(subcommand)]
     Keys(keys::Command),
     /// Show and check chain specs, which say in what two chains differ.

@@ -136,7 +136,7 @@ async fn a_node_or_farm_that_cannot_start_says_why() {
 
     let plots = home.plots("plots", 1);
     let farm = |args: &[&str]| {
-        let mut command = home.command(&["farm", "run", "--node", &node.url]);
+        let mut command = home.command(&["farm", "run", "--rpc", "127.0.0.1:0", "--node", &node.url]);
         command.arg("--key-file").arg(&plots.key).args(args);
         command
     };

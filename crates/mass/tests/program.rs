@@ -230,3 +230,33 @@ fn a_spec_round_trips_through_a_file_and_a_bad_one_is_refused() {
     fs::write(&file, stdout(&shown).replace("\"slot_seconds\": 1", "\"slot_seconds\": 0")).unwrap();
     refused(&mass(home.path(), &["chain", "check", path]), "slot_seconds must not be zero");
 }
+
+#[test]
+fn the_record_of_signed_slots_moves_to_another_machine_and_never_falls() {
+    let (here, there) = (home(), home());
+    let record = |slot: u64| {
+        format!(
+            "{{\"version\":1,\"signed\":[{{\"chain\":\"{FARMER}\",\"farmer\":\"{FARMER}\",\"slot\":{slot}}}]}}"
+        )
+    };
+    let import = |home: &TempDir, text: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mass"));
+        command.args(["keys", "guard", "import", "--json"]).env("HOME", home.path());
+        command.env("XDG_DATA_HOME", home.path().join("data")).stdin(Stdio::piped());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    refused(&mass(here.path(), &["keys", "guard", "export"]), "nothing was signed");
+    assert_eq!(json(&import(&here, &record(7)))["raised"], 1);
+    let exported = stdout(&mass(here.path(), &["keys", "guard", "export"]));
+    assert_eq!(json(&import(&there, &exported))["raised"], 1);
+    assert_eq!(json(&import(&there, &record(6)))["raised"], 0);
+    let kept = json(&mass(there.path(), &["keys", "guard", "export", "--json"]));
+    assert_eq!(kept["signed"][0]["slot"], 7);
+    refused(&import(&there, "garbage"), "not a signing record");
+}

@@ -115,6 +115,11 @@ impl Pool {
         self.remove_families(conflicting)
     }
 
+    /// Removes entries that the ledger takes no more, as after a reorg, with their descendants, and returns them.
+    pub fn refuse(&mut self, ids: impl IntoIterator<Item = EntryId>) -> Vec<EntryId> {
+        self.remove_families(ids.into_iter().collect())
+    }
+
     /// Removes the entries whose age has reached the limit, with their descendants, and returns them.
     /// An entry from after `now` has age 0.
     pub fn expire(&mut self, now: u64) -> Vec<EntryId> {

@@ -346,8 +346,7 @@ impl MassServer for Api {
     }
 
     async fn get_peer_info(&self) -> RpcResult<Value> {
-        self.ask(|node| Ok(node.sync.peers().iter().map(|peer| json!({ "id": peer.to_string() })).collect()))
-            .await
+        self.ask(|node| Ok(node.sync.peers().map(|peer| json!({ "id": peer.to_string() })).collect())).await
     }
 
     async fn add_node(&self, address: String, command: String) -> RpcResult<()> {

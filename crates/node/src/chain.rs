@@ -26,7 +26,7 @@ use mass_mempool::{Entry, FeeRate, Limits, Pool};
 use mass_primitives::{
     BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, VrfProof,
 };
-use mass_storage::{ConnectBlock, Store, Tip};
+use mass_storage::{ConnectBlock, NewHeader, Store, Tip};
 
 use crate::error::ChainError;
 
@@ -55,8 +55,10 @@ pub struct Chain {
     engine: Engine,
     pool: Pool,
     prepared: BTreeMap<BlockId, (Header, SealClaim, Vec<Evidence>, Vec<u8>)>,
-    /// Payments of blocks that a reorg left, to be offered to the pool again.
+    /// Payments of blocks that a reorg left, to be offered to the pool again in this order.
     orphaned: Vec<Transaction>,
+    /// Linked headers on their way to storage, parents first.
+    unstored: Vec<SealedHeader>,
 }
 
 impl Chain {
@@ -77,8 +79,8 @@ impl Chain {
             expiry_seconds: 14 * 24 * 3600,
             ancestors_max: 24,
         });
-        let (prepared, orphaned) = (BTreeMap::new(), Vec::new());
-        Ok(Self { spec, params, ledger, store, engine, pool, prepared, orphaned })
+        let (prepared, orphaned, unstored) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Ok(Self { spec, params, ledger, store, engine, pool, prepared, orphaned, unstored })
     }
 
     /// The chain spec.
@@ -118,7 +120,7 @@ impl Chain {
     /// # Errors
     /// Fatal ones only.
     pub fn take_beacon(&mut self, beacon: Beacon, now: u64) -> Result<Vec<Notice>, ChainError> {
-        self.feed(Input::Beacon(beacon), now)
+        self.feed(vec![Input::Beacon(beacon)], now)
     }
 
     /// The clock shows `slot`.
@@ -127,18 +129,24 @@ impl Chain {
     /// Fatal ones only.
     pub fn tick(&mut self, slot: Slot, now: u64) -> Result<Vec<Notice>, ChainError> {
         self.pool.expire(now);
-        self.feed(Input::Tick(slot), now)
+        self.feed(vec![Input::Tick(slot)], now)
     }
 
-    /// A sealed header came.
+    /// Sealed headers came, parents first. Those that are known are not looked at again.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn take_header(&mut self, bytes: &[u8], now: u64) -> Result<Vec<Notice>, ChainError> {
-        let sealed = SealedHeader::from_bytes(bytes)?;
-        let header =
-            ProvenHeader::prove(&self.spec, sealed).map_err(mass_consensus::block::BlockError::from)?;
-        self.feed(Input::Header(header), now)
+    /// What is wrong with the first bad one; then none is taken.
+    pub fn take_headers(&mut self, list: &[Vec<u8>], now: u64) -> Result<Vec<Notice>, ChainError> {
+        let mut inputs = Vec::new();
+        for bytes in list {
+            let sealed = SealedHeader::from_bytes(bytes)?;
+            if self.engine.tree().get(&sealed.id()).is_none() {
+                let header = ProvenHeader::prove(&self.spec, sealed);
+                inputs.push(Input::Header(header.map_err(mass_consensus::block::BlockError::from)?));
+            }
+        }
+        inputs.reverse();
+        self.feed(inputs, now)
     }
 
     /// A whole block came.
@@ -146,8 +154,12 @@ impl Chain {
     /// # Errors
     /// What is wrong with it.
     pub fn take_block(&mut self, bytes: &[u8], now: u64) -> Result<Vec<Notice>, ChainError> {
-        let block = self.prove(Block::<Decoded>::from_bytes(bytes)?)?;
-        self.feed(Input::Block(block), now)
+        let block = Block::<Decoded>::from_bytes(bytes)?;
+        if self.engine.has_judged(&block.sealed().id()) {
+            return Ok(Vec::new());
+        }
+        let block = self.prove(block)?;
+        self.feed(vec![Input::Block(block)], now)
     }
 
     /// A transaction came; its id.
@@ -192,7 +204,8 @@ impl Chain {
     /// Makes a block candidate for a claim; the header for its farmer to sign.
     ///
     /// # Errors
-    /// [`ChainError::Stale`] if the claim is not for the present tip, or why the body cannot be made.
+    /// [`ChainError::Stale`] if the claim is not for the present tip, [`ChainError::Early`] if its slot has not
+    /// come, or why the body cannot be made.
     pub fn prepare(&mut self, claim: SealClaim, payout: &str) -> Result<Header, ChainError> {
         let expected = self.expectation(claim.slot)?;
         let fits = [
@@ -205,12 +218,15 @@ impl Chain {
         if let Some((name, _)) = fits.into_iter().find(|(_, fits)| !fits) {
             return Err(ChainError::Stale(name));
         }
+        if claim.slot > self.engine.horizon() {
+            return Err(ChainError::Early(claim.slot));
+        }
         let time = self.spec.slot_time(claim.slot).ok_or(ChainError::Stale("the time"))?;
         let parent = *self.engine.tip();
         let evidence = self.evidence_for(claim.farmer());
         let context = self.context(&claim, time, &evidence);
         let payout = address::decode(&self.params.address_prefix, payout)?;
-        let txs = self.candidates();
+        let txs = self.candidates(expected.height)?;
         let state = self.store.snapshot()?;
         let body = self.ledger.build_body(&state, &context, &payout, evidence_commitment(&evidence), &txs);
         let body = body.map_err(from_apply)?;
@@ -235,11 +251,15 @@ impl Chain {
         signature: SealSignature,
         now: u64,
     ) -> Result<(Vec<u8>, Vec<Notice>), ChainError> {
-        let (header, claim, evidence, body) = self.prepared.remove(id).ok_or(ChainError::Unprepared(*id))?;
+        let prepared = self.prepared.get(id).cloned();
+        let (header, claim, evidence, body) = prepared.ok_or(ChainError::Unprepared(*id))?;
         let sealed = SealedHeader { header, seal: Seal { claim, vrf_proof, signature } };
         let block = Block::new(sealed, evidence, body);
         let bytes = block.to_bytes();
-        let notices = self.feed(Input::Block(self.prove(block)?), now)?;
+        let block = self.prove(block)?;
+        // Not before: a bad seal does not cost a farmer the header.
+        self.prepared.remove(id);
+        let notices = self.feed(vec![Input::Block(block)], now)?;
         Ok((bytes, notices))
     }
 
@@ -274,10 +294,30 @@ impl Chain {
         self.engine.tree().median_time_past(self.engine.tip()).unwrap_or(0)
     }
 
-    fn candidates(&self) -> Vec<Transaction> {
+    /// What the pool offers for the next block, each checked where it will stand: a reorg may have taken away
+    /// what it spends, or lowered the height that it waited for. Such ones leave the pool.
+    fn candidates(&mut self, height: Height) -> Result<Vec<Transaction>, ChainError> {
         let weight_max = self.params.weight_max.saturating_sub(COINBASE_WEIGHT_MAX);
-        let entries = self.pool.template(weight_max);
-        entries.iter().filter_map(|entry| bitcoin::consensus::deserialize(&entry.bytes).ok()).collect()
+        let context = SpendContext { height, median_time_past: self.median_time_past() };
+        let snapshot = self.store.snapshot()?;
+        let mut state = Overlay::new(&snapshot);
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for entry in self.pool.template(weight_max) {
+            let tx: Transaction = bitcoin::consensus::deserialize(&entry.bytes)?;
+            match self.ledger.check_transaction(&state, &tx, context) {
+                Ok(summary) => {
+                    summary.spends.iter().for_each(|(outpoint, _)| state.delete(coin_key(outpoint)));
+                    for (outpoint, coin) in summary.creates {
+                        state.put(coin_key(&outpoint), coin.to_bytes());
+                    }
+                    good.push(tx);
+                }
+                Err(ApplyError::Invalid(_)) => bad.push(entry.id),
+                Err(ApplyError::State(error)) => return Err(error.into()),
+            }
+        }
+        self.pool.refuse(bad);
+        Ok(good)
     }
 
     fn admit(&mut self, tx: &Transaction, now: u64) -> Result<(), ChainError> {
@@ -307,14 +347,15 @@ impl Chain {
         Ok(())
     }
 
-    /// Feeds the engine until it rests, performing its effects in order.
-    fn feed(&mut self, input: Input, now: u64) -> Result<Vec<Notice>, ChainError> {
-        let (mut inputs, mut notices) = (vec![input], Vec::new());
+    /// Feeds the engine, the last input first, until it rests, performing its effects in order.
+    fn feed(&mut self, mut inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
+        let mut notices = Vec::new();
         while let Some(input) = inputs.pop() {
             for effect in self.engine.step(input) {
                 self.perform(effect, &mut inputs, &mut notices)?;
             }
         }
+        self.store_headers()?;
         for tx in std::mem::take(&mut self.orphaned) {
             // What the new chain spent or confirmed is refused here, as it should be.
             let _ = self.admit(&tx, now);
@@ -329,19 +370,14 @@ impl Chain {
         notices: &mut Vec<Notice>,
     ) -> Result<(), ChainError> {
         match effect {
-            Effect::StoreHeader(sealed) => {
-                let claim = &sealed.seal.claim;
-                let bytes = sealed.to_bytes();
-                self.store.put_header(sealed.id(), claim.height, *claim.farmer(), claim.slot, &bytes)?;
-            }
+            Effect::StoreHeader(sealed) => self.unstored.push(*sealed),
             Effect::Disconnect(id) => self.disconnect(id)?,
-            Effect::Connect(block) => inputs.push(self.connect(*block)?),
-            Effect::Fetch(ids) => {
-                let missing = self.fetch_stored(ids, inputs)?;
-                if !missing.is_empty() {
-                    notices.push(Notice::Fetch(missing));
-                }
-            }
+            Effect::Connect(block) => inputs.push(self.connect(*block, notices)?),
+            Effect::Load(id) => inputs.push(Input::Block(self.load(&id)?)),
+            Effect::Fetch(ids) => match notices.last_mut() {
+                Some(Notice::Fetch(last)) => *last = ids,
+                _ => notices.push(Notice::Fetch(ids)),
+            },
             Effect::NewTip(id) => notices.push(Notice::NewTip(id)),
             Effect::DoubleSeal(evidence) => notices.push(Notice::DoubleSeal(*evidence.farmer())),
             Effect::Refuse(id, reason) => notices.push(Notice::Refused(id, reason)),
@@ -349,12 +385,32 @@ impl Chain {
         Ok(())
     }
 
-    fn connect(&mut self, block: Block<Linked>) -> Result<Input, ChainError> {
+    /// All headers that came at one time in one commit.
+    fn store_headers(&mut self) -> Result<(), ChainError> {
+        if self.unstored.is_empty() {
+            return Ok(());
+        }
+        let bytes: Vec<Vec<u8>> = self.unstored.iter().map(Encode::to_bytes).collect();
+        let headers = self.unstored.iter().zip(&bytes).map(|(sealed, bytes)| {
+            let claim = &sealed.seal.claim;
+            let (id, height, farmer, slot) = (sealed.id(), claim.height, *claim.farmer(), claim.slot);
+            NewHeader { id, height, farmer, slot, bytes }
+        });
+        self.store.put_headers(&headers.collect::<Vec<_>>())?;
+        self.unstored.clear();
+        Ok(())
+    }
+
+    fn connect(&mut self, block: Block<Linked>, notices: &mut Vec<Notice>) -> Result<Input, ChainError> {
+        self.store_headers()?;
         let id = *block.header().id();
         let state = self.store.snapshot()?;
         let delta = match self.ledger.apply(&state, block.context(), block.body()) {
             Ok(delta) => delta,
-            Err(ApplyError::Invalid(_)) => return Ok(Input::Refused(id)),
+            Err(ApplyError::Invalid(error)) => {
+                notices.push(Notice::Refused(id, Some(error.to_string())));
+                return Ok(Input::Refused(id));
+            }
             Err(ApplyError::State(error)) => return Err(error.into()),
         };
         let block = block.executed(delta);
@@ -380,21 +436,18 @@ impl Chain {
             self.store.body(&id)?.ok_or_else(|| ChainError::Database(format!("no body of {id}")))?;
         let (_, body) = read_content(&content)?;
         let body = Body::decode(body, self.params.weight_max).map_err(ChainError::Ledger)?;
-        self.orphaned.extend_from_slice(body.payments());
+        // The tip goes first, and what it holds may spend what the blocks below hold.
+        self.orphaned.splice(..0, body.payments().iter().cloned());
         self.store.disconnect_tip()?;
         Ok(())
     }
 
-    /// Feeds blocks that storage has; the ids that it has not.
-    fn fetch_stored(&self, ids: Vec<BlockId>, inputs: &mut Vec<Input>) -> Result<Vec<BlockId>, ChainError> {
-        let mut missing = Vec::new();
-        for id in ids {
-            match self.block_bytes(&id)? {
-                Some(bytes) => inputs.push(Input::Block(self.prove(Block::<Decoded>::from_bytes(&bytes)?)?)),
-                None => missing.push(id),
-            }
-        }
-        Ok(missing)
+    /// A block that was executed once.
+    fn load(&self, id: &BlockId) -> Result<Block<Proven>, ChainError> {
+        let damaged = |why: String| ChainError::Database(format!("block {id}: {why}"));
+        let bytes = self.block_bytes(id)?.ok_or_else(|| damaged("its content is gone".to_owned()))?;
+        let block = Block::<Decoded>::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?;
+        self.prove(block).map_err(|error| damaged(error.to_string()))
     }
 }
 
@@ -489,8 +542,7 @@ fn restore(
         let restored = match store.body(&header.id)? {
             Some(content) => {
                 let (evidence, _) = read_content(&content)?;
-                let banned: Vec<_> = evidence.iter().map(|evidence| *evidence.farmer()).collect();
-                engine.restore(&proven, &banned)
+                engine.restore(&proven, &evidence)
             }
             None => engine.restore_header(&proven),
         };

@@ -3,7 +3,7 @@
 use mass_consensus::{block::BlockError, ledger::StateReadError, spec::SpecError, tree::LinkError};
 use mass_ledger_utxo::{AddressError, LedgerError, ParamsError};
 use mass_mempool::AdmitError;
-use mass_primitives::{BlockId, DecodeError};
+use mass_primitives::{BlockId, DecodeError, Slot};
 use mass_storage::StoreError;
 
 /// A failed operation on a [`crate::Chain`].
@@ -51,6 +51,9 @@ pub enum ChainError {
     /// A claim was made for another tip than the present one.
     #[error("the claim does not fit the tip: {0} differs")]
     Stale(&'static str),
+    /// A claim was made for a slot that is still to come.
+    #[error("slot {0} is still to come")]
+    Early(Slot),
     /// A signature came for a header that was not prepared here.
     #[error("header {0} was not prepared here or was forgotten")]
     Unprepared(BlockId),

@@ -9,13 +9,17 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use mass_consensus::{beacon::Beacon, spec::ChainSpec};
+use mass_consensus::{
+    beacon::Beacon,
+    header::{HEADER_BYTES, Header},
+    spec::ChainSpec,
+};
 use mass_network::{
     Command, Config, Event, GossipToken, Multiaddr, PeerId, Topic, Verdict, swarm,
     wire::{HEADERS_MAX, Request, Response},
 };
-use mass_primitives::BlockId;
-use mass_rpc::ServerHandle;
+use mass_primitives::{BlockId, Decode as _};
+use mass_rpc::{MassServer as _, ServerHandle};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -111,6 +115,9 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     fs::create_dir_all(&config.data_dir)
         .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
+    // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
+    let (queries, inbox) = mpsc::channel(256);
+    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone()).into_rpc()).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
@@ -123,19 +130,17 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
         peers: config.peers,
         max_connections: CONNECTIONS_MAX,
     })?;
-    let mut listen = Vec::new();
+    let (mut listen, mut early) = (Vec::new(), Vec::new());
     while listen.len() < config.listen.len() {
         match events.recv().await {
             Some(Event::Listening(address)) => listen.push(address),
-            Some(_) => {}
+            Some(event) => early.push(event),
             None => break,
         }
     }
-    let (queries, inbox) = mpsc::channel(256);
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
     }
-    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone())).await?;
     let node = Node {
         chain,
         sync: Sync::default(),
@@ -145,7 +150,7 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
         outbox: Vec::new(),
         status_at: Instant::now(),
     };
-    let task = tokio::spawn(node.run(events, inbox));
+    let task = tokio::spawn(node.run(early, events, inbox));
     Ok(NodeHandle { rpc, listen, queries, task, server })
 }
 
@@ -192,11 +197,17 @@ pub fn unix_now() -> u64 {
 impl Node {
     async fn run(
         mut self,
+        early: Vec<Event>,
         mut events: mpsc::Receiver<Event>,
         mut queries: mpsc::Receiver<Query>,
     ) -> Result<(), ChainError> {
         let mut clock = tokio::time::interval(TICK);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Before anything else: without the time, every block is one of the future.
+        self.tick()?;
+        for event in early {
+            self.event(event)?;
+        }
         while !self.stopping {
             tokio::select! {
                 event = events.recv() => match event {
@@ -224,7 +235,7 @@ impl Node {
         }
         if self.status_at.elapsed() >= STATUS_EVERY {
             self.status_at = Instant::now();
-            for peer in self.sync.peers().clone() {
+            for peer in self.sync.peers().copied().collect::<Vec<_>>() {
                 self.request(peer, Request::Status);
             }
         }
@@ -234,14 +245,6 @@ impl Node {
     fn request(&mut self, peer: PeerId, request: Request) {
         let id = self.sync.number();
         self.outbox.push(Command::Request { peer, request, id });
-    }
-
-    /// Asks for what comes after the best header, whose contents may still be on their way.
-    fn ask_headers(&mut self, peer: PeerId) {
-        let (engine, tree) = (self.chain.engine(), self.chain.engine().tree());
-        let tip = tree.better_than(engine.tip()).next().unwrap_or(*engine.tip());
-        let request = headers_request(tree, &tip);
-        self.request(peer, request);
     }
 
     /// The parent's chain gives these seeds.
@@ -274,8 +277,8 @@ impl Node {
     }
 
     fn fetch(&mut self, ids: &[BlockId]) {
-        for (peer, request) in self.sync.fetch(ids, Instant::now()) {
-            self.request(peer, request);
+        for (peer, id, request) in self.sync.fetch(ids, Instant::now()) {
+            self.outbox.push(Command::Request { peer, request, id });
         }
     }
 
@@ -293,9 +296,10 @@ impl Node {
                 let response = answer(&self.chain, &request)?;
                 self.outbox.push(Command::Respond { token, response });
             }
-            Event::Response { peer, response, .. } => self.response(peer, response)?,
-            Event::RequestFailed { peer, reason, .. } => {
+            Event::Response { id, peer, response } => self.response(id, peer, response)?,
+            Event::RequestFailed { id, peer, reason } => {
                 tracing::debug!(%peer, %reason, "request failed");
+                self.sync.answered(id, 0, Instant::now());
                 if reason.is_peer_fault() {
                     self.outbox.push(Command::Disconnect(peer));
                 }
@@ -311,42 +315,61 @@ impl Node {
         token: GossipToken,
         bytes: &[u8],
     ) -> Result<(), ChainError> {
-        let now = unix_now();
-        let taken = match topic {
-            Topic::Blocks => self.chain.take_block(bytes, now),
-            Topic::Transactions => self.chain.take_transaction(bytes, now).map(|_| Vec::new()),
-        };
-        let verdict = match taken {
-            Ok(notices) => {
-                let orphan = notices.iter().any(|notice| matches!(notice, Notice::Refused(_, None)));
-                if orphan {
-                    self.ask_headers(from);
-                }
-                self.notice(notices);
-                if orphan { Verdict::Ignore } else { Verdict::Accept }
-            }
-            Err(error) if error.is_fatal() => return Err(error),
-            Err(ChainError::Decode(_) | ChainError::Block(_) | ChainError::Transaction(_)) => Verdict::Reject,
-            Err(_) => Verdict::Ignore,
+        let verdict = match topic {
+            Topic::Blocks => self.gossiped_block(from, bytes)?,
+            Topic::Transactions => match self.chain.take_transaction(bytes, unix_now()) {
+                Ok(_) => Verdict::Accept,
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(ChainError::Transaction(_)) => Verdict::Reject,
+                Err(_) => Verdict::Ignore,
+            },
         };
         self.outbox.push(Command::Report { token, verdict });
         Ok(())
     }
 
-    fn response(&mut self, peer: PeerId, response: Response) -> Result<(), ChainError> {
+    /// A block is passed on if it has a place in a chain and is new. What is bad by itself is its sender's fault.
+    /// One that fails in its place is not: whoever sent it may be on another branch.
+    fn gossiped_block(&mut self, from: PeerId, bytes: &[u8]) -> Result<Verdict, ChainError> {
+        let Some(id) = block_id(bytes) else { return Ok(Verdict::Reject) };
+        if self.chain.engine().has_judged(&id) {
+            return Ok(Verdict::Ignore);
+        }
+        let notices = match self.chain.take_block(bytes, unix_now()) {
+            Ok(notices) => notices,
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => {
+                tracing::warn!(peer = %from, %error, "bad block");
+                return Ok(Verdict::Reject);
+            }
+        };
+        if notices.contains(&Notice::Refused(id, None)) {
+            let best = *self.chain.engine().tree().best();
+            self.request(from, headers_request(self.chain.engine().tree(), &best));
+        }
+        self.notice(notices);
+        let tree = self.chain.engine().tree();
+        let has_place = tree.get(&id).is_some() && !tree.is_condemned(&id);
+        Ok(if has_place { Verdict::Accept } else { Verdict::Ignore })
+    }
+
+    fn response(&mut self, id: u64, peer: PeerId, response: Response) -> Result<(), ChainError> {
         match response {
             Response::Status { tip, .. } => {
-                if self.chain.engine().tree().get(&tip).is_none() {
-                    self.ask_headers(peer);
+                let tree = self.chain.engine().tree();
+                if tree.get(&tip).is_none() {
+                    let best = *tree.best();
+                    self.sync.begins(&peer);
+                    self.request(peer, headers_request(self.chain.engine().tree(), &best));
                 }
             }
             Response::Headers(headers) => self.headers(peer, &headers)?,
             Response::Blocks(blocks) => {
+                self.sync.answered(id, blocks.iter().flatten().count(), Instant::now());
                 for bytes in blocks.into_iter().flatten() {
                     let taken = self.chain.take_block(&bytes, unix_now());
-                    if let Some(notices) = self.judge(peer, taken)? {
-                        self.notice(notices);
-                    }
+                    let Some(notices) = self.judge(peer, taken)? else { break };
+                    self.notice(notices);
                 }
             }
         }
@@ -354,15 +377,22 @@ impl Node {
     }
 
     fn headers(&mut self, peer: PeerId, headers: &[Vec<u8>]) -> Result<(), ChainError> {
-        let known = self.chain.engine().tree().len();
-        for bytes in headers {
-            let taken = self.chain.take_header(bytes, unix_now());
-            let Some(notices) = self.judge(peer, taken)? else { return Ok(()) };
-            self.notice(notices);
+        let taken = self.chain.take_headers(headers, unix_now());
+        let Some(notices) = self.judge(peer, taken)? else { return Ok(()) };
+        let tree = self.chain.engine().tree();
+        let misfit =
+            |notice: &Notice| matches!(notice, Notice::Refused(id, Some(_)) if tree.get(id).is_none());
+        if notices.iter().any(misfit) {
+            self.outbox.push(Command::Disconnect(peer));
+        } else if let Some(last) = headers.last().filter(|_| headers.len() == HEADERS_MAX)
+            && let Some(last) = block_id(last)
+            && let Some(height) = tree.get(&last).map(|node| node.height)
+            && self.sync.reaches(&peer, height)
+        {
+            // Not from the best header, which may be on our own side of a fork.
+            self.request(peer, headers_request(tree, &last));
         }
-        if headers.len() == HEADERS_MAX && self.chain.engine().tree().len() > known {
-            self.ask_headers(peer);
-        }
+        self.notice(notices);
         Ok(())
     }
 
@@ -382,6 +412,11 @@ impl Node {
             }
         }
     }
+}
+
+/// The id of the block or header that bytes begin with.
+fn block_id(bytes: &[u8]) -> Option<BlockId> {
+    Header::from_bytes(bytes.get(..HEADER_BYTES)?).ok().map(|header| header.id())
 }
 
 /// Runs `query` on the node; `None` if the node has stopped.

@@ -14,8 +14,14 @@ use mass_primitives::{BlockId, Height};
 
 use crate::{chain::Chain, error::ChainError};
 
-/// After this time a block that was asked for is asked for again.
+/// After this time a batch of blocks is asked of somebody else.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a peer is left alone that had nothing of what it was asked for.
+const REST: Duration = Duration::from_secs(3);
+
+/// Batches of blocks that one peer is asked for at one time.
+const BATCHES_MAX: usize = 2;
 
 /// Room in a response for counts and lengths.
 const FRAME_BYTES: usize = 1024;
@@ -23,27 +29,43 @@ const FRAME_BYTES: usize = 1024;
 /// Whom a node knows, and what it waits for.
 #[derive(Debug, Default)]
 pub struct Sync {
-    peers: BTreeSet<PeerId>,
-    asked: BTreeMap<BlockId, Instant>,
+    peers: BTreeMap<PeerId, Peer>,
+    batches: BTreeMap<u64, Batch>,
+    asked: BTreeSet<BlockId>,
     turn: usize,
     next_id: u64,
+}
+
+#[derive(Debug, Default)]
+struct Peer {
+    /// Height of the last header that it answered with, since it was asked for its tip.
+    reached: Height,
+    rests_until: Option<Instant>,
+}
+
+/// Blocks that a peer was asked for.
+#[derive(Debug)]
+struct Batch {
+    peer: PeerId,
+    ids: Vec<BlockId>,
+    since: Instant,
 }
 
 impl Sync {
     /// A peer came.
     pub fn joined(&mut self, peer: PeerId) {
-        self.peers.insert(peer);
+        self.peers.insert(peer, Peer::default());
     }
 
     /// A peer left; what it was asked for may be asked of others.
     pub fn left(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
-        self.asked.clear();
+        self.forget(|batch| batch.peer == *peer);
     }
 
     /// Who is connected.
-    pub fn peers(&self) -> &BTreeSet<PeerId> {
-        &self.peers
+    pub fn peers(&self) -> impl ExactSizeIterator<Item = &PeerId> {
+        self.peers.keys()
     }
 
     /// A number for the next request.
@@ -52,29 +74,71 @@ impl Sync {
         self.next_id
     }
 
-    /// Requests for blocks that nobody was asked for of late, spread over the peers.
-    pub fn fetch(&mut self, ids: &[BlockId], now: Instant) -> Vec<(PeerId, Request)> {
-        self.asked.retain(|_, since| now.duration_since(*since) < PATIENCE);
-        let due: Vec<BlockId> = ids.iter().filter(|id| !self.asked.contains_key(id)).copied().collect();
-        let peers: Vec<PeerId> = self.peers.iter().copied().collect();
-        if peers.is_empty() {
-            return Vec::new();
+    /// A request was answered with so many blocks, or not at all: what is missing may be asked for again, but
+    /// not at once of a peer that had nothing.
+    pub fn answered(&mut self, number: u64, blocks: usize, now: Instant) {
+        let Some(batch) = self.batches.remove(&number) else { return };
+        for id in &batch.ids {
+            self.asked.remove(id);
         }
+        if let Some(peer) = self.peers.get_mut(&batch.peer).filter(|_| blocks == 0) {
+            peer.rests_until = Some(now + REST);
+        }
+    }
+
+    /// A peer is to be asked for the headers up to its tip.
+    pub fn begins(&mut self, peer: &PeerId) {
+        self.reaches(peer, Height::ZERO);
+    }
+
+    /// A peer answered with headers up to this height; whether that is further than before.
+    pub fn reaches(&mut self, peer: &PeerId, height: Height) -> bool {
+        let Some(peer) = self.peers.get_mut(peer) else { return false };
+        std::mem::replace(&mut peer.reached, height) < height
+    }
+
+    /// Requests for blocks that nobody was asked for of late, spread over the peers, with their numbers.
+    pub fn fetch(&mut self, ids: &[BlockId], now: Instant) -> Vec<(PeerId, u64, Request)> {
+        let late = |batch: &Batch| now.duration_since(batch.since) >= PATIENCE;
+        for slow in self.batches.values().filter(|batch| late(batch)) {
+            self.peers.entry(slow.peer).and_modify(|peer| peer.rests_until = Some(now + REST));
+        }
+        self.forget(late);
+        let due: Vec<BlockId> = ids.iter().filter(|id| !self.asked.contains(id)).copied().collect();
         let mut requests = Vec::new();
-        for batch in due.chunks(BLOCKS_MAX).take(2 * peers.len()) {
-            self.turn += 1;
-            self.asked.extend(batch.iter().map(|id| (*id, now)));
-            requests.push((peers[self.turn % peers.len()], Request::Blocks { ids: batch.to_vec() }));
+        for ids in due.chunks(BLOCKS_MAX).map(<[BlockId]>::to_vec) {
+            let Some(peer) = self.free_peer(now) else { break };
+            let number = self.number();
+            self.asked.extend(&ids);
+            self.batches.insert(number, Batch { peer, ids: ids.clone(), since: now });
+            requests.push((peer, number, Request::Blocks { ids }));
         }
         requests
     }
+
+    fn free_peer(&mut self, now: Instant) -> Option<PeerId> {
+        let busy =
+            |id: &PeerId| self.batches.values().filter(|batch| batch.peer == *id).count() >= BATCHES_MAX;
+        let awake = self.peers.iter().filter(|(_, peer)| peer.rests_until.is_none_or(|until| until <= now));
+        let free: Vec<PeerId> = awake.map(|(id, _)| *id).filter(|id| !busy(id)).collect();
+        self.turn += 1;
+        free.get(self.turn.checked_rem(free.len())?).copied()
+    }
+
+    fn forget(&mut self, is_over: impl Fn(&Batch) -> bool) {
+        for (_, batch) in self.batches.extract_if(.., |_, batch| is_over(batch)) {
+            for id in &batch.ids {
+                self.asked.remove(id);
+            }
+        }
+    }
 }
 
-/// Asks for the headers after what is known, from `tip` back: the last ten blocks, then ever greater steps.
-pub fn headers_request(tree: &HeaderTree, tip: &BlockId) -> Request {
+/// Asks for the headers after `from` and what it stands on: the last ten blocks, then ever greater steps.
+pub fn headers_request(tree: &HeaderTree, from: &BlockId) -> Request {
     let mut locator = Vec::new();
     let (mut next, mut step) = (0usize, 1usize);
-    for (position, (id, _)) in tree.ancestry(tip).enumerate() {
+    for (position, (id, _)) in tree.ancestry(from).enumerate() {
         if position == next && locator.len() < LOCATOR_MAX - 1 {
             locator.push(id);
             step = if locator.len() < 10 { 1 } else { step * 2 };
@@ -124,10 +188,69 @@ fn headers(chain: &Chain, locator: &[BlockId], max: usize) -> Result<Response, C
 
 fn blocks(chain: &Chain, ids: &[BlockId]) -> Result<Response, ChainError> {
     let (mut room, mut found) = (RESPONSE_BYTES_MAX - FRAME_BYTES, Vec::new());
+    let mut is_full = false;
     for id in ids {
-        let bytes = chain.block_bytes(id)?.filter(|bytes| bytes.len() <= room);
+        // Once full, nothing more is read from the disk.
+        let bytes = if is_full { None } else { chain.block_bytes(id)? };
+        is_full |= bytes.as_ref().is_some_and(|bytes| bytes.len() > room);
+        let bytes = bytes.filter(|_| !is_full);
         room -= bytes.as_ref().map_or(0, Vec::len);
         found.push(bytes);
     }
     Ok(Response::Blocks(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(count: u8) -> Vec<BlockId> {
+        (0..count).map(|number| BlockId::new([number; 32])).collect()
+    }
+
+    fn sync(peers: u8) -> Sync {
+        let mut sync = Sync::default();
+        (0..peers).for_each(|number| sync.joined(mass_network::peer_id([number; 32])));
+        sync
+    }
+
+    #[test]
+    fn a_peer_has_few_batches_at_a_time_and_what_it_leaves_goes_to_others() {
+        let (mut sync, now) = (sync(2), Instant::now());
+        let wanted = ids(255);
+        let first = sync.fetch(&wanted, now);
+        assert_eq!(first.len(), 4);
+        assert!(sync.fetch(&wanted, now).is_empty(), "all is asked for");
+        let (gone, number, _) = first[0].clone();
+        assert!(sync.fetch(&ids(0), now + PATIENCE / 2).is_empty());
+        sync.answered(number, 0, now);
+        let again = sync.fetch(&wanted, now);
+        assert!(again.is_empty(), "one peer has nothing, the other is busy: {again:?}");
+        let (other, number, _) = first.iter().find(|(peer, ..)| *peer != gone).unwrap().clone();
+        sync.answered(number, 1, now);
+        let again = sync.fetch(&wanted, now);
+        assert_eq!(again.iter().map(|(peer, ..)| *peer).collect::<Vec<_>>(), [other]);
+    }
+
+    #[test]
+    fn who_is_slow_or_leaves_holds_up_nothing() {
+        let (mut sync, now) = (sync(1), Instant::now());
+        assert_eq!(sync.fetch(&ids(3), now).len(), 1);
+        assert!(sync.fetch(&ids(3), now + PATIENCE / 2).is_empty());
+        assert!(sync.fetch(&ids(3), now + PATIENCE).is_empty(), "the peer rests");
+        assert_eq!(sync.fetch(&ids(3), now + PATIENCE + REST).len(), 1);
+        let peer = *sync.peers().next().unwrap();
+        sync.left(&peer);
+        sync.joined(peer);
+        assert_eq!(sync.fetch(&ids(3), now + PATIENCE + REST).len(), 1);
+    }
+
+    #[test]
+    fn headers_that_lead_no_further_are_not_continued() {
+        let (mut sync, peer) = (sync(1), mass_network::peer_id([0; 32]));
+        assert!(sync.reaches(&peer, Height::new(512)));
+        assert!(!sync.reaches(&peer, Height::new(512)));
+        sync.begins(&peer);
+        assert!(sync.reaches(&peer, Height::new(512)));
+    }
 }

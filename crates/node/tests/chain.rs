@@ -6,11 +6,24 @@ mod farm;
 
 use std::path::Path;
 
-use bitcoin::{ScriptBuf, WPubkeyHash, hashes::Hash};
+use bitcoin::{
+    EcdsaSighashType, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, WPubkeyHash, Witness,
+    absolute::LockTime,
+    hashes::Hash,
+    secp256k1::{Message, Secp256k1, SecretKey},
+    sighash::SighashCache,
+    transaction::Version,
+};
 use farm::{Counter, Farm};
-use mass_ledger_utxo::{Supply, address};
+use mass_consensus::{
+    block::Block,
+    header::SealClaim,
+    ledger::{BlockContext, Ledger},
+    spec::ChainSpec,
+};
+use mass_ledger_utxo::{LedgerParams, Supply, UtxoLedger, address, body::Body};
 use mass_node::{Chain, ChainError, Notice};
-use mass_primitives::{Amount, BlockId, Height, Slot};
+use mass_primitives::{Amount, BlockId, Encode, Height, SealSignature, Slot};
 
 const NOW: u64 = 2_000_000_000;
 
@@ -76,7 +89,7 @@ fn bad_bytes_are_refused_and_nothing_is_lost() {
     let good = mine(&farm, &mut other, 1);
     let genesis = tip(&chain);
     assert!(matches!(chain.take_block(b"garbage", NOW), Err(ChainError::Decode(_))));
-    for position in (0..good.len()).step_by(7) {
+    for position in 0..good.len() {
         let mut bad = good.clone();
         bad[position] ^= 1;
         let refused = chain.take_block(&bad, NOW);
@@ -96,7 +109,7 @@ fn a_claim_for_another_tip_and_a_foreign_address_are_refused() {
     let expected = chain.expectation(Slot::ZERO).unwrap();
     let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
     assert!(matches!(chain.prepare(claim, "ms1nonsense"), Err(ChainError::Address(_))));
-    let stale = mass_consensus::header::SealClaim { height: Height::new(2), ..claim };
+    let stale = SealClaim { height: Height::new(2), ..claim };
     assert!(matches!(chain.prepare(stale, &payout(1)), Err(ChainError::Stale("the height"))));
     let seal = farm.seal(tip(&chain), mass_primitives::BodyRoot::ZERO, claim);
     let signature = farm.secret.sign(farm.spec.id(), &seal.id(), Counter(0));
@@ -136,4 +149,193 @@ fn who_seals_twice_is_banned_and_loses_what_is_pending() {
         matches!(&notices[..], [Notice::Refused(_, Some(reason))] if reason.starts_with("BLK-6")),
         "{notices:?}"
     );
+}
+
+/// Somebody with coins of the genesis block.
+struct Payer {
+    key: SecretKey,
+    spec: ChainSpec,
+}
+
+impl Payer {
+    fn new(spec: &ChainSpec) -> Self {
+        let key = SecretKey::from_slice(&[3; 32]).unwrap();
+        let mut file = spec.file().clone();
+        let address = address::encode("dms", &Self::script(&key)).unwrap();
+        file.rules.ledger.params["genesis_outputs"] =
+            serde_json::json!([{ "address": address, "amount": 1_000_000 }]);
+        Self { key, spec: ChainSpec::new(file).unwrap() }
+    }
+
+    fn script(key: &SecretKey) -> ScriptBuf {
+        let key = bitcoin::PublicKey::new(key.public_key(&Secp256k1::new()));
+        ScriptBuf::new_p2wpkh(&key.wpubkey_hash().unwrap())
+    }
+
+    fn farm(&self, key: u8) -> Farm {
+        let mut farm = Farm::easy(8, [key; 32]);
+        farm.spec = self.spec.clone();
+        farm
+    }
+
+    /// The coin of the genesis block.
+    fn coin(chain: &Chain) -> OutPoint {
+        let body = chain.body(chain.engine().tree().genesis()).unwrap().unwrap();
+        let body = Body::decode(&body, 4_000_000).unwrap();
+        OutPoint { txid: body.payments()[0].compute_txid(), vout: 0 }
+    }
+
+    /// Pays a coin of `amount` to the same person, less a fee.
+    fn pay(&self, coin: OutPoint, amount: u64, fee: u64) -> Transaction {
+        let script = Self::script(&self.key);
+        let (sequence, script_sig, witness) = (Sequence::MAX, ScriptBuf::new(), Witness::new());
+        let value = bitcoin::Amount::from_sat(amount - fee);
+        let mut tx = Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: vec![TxIn { previous_output: coin, script_sig, sequence, witness }],
+            output: vec![TxOut { value, script_pubkey: script.clone() }],
+        };
+        let amount = bitcoin::Amount::from_sat(amount);
+        let hash = SighashCache::new(&tx).p2wpkh_signature_hash(0, &script, amount, EcdsaSighashType::All);
+        let message = Message::from_digest(hash.unwrap().to_byte_array());
+        let secp = Secp256k1::new();
+        let signature = bitcoin::ecdsa::Signature::sighash_all(secp.sign_ecdsa(&message, &self.key));
+        tx.input[0].witness = Witness::p2wpkh(&signature, &self.key.public_key(&secp));
+        tx
+    }
+}
+
+fn coin_of(tx: &Transaction) -> OutPoint {
+    OutPoint { txid: tx.compute_txid(), vout: 0 }
+}
+
+fn send(chain: &mut Chain, tx: &Transaction) {
+    chain.take_transaction(&bitcoin::consensus::serialize(tx), NOW).unwrap();
+}
+
+/// A payment in the pool spent what a reorg took away. Before, it went into every block that the node made, and
+/// the ledger refused them all.
+#[test]
+fn a_reorg_leaves_no_payment_in_the_pool_that_spoils_blocks() {
+    let payer = Payer::new(&Farm::easy(0, [7; 32]).spec);
+    let (farm, other) = (payer.farm(7), payer.farm(8));
+    let dir = tempfile::tempdir().unwrap();
+    let mut one = open(&farm, &dir.path().join("one.redb"));
+    let mut two = open(&farm, &dir.path().join("two.redb"));
+    let coin = Payer::coin(&one);
+    let here = payer.pay(coin, 1_000_000, 1_000);
+    send(&mut one, &here);
+    mine(&farm, &mut one, 1);
+    send(&mut one, &payer.pay(coin_of(&here), 999_000, 1_000));
+
+    send(&mut two, &payer.pay(coin, 1_000_000, 2_000));
+    for _ in 0..2 {
+        let bytes = mine(&other, &mut two, 2);
+        one.take_block(&bytes, NOW).unwrap();
+    }
+    assert_eq!((tip(&one), one.engine().reorgs()), (tip(&two), 1));
+    mine(&farm, &mut one, 1);
+    assert!(one.pool().is_empty());
+}
+
+/// Payments of several blocks that a reorg left come back to the pool, those that spend others too.
+#[test]
+fn payments_of_a_reorg_come_back_in_their_order() {
+    let payer = Payer::new(&Farm::easy(0, [7; 32]).spec);
+    let (farm, other) = (payer.farm(7), payer.farm(8));
+    let dir = tempfile::tempdir().unwrap();
+    let mut one = open(&farm, &dir.path().join("one.redb"));
+    let mut two = open(&farm, &dir.path().join("two.redb"));
+    let first = payer.pay(Payer::coin(&one), 1_000_000, 1_000);
+    let second = payer.pay(coin_of(&first), 999_000, 1_000);
+    for tx in [&first, &second] {
+        send(&mut one, tx);
+        mine(&farm, &mut one, 1);
+    }
+    assert!(one.pool().is_empty());
+    for _ in 0..3 {
+        let bytes = mine(&other, &mut two, 2);
+        one.take_block(&bytes, NOW).unwrap();
+    }
+    assert_eq!((tip(&one), one.pool().len()), (tip(&two), 2));
+    mine(&farm, &mut one, 1);
+    assert!(one.pool().is_empty());
+}
+
+/// Who made or sent a block that the ledger refuses is told why; before, nobody was.
+#[test]
+fn a_block_that_the_ledger_refuses_is_told_and_its_chain_is_left() {
+    let payer = Payer::new(&Farm::easy(0, [7; 32]).spec);
+    let (farm, dir) = (payer.farm(7), tempfile::tempdir().unwrap());
+    let path = dir.path().join("chain.redb");
+    let mut chain = open(&farm, &path);
+    let genesis = tip(&chain);
+    let expected = chain.expectation(Slot::ZERO).unwrap();
+    let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
+    let params = LedgerParams::from_json(farm.spec.rules().ledger.params.clone()).unwrap();
+    let ledger = UtxoLedger::new(params, farm.spec.id()).unwrap();
+    let context = BlockContext {
+        height: claim.height,
+        slot: claim.slot,
+        time: farm.spec.slot_time(claim.slot).unwrap(),
+        median_time_past: 0,
+        farmer: *claim.farmer(),
+        banned: vec![],
+    };
+    let nothing = payer.pay(OutPoint { vout: 7, ..Payer::coin(&chain) }, 1_000_000, 1_000);
+    let state = chain.store().snapshot().unwrap();
+    let payee = Payer::script(&payer.key);
+    let body = ledger.build_body(&state, &context, &payee, None, &[nothing]).unwrap();
+    let sealed = farm.seal(genesis, ledger.commitment(&body).unwrap().root, claim);
+    let notices = chain.take_block(&Block::new(sealed, vec![], body).to_bytes(), NOW).unwrap();
+    let told = |notice: &Notice| matches!(notice, Notice::Refused(id, Some(_)) if *id == sealed.id());
+    assert!(notices.iter().any(told), "{notices:?}");
+    assert!(chain.engine().has_judged(&sealed.id()));
+    assert_eq!((tip(&chain), *chain.engine().tree().best()), (genesis, genesis));
+    drop(chain);
+    assert_eq!(tip(&open(&farm, &path)), genesis);
+}
+
+#[test]
+fn a_bad_seal_costs_no_header_and_a_slot_to_come_is_not_sealed() {
+    let (farm, dir) = (Farm::easy(8, [7; 32]), tempfile::tempdir().unwrap());
+    let mut chain = open(&farm, &dir.path().join("chain.redb"));
+    let expected = chain.expectation(Slot::ZERO).unwrap();
+    let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
+    let header = chain.prepare(claim, &payout(1)).unwrap();
+    let seal = farm.sign(header, claim).seal;
+    let bad = chain.submit(&header.id(), seal.vrf_proof, SealSignature::ZERO, NOW);
+    assert!(matches!(bad, Err(ChainError::Block(_))));
+    chain.tick(Slot::ZERO, NOW).unwrap();
+    let early = chain.prepare(SealClaim { slot: Slot::new(2), ..claim }, &payout(1));
+    assert!(matches!(early, Err(ChainError::Early(_))), "{early:?}");
+    chain.tick(claim.slot, NOW).unwrap();
+    chain.submit(&header.id(), seal.vrf_proof, seal.signature, NOW).unwrap();
+    assert_eq!(tip(&chain), header.id());
+}
+
+/// A crash between two steps of a reorg leaves a tip below both branches; the next start goes on to the heavier.
+#[test]
+fn a_reorg_that_a_crash_cut_short_is_finished() {
+    let (farm, other) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (dir.path().join("here.redb"), dir.path().join("there.redb"));
+    let (mut one, mut two) = (open(&farm, &here), open(&farm, &there));
+    for _ in 0..3 {
+        mine(&farm, &mut one, 1);
+    }
+    for _ in 0..2 {
+        one.take_block(&mine(&other, &mut two, 2), NOW).unwrap();
+    }
+    let before = tip(&one);
+    for _ in 0..2 {
+        one.store().disconnect_tip().unwrap();
+    }
+    drop(one);
+    let mut one = Chain::open(&here, farm.spec.clone(), None).unwrap();
+    assert_ne!(tip(&one), before);
+    one.tick(Slot::new(1 << 30), NOW).unwrap();
+    assert_eq!(tip(&one), before);
+    mine(&farm, &mut one, 1);
 }

@@ -3,15 +3,21 @@
 #[path = "../../consensus/tests/farm/mod.rs"]
 mod farm;
 
-use std::{path::Path, time::Duration};
+use std::{io::Write as _, path::Path, time::Duration};
 
 use bitcoin::{ScriptBuf, WPubkeyHash, hashes::Hash};
 use farm::Farm;
-use mass_consensus::{header::SealClaim, spec::ChainSpec};
+use mass_consensus::{
+    header::{SealClaim, SealedHeader},
+    spec::ChainSpec,
+};
 use mass_ledger_utxo::address;
-use mass_network::Multiaddr;
+use mass_network::{
+    Command, Config, Event, Multiaddr, Topic, swarm,
+    wire::{HEADERS_MAX, Request, Response},
+};
 use mass_node::{NodeConfig, NodeHandle, start};
-use mass_primitives::{BlockId, Decode, Encode};
+use mass_primitives::{BlockId, ChainWeight, Decode, Encode, Height};
 use mass_rpc::{HttpClient, MassClient, client};
 
 async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeHandle, HttpClient) {
@@ -31,6 +37,10 @@ async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeHandl
 
 /// Farms one block over RPC, as the farmer does.
 async fn mine(farm: &Farm, node: &HttpClient) -> BlockId {
+    mine_sealed(farm, node).await.id()
+}
+
+async fn mine_sealed(farm: &Farm, node: &HttpClient) -> SealedHeader {
     let work = node.work().await.unwrap();
     let difficulty = mass_primitives::Difficulty::new(work.difficulty.parse().unwrap());
     let claim: SealClaim = farm.win(work.height, work.after, work.seed, difficulty);
@@ -38,8 +48,9 @@ async fn mine(farm: &Farm, node: &HttpClient) -> BlockId {
     let payout = address::encode("dms", &script).unwrap();
     let header = node.prepare_block(hex::encode(claim.to_bytes()), payout).await.unwrap();
     let parsed = mass_consensus::header::Header::from_bytes(&hex::decode(&header).unwrap()).unwrap();
-    let seal = farm.sign(parsed, claim).seal;
-    node.submit_seal(header, seal.vrf_proof, seal.signature).await.unwrap()
+    let sealed = farm.sign(parsed, claim);
+    node.submit_seal(header, sealed.seal.vrf_proof, sealed.seal.signature).await.unwrap();
+    sealed
 }
 
 /// Waits until the node's tip is `id`.
@@ -90,5 +101,122 @@ async fn three_nodes_agree_after_partition_and_restart() {
     assert!(rpc_two.get_block(BlockId::ZERO, None).await.is_err());
     for handle in [one, two, three] {
         handle.stop().await.unwrap();
+    }
+}
+
+/// A fork longer than one answer of headers: the continuation of a sync must start at the last header that
+/// came, for the best one that is known stays on the own side until the other outweighs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_longer_than_an_answer_of_headers_heals() {
+    let (farm, other) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    let dir = tempfile::tempdir().unwrap();
+    let mut chains = [("long", &farm, 560), ("short", &other, 550)].map(|(name, farm, blocks)| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        let mut chain = mass_node::Chain::open(&path.join("chain.redb"), farm.spec.clone(), None).unwrap();
+        chain.tick(mass_primitives::Slot::new(1 << 30), 2_000_000_000).unwrap();
+        for _ in 0..blocks {
+            let expected = chain.expectation(mass_primitives::Slot::ZERO).unwrap();
+            let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
+            let script = ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([1; 20]));
+            let header = chain.prepare(claim, &address::encode("dms", &script).unwrap()).unwrap();
+            let seal = farm.sign(header, claim).seal;
+            chain.submit(&header.id(), seal.vrf_proof, seal.signature, 2_000_000_000).unwrap();
+        }
+        (path, *chain.engine().tip())
+    });
+    let [(long, tip), (short, _)] = &mut chains;
+    let (one, _rpc) = node(&farm.spec, long, vec![]).await;
+    let (two, rpc_two) = node(&farm.spec, short, one.listen.clone()).await;
+    reaches(&rpc_two, *tip).await;
+    for handle in [one, two] {
+        handle.stop().await.unwrap();
+    }
+}
+
+/// A node ends within seconds, whatever a client does that never finishes its request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_hangs_does_not_keep_a_node_from_ending() {
+    let dir = tempfile::tempdir().unwrap();
+    let (handle, rpc) = node(&ChainSpec::built_in("dev").unwrap(), dir.path(), vec![]).await;
+    let mut hanging = std::net::TcpStream::connect(handle.rpc).unwrap();
+    hanging.write_all(b"POST / HTTP/1.1\r\nhost: localhost:1\r\ncontent-length: 99\r\n\r\n{").unwrap();
+    rpc.status().await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), handle.stop()).await;
+    ended.expect("the node ends").unwrap();
+}
+
+/// A peer that lies: garbage on both topics, a tip that nobody knows, no headers, bad ones, the same ones without
+/// end, and never a block. It listens nowhere and comes back whenever it is sent away.
+async fn lie(config: Config, good: Vec<u8>) {
+    let (commands, mut events) = swarm::spawn(config).unwrap();
+    let (mut turn, mut bad) = (0usize, good.clone());
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    while let Some(event) = events.recv().await {
+        let command = match event {
+            Event::PeerConnected(_) => {
+                for bytes in [vec![7; 100], bad.clone()] {
+                    let _ = commands.send(Command::Publish { topic: Topic::Blocks, bytes }).await;
+                }
+                Command::Publish { topic: Topic::Transactions, bytes: vec![7; 100] }
+            }
+            Event::Request { request, token, .. } => {
+                turn += 1;
+                let tip = BlockId::new([9; 32]);
+                let response = match request {
+                    Request::Status => {
+                        Response::Status { tip, height: Height::new(9), weight: ChainWeight::ZERO }
+                    }
+                    Request::Headers { .. } => Response::Headers(match turn % 3 {
+                        0 => vec![],
+                        1 => vec![vec![7; 700]; 3],
+                        _ => vec![good.clone(); HEADERS_MAX],
+                    }),
+                    Request::Blocks { ids } => Response::Blocks(vec![None; ids.len()]),
+                };
+                Command::Respond { token, response }
+            }
+            _ => continue,
+        };
+        if commands.send(command).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_that_lie_hold_up_nothing() {
+    let (farm, dir) = (Farm::easy(8, [7; 32]), tempfile::tempdir().unwrap());
+    let path = |name: &str| dir.path().join(name);
+    let (one, rpc_one) = node(&farm.spec, &path("one"), vec![]).await;
+    let (two, rpc_two) = node(&farm.spec, &path("two"), vec![]).await;
+    let first = mine_sealed(&farm, &rpc_one).await;
+    let (good, mut tip) = (first.to_bytes(), first.id());
+    for seed in 1..4 {
+        let config = Config {
+            chain_id: *farm.spec.id(),
+            listen: vec![],
+            seed: [seed; 32],
+            peers: two.listen.clone(),
+            max_connections: 8,
+        };
+        tokio::spawn(lie(config, good.clone()));
+    }
+    let met = async {
+        while rpc_two.get_connection_count().await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), met).await.expect("the liars come");
+    for _ in 0..70 {
+        tip = mine(&farm, &rpc_one).await;
+    }
+    rpc_two.add_node(one.listen[0].to_string(), "add".to_owned()).await.unwrap();
+    reaches(&rpc_two, tip).await;
+    tip = mine(&farm, &rpc_one).await;
+    reaches(&rpc_two, tip).await;
+    for handle in [one, two] {
+        tokio::time::timeout(Duration::from_secs(5), handle.stop()).await.expect("a node ends").unwrap();
     }
 }

@@ -35,13 +35,21 @@ pub struct Listing {
 /// [`PlotError::Io`] if the directory cannot be read. What is wrong with a file is in the listing.
 pub fn list(dir: &Path) -> Result<Listing, PlotError> {
     let mut listing = Listing::default();
-    for path in files(dir, |name| name.ends_with(PLOT_SUFFIX))? {
+    for path in plot_files(dir)? {
         match Plot::open(&path) {
             Ok(plot) => listing.plots.push(plot),
             Err(fault) => listing.faults.push((path, fault)),
         }
     }
     Ok(listing)
+}
+
+/// The files of `dir` whose name ends in `.plot`, none of them opened.
+///
+/// # Errors
+/// [`PlotError::Io`] if the directory cannot be read.
+pub fn plot_files(dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    files(dir, |name| name.ends_with(PLOT_SUFFIX))
 }
 
 /// Removes the unfinished plots of `dir` that nobody is writing any more, and names them. Groups that are begun stay,

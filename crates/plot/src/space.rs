@@ -18,11 +18,15 @@ pub(crate) const fn space_needed(size: PlotSize) -> u64 {
 
 /// Refuses if fewer than these bytes are left.
 pub(crate) fn check(dir: &Path, needed: u64) -> Result<(), PlotError> {
-    let free = free(dir)?;
+    let free = free_bytes(dir)?;
     if free < needed { Err(PlotError::NoSpace { dir: dir.to_owned(), needed, free }) } else { Ok(()) }
 }
 
-fn free(dir: &Path) -> Result<u64, PlotError> {
+/// Bytes that may still be written to the file system of a directory.
+///
+/// # Errors
+/// [`PlotError::Io`].
+pub fn free_bytes(dir: &Path) -> Result<u64, PlotError> {
     let volume = rustix::fs::statvfs(dir).map_err(|error| PlotError::io(dir)(error.into()))?;
     Ok(volume.f_bavail.saturating_mul(volume.f_frsize))
 }
@@ -35,7 +39,7 @@ pub(crate) fn reserve(file: &File, path: &Path, offset: u64, bytes: u64) -> Resu
         Err(error) if is_unsupported(&error) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::StorageFull => {
             let dir = path.parent().map_or_else(PathBuf::new, Path::to_owned);
-            let free = free(&dir)?;
+            let free = free_bytes(&dir)?;
             Err(PlotError::NoSpace { dir, needed: bytes, free })
         }
         Err(error) => Err(PlotError::io(path)(error)),

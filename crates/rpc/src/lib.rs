@@ -9,6 +9,7 @@
 mod answers;
 mod api;
 pub mod errors;
+pub mod farm;
 mod transport;
 
 pub use answers::{Ban, Pending, Status, Supply, Work};
@@ -17,4 +18,4 @@ pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::http_client::HttpClient;
 pub use jsonrpsee::server::ServerHandle;
 pub use jsonrpsee::types::ErrorObjectOwned;
-pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, call, client, serve};
+pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, call, client, client_that_waits, serve};

@@ -3,14 +3,13 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use jsonrpsee::{
+    Methods,
     core::{ClientError, client::ClientT as _, params::ArrayParams},
     http_client::HttpClient,
     server::{Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer},
 };
 use serde_json::Value;
 use tower::ServiceBuilder;
-
-use crate::api::MassServer;
 
 /// Bytes of a request or response at the most.
 pub const BODY_BYTES_MAX: u32 = 16 * 1024 * 1024;
@@ -34,7 +33,7 @@ pub enum ServeError {
     Listen(SocketAddr, #[source] io::Error),
 }
 
-/// Serves `node` at `addr`, where port 0 lets the system choose; returns the address that it got.
+/// Serves methods, as the `into_rpc` of a node or a farm makes them, at `addr`, where port 0 lets the system choose; returns the address that it got.
 ///
 /// The server runs until the handle is told to stop, or all handles are dropped.
 ///
@@ -42,7 +41,7 @@ pub enum ServeError {
 /// [`ServeError`].
 pub async fn serve(
     addr: SocketAddr,
-    node: impl MassServer,
+    node: impl Into<Methods>,
 ) -> Result<(SocketAddr, ServerHandle), ServeError> {
     if !addr.ip().is_loopback() {
         return Err(ServeError::NotLoopback(addr));
@@ -63,7 +62,7 @@ pub async fn serve(
         Server::builder().set_config(config).set_http_middleware(ServiceBuilder::new().layer(hosts));
     let server = builder.build(addr).await.map_err(refused)?;
     let local = server.local_addr().map_err(refused)?;
-    Ok((local, server.start(node.into_rpc())))
+    Ok((local, server.start(node)))
 }
 
 /// A client of the node at `url`, such as `http://127.0.0.1:8332`. It connects at the first call.
@@ -71,10 +70,18 @@ pub async fn serve(
 /// # Errors
 /// The text is no URL.
 pub fn client(url: &str) -> Result<HttpClient, ClientError> {
+    client_that_waits(url, TIMEOUT)
+}
+
+/// [`client`] with another bound on the time that an answer may take.
+///
+/// # Errors
+/// The text is no URL.
+pub fn client_that_waits(url: &str, patience: Duration) -> Result<HttpClient, ClientError> {
     HttpClient::builder()
         .max_request_size(BODY_BYTES_MAX)
         .max_response_size(BODY_BYTES_MAX)
-        .request_timeout(TIMEOUT)
+        .request_timeout(patience)
         .build(url)
 }
 

@@ -1,14 +1,14 @@
 //! The nodes of each chain of a development network, and the one farmer of all.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use mass_consensus::spec::ChainSpec;
 use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, FarmerError, Totals};
 use mass_network::Multiaddr;
-use mass_node::{BeaconConfig, NodeConfig, NodeHandle};
+use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle};
 use mass_primitives::Height;
-use mass_rpc::{HttpClient, MassClient, Status};
+use mass_rpc::{HttpClient, MassClient, ServeError, Status};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -64,6 +64,7 @@ impl Network {
             directories: vec![place.plots_dir()],
             secret: place.secret()?,
             guard: place.guard(),
+            rpc: Some(([127, 0, 0, 1], 0).into()),
         };
         let (tell, totals) = watch::channel(Totals::default());
         let (stop_farmer, stop) = oneshot::channel::<()>();
@@ -212,19 +213,22 @@ impl Member {
         peers: &[Multiaddr],
         beacon: Option<&BeaconConfig>,
     ) -> anyhow::Result<Self> {
+        let config = |port: u16| {
+            anyhow::Ok(NodeConfig {
+                spec: spec.clone(),
+                data_dir: place.node(spec, number),
+                listen: vec!["/ip4/127.0.0.1/tcp/0".parse().context("a multiaddress")?],
+                peers: peers.to_vec(),
+                rpc: ([127, 0, 0, 1], port).into(),
+                beacon: beacon.cloned(),
+            })
+        };
         // The first node is where commands look for one, unless another program is there.
-        let usual = spec.hints().rpc_port;
-        let is_free = || TcpListener::bind(("127.0.0.1", usual)).is_ok();
-        let port = if number == 1 && is_free() { usual } else { 0 };
-        let handle = mass_node::start(NodeConfig {
-            spec: spec.clone(),
-            data_dir: place.node(spec, number),
-            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().context("a multiaddress")?],
-            peers: peers.to_vec(),
-            rpc: ([127, 0, 0, 1], port).into(),
-            beacon: beacon.cloned(),
-        })
-        .await?;
+        let usual = if number == 1 { spec.hints().rpc_port } else { 0 };
+        let handle = match mass_node::start(config(usual)?).await {
+            Err(NodeError::Rpc(ServeError::InUse(_))) if number == 1 => mass_node::start(config(0)?).await?,
+            started => started?,
+        };
         let url = format!("http://{}", handle.rpc);
         let client = mass_rpc::client(&url)?;
         let started_at = client.get_block_count().await?;

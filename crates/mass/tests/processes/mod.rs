@@ -58,19 +58,28 @@ impl Home {
 
     /// Starts a node in the directory of that name, and waits until it listens.
     pub fn node(&self, name: &str, peers: &[&Node]) -> Node {
+        let (process, started) = self.start_node(name, "127.0.0.1:0", peers);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let (url, listen) = (text(&started["rpc"]), text(&started["listen"][0]));
+        let client = mass_rpc::client(&url).unwrap();
+        Node { process, url, listen, client }
+    }
+
+    /// Starts a node again with its RPC where it was.
+    pub fn node_at(&self, name: &str, rpc: &str) -> Process {
+        self.start_node(name, rpc, &[]).0
+    }
+
+    fn start_node(&self, name: &str, rpc: &str, peers: &[&Node]) -> (Process, Value) {
         let dir = self.path(name);
-        let mut args =
-            vec!["node", "run", "--json", "--rpc", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"];
+        let mut args = vec!["node", "run", "--json", "--rpc", rpc, "--listen", "/ip4/127.0.0.1/tcp/0"];
         args.extend(["--data-dir", dir.to_str().unwrap()]);
         for peer in peers {
             args.extend(["--peer", &peer.listen]);
         }
         let process = Process::start(self.command(&args), &self.path(&format!("{name}.out")));
         let started = process.event(|event| event["event"] == "started");
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let (url, listen) = (text(&started["rpc"]), text(&started["listen"][0]));
-        let client = mass_rpc::client(&url).unwrap();
-        Node { process, url, listen, client }
+        (process, started)
     }
 
     /// Starts a farm on a node with a signing record of its own.

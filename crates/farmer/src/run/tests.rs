@@ -1,11 +1,10 @@
-//! Chains that share a beacon cost the reads of one: a real farm before nodes that only tell the time.
+//! Real plots before nodes that only tell the time: what look-ups cost, and a disk that hangs.
 
 use std::{
-    collections::BTreeSet,
-    path::PathBuf,
+    path::Path,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -13,12 +12,12 @@ use jsonrpsee::{
     RpcModule,
     server::{Server, ServerHandle},
 };
-use mass_consensus::{keys::FarmerSecret, spec::ChainSpec};
-use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals, run};
-use mass_primitives::{BlockId, GroupNonce, Height, Round, Seed, Slot};
+use mass_consensus::spec::ChainSpec;
+use mass_primitives::{BlockId, GroupNonce, Slot};
 use mass_proof_of_space::{GroupIdentity, PlotSize, Strength};
-use mass_rpc::Work;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+
+use super::*;
 
 const FIRST_ROUND: u64 = 100;
 
@@ -70,8 +69,13 @@ async fn farm(specs: &[ChainSpec], plots: PathBuf, guard: PathBuf, rounds: u64) 
         servers.push(server);
     }
     let beacons: BTreeSet<_> = specs.iter().map(|spec| *spec.beacon_id()).collect();
-    let config =
-        FarmerConfig { chains, directories: vec![plots], secret: FarmerSecret::from_seed(&[7; 32]), guard };
+    let config = FarmerConfig {
+        chains,
+        directories: vec![plots],
+        secret: FarmerSecret::from_seed(&[7; 32]),
+        guard,
+        rpc: None,
+    };
     let (end, ended) = oneshot::channel::<()>();
     let (mut end, mut answered) = (Some(end), BTreeSet::new());
     let watch = |event: &FarmEvent, _: &Totals| {
@@ -92,15 +96,19 @@ async fn farm(specs: &[ChainSpec], plots: PathBuf, guard: PathBuf, rounds: u64) 
     run(config, watch, changes, async { drop(ended.await) }).await.unwrap()
 }
 
+fn make_plots(dir: &Path, nonces: std::ops::Range<u8>) {
+    let farmer = FarmerSecret::from_seed(&[7; 32]).public();
+    for nonce in nonces {
+        let nonce = GroupNonce::new([nonce; 32]);
+        let group = GroupIdentity { size: PlotSize::MIN, strength: Strength::MIN, farmer, nonce };
+        mass_plot::create(dir, &group).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn chains_that_share_a_beacon_cost_the_reads_of_one() {
     let dir = tempfile::tempdir().unwrap();
-    let farmer = FarmerSecret::from_seed(&[7; 32]).public();
-    for nonce in 0..3 {
-        let nonce = GroupNonce::new([nonce; 32]);
-        let group = GroupIdentity { size: PlotSize::MIN, strength: Strength::MIN, farmer, nonce };
-        mass_plot::create(dir.path(), &group).unwrap();
-    }
+    make_plots(dir.path(), 0..3);
     let farm = async |count, sharing, name: &str| {
         farm(&specs(count, sharing), dir.path().to_owned(), dir.path().join(name), 8).await
     };
@@ -116,4 +124,77 @@ async fn chains_that_share_a_beacon_cost_the_reads_of_one() {
     let apart = farm(2, false, "apart").await;
     assert_eq!(apart.reads, apart.chains.iter().map(|chain| chain.reads).sum::<u64>());
     assert!(apart.reads > one.reads, "another beacon asks for itself");
+}
+
+static STUCK: AtomicBool = AtomicBool::new(false);
+
+/// A disk whose name is "stuck" hangs while the test says so.
+fn read_or_hang(dir: &Path, job: Job<Turn>) -> Done<Turn> {
+    while dir.ends_with("stuck") && STUCK.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    disk::read(dir, job)
+}
+
+/// What happened, in the order in which it did, for the test to look at.
+#[derive(Default)]
+struct Log(Mutex<Vec<FarmEvent>>);
+
+impl Log {
+    fn count(&self, wanted: impl Fn(&FarmEvent) -> bool) -> usize {
+        self.0.lock().unwrap().iter().filter(|event| wanted(event)).count()
+    }
+
+    async fn until(&self, what: &str, wanted: impl Fn(&FarmEvent) -> bool, more_than: usize) {
+        let wait = async {
+            while self.count(&wanted) <= more_than {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let log = || self.0.lock().unwrap().clone();
+        tokio::time::timeout(Duration::from_secs(120), wait)
+            .await
+            .unwrap_or_else(|_| panic!("{what}: {:?}", log()));
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_costs_no_other_disk_a_round() {
+    let dir = tempfile::tempdir().unwrap();
+    let (good, stuck) = (dir.path().join("good"), dir.path().join("stuck"));
+    std::fs::create_dir(&good).unwrap();
+    std::fs::create_dir(&stuck).unwrap();
+    make_plots(&good, 0..4);
+    make_plots(&stuck, 4..8);
+    let (round, log) = (Arc::new(AtomicU64::new(FIRST_ROUND)), Log::default());
+    let (chain, _server) = node(&specs(1, true)[0], &round).await;
+    let config = FarmerConfig {
+        chains: vec![chain],
+        directories: vec![good, stuck.clone()],
+        secret: FarmerSecret::from_seed(&[7; 32]),
+        guard: dir.path().join("guard"),
+        rpc: None,
+    };
+    let (_, changes) = mpsc::channel(1);
+    let is_round = |event: &FarmEvent| matches!(event, FarmEvent::Round { .. });
+    let name = stuck.display().to_string();
+    let test = async {
+        log.until("two rounds", is_round, 1).await;
+        STUCK.store(true, Ordering::SeqCst);
+        // A filter of four: within four rounds the disk is asked, and does not answer.
+        round.fetch_add(4, Ordering::SeqCst);
+        log.until("it hangs", |event| *event == FarmEvent::DiskHangs { disk: name.clone() }, 0).await;
+        for _ in 0..4 {
+            let before = log.count(is_round);
+            round.fetch_add(1, Ordering::SeqCst);
+            log.until("the other disk's round", is_round, before).await;
+        }
+        STUCK.store(false, Ordering::SeqCst);
+        log.until("it is back", |event| *event == FarmEvent::DiskBack { disk: name.clone() }, 0).await;
+        let before = log.count(is_round);
+        round.fetch_add(1, Ordering::SeqCst);
+        log.until("both disks' round", is_round, before).await;
+    };
+    let watch = |event: &FarmEvent, _: &Totals| log.0.lock().unwrap().push(event.clone());
+    run_on(config, watch, changes, test, read_or_hang).await.unwrap();
 }

@@ -1,0 +1,104 @@
+//! `mass farm status` and `doctor`: what a running farm says of itself.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use mass_rpc::farm::{ChainStatus, Diagnosis, DiskStatus, FarmClient, FarmStatus, Severity};
+
+use crate::output::{Output, Verdict, human_bytes, table};
+
+/// A diagnosis takes a proof of every disk.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How the parts of a farm fare.
+pub async fn status(url: &str, output: Output) -> anyhow::Result<Verdict> {
+    let status = mass_rpc::client(url).with_context(|| url.to_owned())?.farm_status().await;
+    let status = status.with_context(|| format!("the farm at {url}"))?;
+    output.result(&serde_json::to_value(&status)?, &describe(&status))?;
+    Ok(Verdict::Good)
+}
+
+/// What keeps a farm from earning.
+pub async fn doctor(url: &str, output: Output) -> anyhow::Result<Verdict> {
+    let client = mass_rpc::client_that_waits(url, PATIENCE).with_context(|| url.to_owned())?;
+    let diagnosis = client.farm_doctor().await.with_context(|| format!("the farm at {url}"))?;
+    output.result(&serde_json::to_value(&diagnosis)?, &explain(&diagnosis))?;
+    Ok(Verdict::good_if(diagnosis.earns))
+}
+
+fn describe(status: &FarmStatus) -> String {
+    let head = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let mut disks =
+        vec![head(&["disk", "plots", "size", "last round", "p50 ms", "p99 ms", "missed", "state"])];
+    disks.extend(status.disks.iter().map(disk));
+    let mut chains =
+        vec![head(&["chain", "node", "height", "wins", "expected", "p", "lost", "reads", "state"])];
+    chains.extend(status.chains.iter().map(chain));
+    let FarmStatus { farmer, rounds, reads, qualities, proofs, .. } = status;
+    format!(
+        "farmer {farmer}\n{}{}{rounds} rounds, {reads} reads, {qualities} qualities, {proofs} proofs",
+        table(&disks),
+        table(&chains)
+    )
+}
+
+fn disk(disk: &DiskStatus) -> Vec<String> {
+    let time = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.1}"));
+    let state = match (disk.hangs, disk.faults.len()) {
+        (true, _) => "does not answer".to_owned(),
+        (false, 0) => "good".to_owned(),
+        (false, faults) => format!("{faults} faults"),
+    };
+    vec![
+        disk.path.clone(),
+        disk.plots.to_string(),
+        human_bytes(disk.bytes),
+        disk.answered.map_or_else(|| "-".to_owned(), |round| round.to_string()),
+        time(disk.p50_milliseconds),
+        time(disk.p99_milliseconds),
+        disk.missed.to_string(),
+        state,
+    ]
+}
+
+fn chain(chain: &ChainStatus) -> Vec<String> {
+    let state = match (chain.banned, chain.connected, chain.synced) {
+        (Some(height), ..) => format!("banned since block {height}"),
+        (None, false, _) => "no work from the node".to_owned(),
+        (None, true, Some(false)) => "the node is behind".to_owned(),
+        (None, true, _) => "good".to_owned(),
+    };
+    vec![
+        chain.name.clone(),
+        chain.node.clone(),
+        chain.height.map_or_else(|| "-".to_owned(), |height| height.to_string()),
+        chain.wins.to_string(),
+        format!("{:.1}", chain.expected_wins),
+        format!("{:.3}", chain.p_value),
+        chain.lost.to_string(),
+        chain.reads.to_string(),
+        state,
+    ]
+}
+
+fn explain(diagnosis: &Diagnosis) -> String {
+    let mut text = String::new();
+    for finding in &diagnosis.findings {
+        let severity = match finding.severity {
+            Severity::Error => "error  ",
+            Severity::Warning => "warning",
+        };
+        text.push_str(&format!(
+            "{severity} {}: {}\n        do: {}\n",
+            finding.subject, finding.problem, finding.action
+        ));
+    }
+    for trial in diagnosis.trials.iter().filter(|trial| trial.failure.is_none()) {
+        text.push_str(&format!(
+            "good    {}: a winning challenge would be sealed, in {} ms\n",
+            trial.disk, trial.milliseconds
+        ));
+    }
+    text.push_str(if diagnosis.earns { "the farm earns" } else { "the farm does not earn as it should" });
+    text
+}

@@ -1,0 +1,111 @@
+//! A farm that cannot fail silently: a disk that vanishes and comes back, a bad plot, a node that dies. Each is
+//! named by the doctor, and the rest goes on.
+
+mod processes;
+
+use std::fs;
+
+use processes::{Home, Process, output, payout};
+use serde_json::Value;
+
+fn doctor(home: &Home, url: &str) -> (bool, Value) {
+    let output = output(&mut home.command(&["farm", "doctor", "--farm", url, "--json"]));
+    let diagnosis: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!(output.status.success(), diagnosis["earns"].as_bool().unwrap());
+    (output.status.success(), diagnosis)
+}
+
+/// Asks the doctor until a finding has this text; its subject.
+fn finding(home: &Home, url: &str, problem: &str) -> String {
+    for _ in 0..100 {
+        let (_, diagnosis) = doctor(home, url);
+        let findings = diagnosis["findings"].as_array().unwrap();
+        if let Some(finding) =
+            findings.iter().find(|finding| finding["problem"].as_str().unwrap().contains(problem))
+        {
+            assert!(!finding["action"].as_str().unwrap().is_empty());
+            return finding["subject"].as_str().unwrap().to_owned();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    panic!("the doctor finds no {problem:?}: {}", doctor(home, url).1)
+}
+
+#[test]
+fn whatever_fails_is_named_and_the_rest_goes_on() {
+    let home = Home::new();
+    let one = home.plots("one", 16);
+    let two = home.path("two");
+    fs::create_dir(&two).unwrap();
+    let key = one.key.to_str().unwrap();
+    home.json(&["plots", "create", "--dir", two.to_str().unwrap(), "--plots", "16", "--key-file", key]);
+    let mut node = home.node("node", &[]);
+    let mut command = home.command(&["farm", "run", "--json", "--rpc", "127.0.0.1:0", "--node", &node.url]);
+    command.arg("--dir").arg(&one.dir).arg(&two).args(["--key-file", key, "--payout", &payout(1)]);
+    command.arg("--guard").arg(home.path("signed"));
+    let mut farm = Process::start(command, &home.path("farm.out"));
+    let url = farm.event(|event| event["event"] == "opened")["rpc"].as_str().unwrap().to_owned();
+    farm.event(|event| event["event"] == "round");
+
+    // In health but for the lack of peers; a winning challenge was driven through both disks.
+    let (earns, diagnosis) = doctor(&home, &url);
+    assert!(earns, "{diagnosis}");
+    let trials = diagnosis["trials"].as_array().unwrap();
+    assert!(trials.len() == 2 && trials.iter().all(|trial| trial["failure"].is_null()), "{diagnosis}");
+
+    let name = two.display().to_string();
+    // A disk is unplugged and plugged in again.
+    let away = home.path("away");
+    fs::rename(&two, &away).unwrap();
+    assert_eq!(finding(&home, &url, "directory"), name);
+    fs::rename(&away, &two).unwrap();
+    farm.event(|event| event["event"] == "plots" && event["disk"] == name && event["plots"] == 16);
+
+    // A file that is no plot comes to the first disk.
+    fs::write(one.dir.join("bad.plot"), b"nothing").unwrap();
+    assert_eq!(finding(&home, &url, "bad.plot"), one.dir.display().to_string());
+    fs::remove_file(one.dir.join("bad.plot")).unwrap();
+
+    // The node dies and comes back.
+    node.process.kill();
+    farm.event(|event| event["event"] == "node_lost");
+    assert_eq!(finding(&home, &url, "no work from"), "dev");
+    let rpc = node.url.strip_prefix("http://").unwrap().to_owned();
+    node.process = home.node_at("node", &rpc);
+    farm.event(|event| event["event"] == "node_back");
+    wait_until("the farm earns again", || doctor(&home, &url).0);
+    assert_eq!(farm.interrupt(), Some(0));
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < processes::PATIENCE, "{what}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+/// Plots are opened read-only: a farm leaves them as they are, and works where nothing can be written.
+#[test]
+fn plots_are_left_as_they_are() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    let plots = home.plots("plots", 8);
+    let sums = || {
+        let files = fs::read_dir(&plots.dir).unwrap().map(|entry| entry.unwrap().path());
+        let mut sums: Vec<_> = files.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        sums.sort();
+        sums
+    };
+    let before = sums();
+    for (path, _) in &before {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o444)).unwrap();
+    }
+    fs::set_permissions(&plots.dir, fs::Permissions::from_mode(0o555)).unwrap();
+    let node = home.node("node", &[]);
+    let mut farm = home.farm("farm", &plots, &node, 1);
+    farm.event(|event| event["event"] == "sealed");
+    assert_eq!(farm.interrupt(), Some(0));
+    fs::set_permissions(&plots.dir, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(before == sums(), "the files are the same, byte for byte");
+}
