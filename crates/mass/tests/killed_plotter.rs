@@ -56,11 +56,21 @@ fn look(dir: &Path) -> (BTreeMap<PathBuf, Vec<u8>>, Vec<PathBuf>) {
     (plots.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect(), others)
 }
 
+/// The plots that are staged for groups, each with the file that its group will have.
+fn staged(dir: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let files = |dir: &Path| fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    let parts = files(dir).filter(|path| path.extension().is_some_and(|is| is == "parts"));
+    let named = parts.flat_map(|parts| files(&parts).map(move |part| (part, parts.clone())));
+    let whole = named.filter(|(part, _)| part.extension().is_some_and(|is| is == "part"));
+    whole.map(|(part, parts)| (part, parts.with_extension("").with_extension("plot"))).collect()
+}
+
 /// Kills the plotter so many times, each within the time, and lets it end once.
 fn kill(create: &[&str], kills: u32, within: Duration) {
     let dir = tempfile::tempdir().unwrap();
     let mut dice = Dice::new();
     let (mut before, mut left_over) = (BTreeMap::<PathBuf, Vec<u8>>::new(), 0);
+    let (mut waiting, mut ever_waiting) = (Vec::<(PathBuf, PathBuf)>::new(), false);
     for _ in 0..kills {
         // More than it can make.
         let mut maker = mass(create, dir.path()).args(["--plots", "99"]).spawn().unwrap();
@@ -74,7 +84,13 @@ fn kill(create: &[&str], kills: u32, within: Duration) {
             assert!(plots.get(path) == Some(bytes), "{} is lost", path.display());
         }
         before = plots;
+        for (part, group) in &waiting {
+            assert!(part.exists() || group.exists(), "{} is lost", part.display());
+        }
+        waiting = staged(dir.path());
+        ever_waiting |= !waiting.is_empty();
     }
+    assert_eq!(ever_waiting, create.contains(&"--group"));
     eprintln!("{} plot files after {kills} kills, {left_over} of which left something", before.len());
     assert!(left_over > kills / 2, "the kills came too early or too late");
 
@@ -91,4 +107,10 @@ fn kill(create: &[&str], kills: u32, within: Duration) {
 fn plots_outlive_their_plotter() {
     let args = ["plots", "create", "-k", "18", "--farmer-key", FARMER];
     kill(&args, 50, Duration::from_millis(400));
+}
+
+#[test]
+fn groups_outlive_their_plotter() {
+    let args = ["plots", "create", "-k", "18", "--group", "5", "--farmer-key", FARMER];
+    kill(&args, 50, Duration::from_millis(500));
 }
