@@ -105,8 +105,7 @@ impl Home {
             .arg("--key-file")
             .arg(&plots.key)
             .arg("--guard")
-            .arg(guard)
-            .args(["--rpc", "127.0.0.1:0"]);
+            .arg(guard);
         Process::start(command, &self.path(&format!("{name}.out")))
     }
 }
