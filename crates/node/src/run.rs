@@ -19,14 +19,14 @@ use mass_network::{
     wire::{HEADERS_MAX, Request, Response},
 };
 use mass_primitives::{BlockId, Decode as _, Encode as _};
-use mass_rpc::{MassServer as _, ServerHandle};
+use mass_rpc::{MassServer as _, ServerHandle, serve};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
 use crate::{
-    api::Api,
+    api::{Api, metrics},
     chain::{Chain, Notice},
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
@@ -117,7 +117,8 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = mpsc::channel(256);
-    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone()).into_rpc()).await?;
+    let (rpc, server) =
+        serve(config.rpc, Api::new(queries.clone()).into_rpc(), metrics(queries.clone())).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");

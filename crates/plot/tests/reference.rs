@@ -3,12 +3,15 @@
 //!
 //! `cargo test` runs k = 18; `cargo xtask slow pos` runs all.
 
-use std::path::Path;
+use std::{
+    ffi::{CStr, CString, c_char},
+    path::Path,
+};
 
-use mass_plot::Plot;
+use mass_plot::{GroupOptions, Plot, SolveOptions};
 use mass_primitives::{Challenge, FarmerPublicKey, GroupNonce, PlotIndex};
 use mass_proof_of_space::{
-    GroupIdentity, META_GROUP, PlotParams, PlotSize, Proof, QualityChain, Strength, verify,
+    GroupIdentity, META_GROUP, PlotParams, PlotSize, Proof, QUALITY_LINKS, QualityChain, Strength, verify,
 };
 
 /// A small generator, seeded, so that a failure comes back.
@@ -188,6 +191,79 @@ fn stronger_plots_are_those_of_the_reference() {
 #[test]
 fn much_stronger_plots_are_those_of_the_reference() {
     compare_least_size(5);
+}
+
+/// What the reference's plot at `index` of its group answers. Its public interface takes every file for the first
+/// plot of a group, so this goes to the function below, as the reference's own tests do.
+#[allow(unsafe_code)]
+fn reference_answers(path: &CStr, index: PlotIndex, challenge: &Challenge) -> Vec<[u64; QUALITY_LINKS]> {
+    unsafe extern "C" {
+        fn qualities_for_challenge(
+            path: *const c_char,
+            challenge: *const u8,
+            output: *mut chia_pos2::PlotQualityChain,
+            count: *mut u32,
+            index: u16,
+        ) -> bool;
+    }
+    let mut output = vec![chia_pos2::PlotQualityChain::default(); 256];
+    let mut count = output.len() as u32;
+    // SAFETY: the path ends in zero, the challenge has 32 bytes, and the output as many places as `count` says.
+    let is_read = unsafe {
+        qualities_for_challenge(
+            path.as_ptr(),
+            challenge.as_bytes().as_ptr(),
+            output.as_mut_ptr(),
+            &raw mut count,
+            index.get(),
+        )
+    };
+    assert!(is_read && (count as usize) < output.len());
+    let mut links: Vec<_> =
+        output.iter().take(count as usize).map(|answer| answer.chain.chain_links).collect();
+    links.sort_unstable();
+    links.dedup();
+    links
+}
+
+/// Each plot of a group is the plot of that index of the reference.
+#[test]
+fn the_plots_of_a_group_are_those_of_the_reference() {
+    let (dir, mut dice) = (tempfile::tempdir().unwrap(), Dice(128));
+    let identity = GroupIdentity {
+        size: PlotSize::MIN,
+        strength: Strength::MIN,
+        farmer: FarmerPublicKey::new(dice.bytes()),
+        nonce: GroupNonce::new(dice.bytes()),
+    };
+    let path = mass_plot::create_group(dir.path(), &identity, 5, &GroupOptions::default()).unwrap();
+    let group = Plot::open(&path).unwrap();
+    let indices: Vec<PlotIndex> = (0..5).map(PlotIndex::new).collect();
+    let reference = indices.iter().map(|index| {
+        let file = dir.path().join(format!("reference-{index}.bin"));
+        reference_plot(&file, group.params_of(*index).unwrap());
+        CString::new(file.into_os_string().into_encoded_bytes()).unwrap()
+    });
+    let reference: Vec<CString> = reference.collect();
+    let (mut chains, mut proofs) = ([0; 5], [0; 5]);
+    for _ in 0..200 {
+        let challenge = Challenge::new(dice.bytes());
+        let ours = group.group_qualities(&challenge).unwrap();
+        for ((index, path), at) in indices.iter().zip(&reference).zip(0..) {
+            let ours: Vec<_> =
+                ours.iter().filter(|(of, _)| of == index).map(|(_, chain)| *chain.links()).collect();
+            assert_eq!(ours, reference_answers(path, *index, &challenge), "plot {index}");
+            chains[at] += ours.len();
+            let Some(links) = ours.first().filter(|_| proofs[at] < 2) else { continue };
+            proofs[at] += 1;
+            let chain = QualityChain::new(*links);
+            let (mut bytes, id) = (Vec::new(), group.plot_id_of(*index).unwrap().as_bytes());
+            group.solve_of(*index, &chain, &SolveOptions::default()).unwrap().write(&mut bytes);
+            let links = chia_pos2::QualityChain { chain_links: *links };
+            assert_eq!(bytes, chia_pos2::solve_proof(&links, id, 18, 2), "plot {index}");
+        }
+    }
+    assert!(chains.iter().all(|count| *count > 50) && proofs == [2; 5], "{chains:?} {proofs:?}");
 }
 
 #[test]
