@@ -1,0 +1,14 @@
+// The verifier as others import it.
+// Rules: none of its own.
+
+export { RuleError } from "./rule.js";
+export { fromHex, idFromText, idText, toHex } from "./bytes.js";
+export { readSpec, type ChainSpec } from "./spec.js";
+export { blockId, readSealed, writeSealed, type SealedHeader } from "./header.js";
+export { verifySpace } from "./space.js";
+export { prove, type ProvenHeader } from "./proven.js";
+export { HeaderTree, type Node } from "./tree.js";
+export { checkEvidence, evidenceCommitment, readEvidence, writeEvidence, type Evidence } from "./evidence.js";
+export { isAsked, lotteryWeight, wins } from "./lottery.js";
+export { compactTarget, nextDifficulty } from "./difficulty.js";
+export { nextSeed } from "./seeds.js";
