@@ -3,6 +3,8 @@
 
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 
+import { check } from "./rule.js";
+
 export { concatBytes as join, bytesToHex as toHex, hexToBytes as fromHex, utf8ToBytes as ascii };
 
 /** The number that bytes stand for, the first the lowest. */
@@ -57,7 +59,7 @@ export class Reader {
 
   take(width: number): Uint8Array {
     const field = this.bytes.slice(this.at, this.at + width);
-    if (field.length !== width) throw new RangeError("the bytes end too early");
+    check(field.length === width, "SEAL-2", "the bytes end too early");
     this.at += width;
     return field;
   }

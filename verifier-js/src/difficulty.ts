@@ -46,9 +46,14 @@ export function nextDifficulty(parent: bigint, gap: bigint, step: Step): bigint 
   return next < step.min ? step.min : next > DIFFICULTY_MAX ? DIFFICULTY_MAX : next;
 }
 
-/** HDR-6: the compact form of `floor(2^256 / D)`, rounded down. */
+/** HDR-6: `floor(2^256 / D)`, at most `2^256 - 1`. */
+function targetOf(difficulty: bigint): bigint {
+  return difficulty === 1n ? 2n ** 256n - 1n : 2n ** 256n / difficulty;
+}
+
+/** HDR-6: the compact form of the target, rounded down. */
 export function compactTarget(difficulty: bigint): number {
-  const target = 2n ** 256n / difficulty;
+  const target = targetOf(difficulty);
   let size = Math.ceil(target.toString(2).length / 8);
   let mantissa = size <= 3 ? target << BigInt(8 * (3 - size)) : target >> BigInt(8 * (size - 3));
   // The top bit of the mantissa is a sign.

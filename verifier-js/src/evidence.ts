@@ -5,7 +5,7 @@ import { compare, equal, join, Reader, toLE } from "./bytes.js";
 import { tagged } from "./hash.js";
 import { blockId, readSealedFrom, writeSealed, type SealedHeader } from "./header.js";
 import { prove } from "./proven.js";
-import { check, RuleError } from "./rule.js";
+import { check, within } from "./rule.js";
 import type { ChainSpec } from "./spec.js";
 
 export interface Evidence {
@@ -16,7 +16,7 @@ export interface Evidence {
 export function readEvidence(bytes: Uint8Array): Evidence {
   const reader = new Reader(bytes);
   const evidence = { first: readSealedFrom(reader), second: readSealedFrom(reader) };
-  if (reader.left !== 0) throw new RangeError(`${reader.left} bytes follow the evidence`);
+  check(reader.left === 0, "SEAL-2", `${reader.left} bytes follow the evidence`);
   return evidence;
 }
 
@@ -30,16 +30,7 @@ export function checkEvidence(spec: ChainSpec, { first, second }: Evidence): voi
   check(isOneFarmer && first.claim.slot === second.claim.slot, "EVD-2", "sealed by two keys or in two slots");
   const ascend = compare(blockId(first.header), blockId(second.header)) < 0;
   check(ascend, "EVD-3", "the ids must differ and ascend");
-  for (const sealed of [first, second]) proveForEvidence(spec, sealed);
-}
-
-/** EVD-1. */
-function proveForEvidence(spec: ChainSpec, sealed: SealedHeader): void {
-  try {
-    prove(spec, sealed);
-  } catch (error) {
-    throw error instanceof RuleError ? new RuleError("EVD-1", error.message) : error;
-  }
+  for (const sealed of [first, second]) within("EVD-1", () => prove(spec, sealed));
 }
 
 /** EVD-4: what a body commits to for its evidence; nothing if there is none. */

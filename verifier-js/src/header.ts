@@ -88,9 +88,14 @@ export function writeClaim(claim: Claim): Uint8Array {
   );
 }
 
-/** HDR-3, HDR-4: what version and nonce must be for a claim. */
+/** HDR-4. */
+export function commitmentOf(claim: Claim): Uint8Array {
+  return tagged("seal", writeClaim(claim));
+}
+
+/** HDR-3: what version and nonce must be for a claim. */
 export function commitmentFields(claim: Claim): Pick<Header, "version" | "nonce"> {
-  const commitment = tagged("seal", writeClaim(claim));
+  const commitment = commitmentOf(claim);
   const field = (at: number): number => Number(fromLE(commitment.subarray(at, at + 4)));
   return { version: field(0), nonce: field(4) };
 }

@@ -7,7 +7,7 @@ import { blockId, commitmentFields, type Claim, type SealedHeader } from "./head
 import { verifySealSignature, verifyVrf } from "./keys.js";
 import { challengeOf, isAsked, lotteryWeight, qualityOf, ticketOf, wins } from "./lottery.js";
 import { groupId, plotId } from "./plot.js";
-import { check, RuleError } from "./rule.js";
+import { check, within } from "./rule.js";
 import { verifySpace } from "./space.js";
 import { filterOf, roundOf, slotTime, type ChainSpec } from "./spec.js";
 
@@ -58,19 +58,11 @@ function checkWin(spec: ChainSpec, { claim, vrfProof }: SealedHeader): Uint8Arra
   check(asked, "PRV-8", `the group is not asked in round ${round}`);
   const isProven = verifyVrf(group.farmer, claim.chain, seed, round, vrfOutput, vrfProof);
   check(isProven, "PRV-9", "the VRF output is not proven");
-  const links = answer(claim, challengeOf(spec.beaconId, seed, round));
+  const challenge = challengeOf(spec.beaconId, seed, round);
+  const links = within("PRV-10", () => verifySpace(group, claim.index, challenge, claim.xValues));
   const quality = qualityOf(plotId(groupId(group), claim.index), group.strength, links);
   const ticket = ticketOf(spec, seed, slot, quality, vrfOutput);
   const weight = lotteryWeight(spec.rules, group.k, group.strength);
   check(wins(ticket, weight, claim.difficulty), "PRV-11", "the ticket does not win");
   return ticket;
-}
-
-/** PRV-10. */
-function answer(claim: Claim, challenge: Uint8Array): bigint[] {
-  try {
-    return verifySpace(claim.group, claim.index, challenge, claim.xValues);
-  } catch (error) {
-    throw error instanceof RuleError ? new RuleError("PRV-10", error.message) : error;
-  }
 }

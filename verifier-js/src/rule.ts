@@ -14,3 +14,12 @@ export class RuleError extends Error {
 export function check(holds: boolean, rule: string, otherwise: string): asserts holds {
   if (!holds) throw new RuleError(rule, otherwise);
 }
+
+/** Does something whose broken rules break a wider rule: theirs stay in the text. */
+export function within<T>(rule: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof RuleError ? new RuleError(rule, error.message) : error;
+  }
+}

@@ -73,7 +73,8 @@ export function slotTime(rules: Rules, slot: bigint): number | undefined {
   return time < 2n ** 32n ? Number(time) : undefined;
 }
 
-/** `F_s` of FLT-1. */
+/** `F_s` of FLT-1, at most `2^64 - 1`. */
 export function filterOf(rules: Rules, strength: number): bigint {
-  return BigInt(rules.filter) << BigInt(strength - rules.strength_min);
+  const filter = BigInt(rules.filter) << BigInt(strength - rules.strength_min);
+  return filter < 2n ** 64n ? filter : 2n ** 64n - 1n;
 }

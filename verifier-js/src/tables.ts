@@ -3,7 +3,7 @@
 
 import type { PlotHash } from "./aes.js";
 import { low } from "./bytes.js";
-import { check } from "./rule.js";
+import { check, within } from "./rule.js";
 
 export interface Plot {
   readonly k: number;
@@ -48,12 +48,17 @@ function pair(plot: Plot, table: Table, left: Entry, right: Entry): Entry {
   return { info: low(plot.k, h), meta };
 }
 
-/** POS-9: fails unless eight x-values make an entry of table 3. */
-export function checkEntryOfTable3(plot: Plot, xValues: readonly number[]): void {
+/** POS-6, POS-7, POS-8, from the eight x-values of an entry of table 3 up. */
+function climb(plot: Plot, xValues: readonly number[]): void {
   let entries = xValues.map((x) => entryOfTable0(plot, x));
   for (const table of [1, 2, 3] as const) {
     entries = Array.from({ length: entries.length / 2 }, (_, i) =>
       pair(plot, table, entries[2 * i], entries[2 * i + 1]),
     );
   }
+}
+
+/** POS-9: fails unless eight x-values make an entry of table 3. */
+export function checkEntryOfTable3(plot: Plot, xValues: readonly number[]): void {
+  within("POS-9", () => climb(plot, xValues));
 }

@@ -50,12 +50,12 @@ function seedOfPeriod(spec: ChainSpec, parent: Node): Uint8Array {
   throw new RangeError(`no block at height ${source}`);
 }
 
-/** SEED-2: the seed of a round by the best chain of the parent; none where no block of it is old enough. */
-function seedOfRound(parentChain: HeaderTree, round: bigint): Uint8Array | undefined {
+/** SEED-2: the seed of a round by the best chain of the parent. The genesis block is older than every round. */
+function seedOfRound(parentChain: HeaderTree, round: bigint): Uint8Array {
   for (const node of ancestry(parentChain.best)) {
     if (roundOf(parentChain.spec.rules, node.slot) < round) return node.seed;
   }
-  return undefined;
+  return fromHex(parentChain.spec.rules.seed_initial);
 }
 
 /** DIF-1: the difficulty of a child of `parent`. */
@@ -106,7 +106,7 @@ export class HeaderTree {
     check(claim.height === parent.height + 1, "LNK-2", `height ${claim.height} on ${parent.height}`);
     check(claim.slot > parent.slot, "LNK-3", `slot ${claim.slot} is not after ${parent.slot}`);
     const seed = this.seedAfter(parent, claim.slot);
-    check(seed !== undefined && equal(claim.seed, seed), "LNK-4", "the seed is not that of the chain");
+    check(equal(claim.seed, seed), "LNK-4", "the seed is not that of the chain");
     const difficulty = difficultyAfter(this.spec, parent);
     check(claim.difficulty === difficulty, "LNK-5", `difficulty is ${claim.difficulty}, not ${difficulty}`);
     this.checkCheckpoint(claim.height, proven.id);
@@ -123,7 +123,7 @@ export class HeaderTree {
     });
   }
 
-  private seedAfter(parent: Node, slot: bigint): Uint8Array | undefined {
+  private seedAfter(parent: Node, slot: bigint): Uint8Array {
     if (this.parentChain === undefined) return seedOfPeriod(this.spec, parent);
     return seedOfRound(this.parentChain, roundOf(this.spec.rules, slot));
   }
