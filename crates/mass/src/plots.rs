@@ -2,6 +2,7 @@
 
 mod check;
 pub mod create;
+mod estimate;
 mod progress;
 
 use std::path::PathBuf;
@@ -29,6 +30,11 @@ pub enum Command {
     ///
     /// The exit code is 1 if a plot is bad or a directory cannot be read.
     Check(check::CheckArgs),
+    /// Estimate what plots will cost: disk, time, memory, and reads while they are farmed.
+    ///
+    /// Time goes with the hashes that a plot takes, measured with a small one; a large one takes up to a half more
+    /// for each, as its tables do not fit the caches. The exit code is 1 if the disk has too little space.
+    Estimate(estimate::EstimateArgs),
     /// Repair plots that have lost one of their ends: a header, or the index.
     ///
     /// The exit code is 1 if a file stays bad or a directory cannot be read.
@@ -48,6 +54,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     match command {
         Command::Create(args) => create::create(args, output),
         Command::List(dirs) => list(dirs, output),
+        Command::Estimate(args) => estimate::estimate(args, output),
         Command::Check(args) => check::check(args, output),
         Command::Repair(dirs) => repair(dirs, output),
     }

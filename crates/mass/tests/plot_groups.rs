@@ -132,3 +132,32 @@ fn a_plotter_rests_while_it_is_stopped() {
     let output = maker.wait_with_output().unwrap();
     assert_eq!((&json(&output)["count"], files(dir.path())), (&20.into(), 20));
 }
+
+#[test]
+fn estimates_come_true() {
+    let dir = tempfile::tempdir().unwrap();
+    let estimate = |options: &[&str]| {
+        let args = ["plots", "estimate", "--chain", "dev", "--json"];
+        mass(&[&args[..], options].concat(), dir.path()).output().unwrap()
+    };
+    let group = estimate(&["--plots", "6", "--group", "3", "--plot-seconds", "7"]);
+    assert!(group.status.success(), "{group:?}");
+    let group = json(&group);
+    assert_eq!(
+        (&group["files"], &group["seconds"], &group["measured"]),
+        (&2.into(), &42.0.into(), &false.into())
+    );
+    // A round of 16 slots of a second, a filter of 4: 64 seconds from one question to the next.
+    assert_eq!(group["reads_per_hour"], 2.0 * 4.0 * 3600.0 / 64.0);
+    let made = json(&create(&["--plots", "6", "--group", "3"], dir.path()).output().unwrap());
+    let (foreseen, bytes) = (group["bytes"].as_f64().unwrap(), made["bytes"].as_f64().unwrap());
+    assert!((foreseen / bytes - 1.0).abs() < 0.02, "{foreseen} {bytes}");
+    assert!(group["bytes_peak"].as_f64().unwrap() > bytes);
+
+    let measured = json(&estimate(&["--plots", "6"]));
+    assert!(measured["measured"] == true && measured["seconds_per_plot"].as_f64() > Some(0.001));
+    assert_eq!(measured["files"], 6);
+    let here = dir.path().to_str().unwrap();
+    let output = estimate(&["-k", "28", "--plots", "999999", "--plot-seconds", "50", "--dir", here]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}

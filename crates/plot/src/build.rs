@@ -168,6 +168,12 @@ pub fn build<E: Send>(
     })
 }
 
+/// The work of a plot, and the bytes of memory that it takes with so many threads if it may take so many.
+pub(crate) fn cost(params: &PlotParams, threads: NonZeroUsize, memory_bytes: Option<u64>) -> (u64, u64) {
+    let shape = Shape::new(params);
+    (shape.work(), Plan::new(&shape, threads.get(), memory_bytes).memory_bytes)
+}
+
 struct Plotter<'a> {
     rules: Rules,
     plan: Plan,

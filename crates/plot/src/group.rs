@@ -23,7 +23,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use mass_proof_of_space::GroupIdentity;
+use mass_proof_of_space::{GroupIdentity, PlotSize};
 
 use self::{merge::MergeError, staging::Staging};
 use crate::{
@@ -145,6 +145,11 @@ pub(crate) fn read_begun(file: &File, path: &Path) -> Result<Header, PlotError> 
         Header { kind: Kind::Staged(_), .. } => Err(PlotError::Header(FileEnd::Front)),
         header => Ok(header),
     }
+}
+
+/// Bytes of disk that making a group takes at the peak.
+pub(crate) const fn space_peak(size: PlotSize, plots: u16) -> u64 {
+    plots as u64 * space::space_needed(size) + merge::space_needed(size)
 }
 
 /// A group in work.

@@ -16,7 +16,10 @@ use tempfile::TempDir;
 use crate::{
     CreateOptions, FileEnd, Plot, PlotError, Progress, READS_PER_CHALLENGE, SolveOptions, clean_orphans,
     create, create_with, file_name,
-    format::{HEADER_LEN, Header, Kind, Layout, index::Index},
+    format::{
+        HEADER_LEN, Header, Kind, Layout,
+        index::{Index, memory_bytes},
+    },
     list,
     space::space_needed,
 };
@@ -287,7 +290,8 @@ fn the_index_of_the_largest_group_is_small() {
         index_checksum: crc32c::crc32c(&vec![0; 2 * layout.blocks() as usize]),
     };
     let index = Index::read(&header, &vec![0; 2 * layout.blocks() as usize]).unwrap();
-    assert!(10_000usize.div_ceil(128) * index.memory_bytes() < 200_000_000, "{}", index.memory_bytes());
+    let bytes = memory_bytes(layout.blocks());
+    assert!(10_000u64.div_ceil(128) * bytes < 200_000_000, "{bytes}");
     assert_eq!(index.place(12_345), (HEADER_LEN as u64 + 12_345 * 120_000, 120_000));
 }
 

@@ -290,7 +290,7 @@ fn free_memory() -> Option<u64> {
 }
 
 /// A number of bytes as people write it: `1500000`, `12G`, `8GiB`, all in powers of 1024.
-fn parse_bytes(text: &str) -> Result<u64, String> {
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let shift = match unit.trim_start().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {

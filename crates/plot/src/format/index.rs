@@ -51,12 +51,11 @@ impl Index {
         let offset = self.offsets[stride] + self.block_bytes_min * before.len() as u64 + excess;
         (offset, self.block_bytes_min + u64::from(self.excess[block]))
     }
+}
 
-    /// Bytes of memory.
-    #[cfg(test)]
-    pub fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.excess) + size_of_val(&*self.offsets)
-    }
+/// Bytes of memory for the index of so many blocks.
+pub(crate) const fn memory_bytes(blocks: u64) -> u64 {
+    2 * blocks + 8 * blocks.div_ceil(STRIDE as u64)
 }
 
 /// The lengths of blocks as they come, to become an index.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use mass_primitives::{Challenge, FarmerPublicKey, GroupNonce, PlotIndex};
-use mass_proof_of_space::{PlotSize, Strength, verify};
+use mass_proof_of_space::{Strength, verify};
 use tempfile::TempDir;
 
 use super::*;
@@ -208,7 +208,7 @@ fn the_space_of_a_group_is_bounded_and_taken_first() {
     };
     let options = GroupOptions { progress: Some(&watch), ..GroupOptions::default() };
     create_group(dir.path(), &identity(), PLOTS, &options).unwrap();
-    let foreseen = plots * space::space_needed(size) + merge::space_needed(size);
+    let foreseen = space_peak(size, PLOTS);
     // Headers, and pages that are begun.
     assert!(peak.load(Ordering::Relaxed) <= foreseen + (1 << 17), "{peak:?} {foreseen}");
     let outcome = space::check(dir.path(), u64::MAX);
