@@ -1,7 +1,9 @@
 //! Tests that are too slow for the fast lane, by the part of the house that they test.
 
 use std::path::Path;
+use std::process::Command;
 
+use anyhow::Context as _;
 use clap::ValueEnum;
 
 use crate::cargo;
@@ -11,12 +13,14 @@ use crate::cargo;
 pub enum Part {
     /// The proof of space: plots of k = 20 and 22 against the reference
     Pos,
+    /// The verifier in TypeScript against the vectors: needs Node.js and a registry
+    Verifier,
 }
 
 /// Runs the slow tests of a part.
 ///
 /// # Errors
-/// A test fails.
+/// A test fails, or what it needs is missing.
 pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
     match part {
         Part::Pos => cargo::run(
@@ -33,5 +37,23 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
                 "--nocapture",
             ],
         ),
+        Part::Verifier => verifier(&root.join("verifier-js")),
     }
+}
+
+/// Installs what the lock file of the verifier names, builds it and runs its tests.
+fn verifier(folder: &Path) -> anyhow::Result<()> {
+    npm(folder, &["ci"])?;
+    npm(folder, &["test"])
+}
+
+fn npm(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+    let program = if cfg!(windows) { "npm.cmd" } else { "npm" };
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .status()
+        .context("cannot start npm: the verifier needs Node.js 20.19 or newer, https://nodejs.org")?;
+    anyhow::ensure!(status.success(), "`npm {}` failed: {status}", arguments.join(" "));
+    Ok(())
 }

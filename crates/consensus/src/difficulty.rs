@@ -50,20 +50,22 @@ fn exp2_fraction(numerator: u128, denominator: u128) -> u128 {
     sum
 }
 
-/// `difficulty * factor * 2^doublings`, rounded to the nearest integer.
+/// `difficulty * factor * 2^doublings`, rounded to the nearest integer, halves up. A difficulty is at least 1.
 fn scale(difficulty: Difficulty, factor: u128, doublings: i128) -> Difficulty {
-    // Below 2^96 * 2^63: room for a shift of 96 more.
+    // Below 2^96 * 2^63, and at least 2^62: room for a shift of 96 to the left, and one of more ends above 2^96.
     let product = U256::from(difficulty.get()).saturating_mul(U256::from(factor));
     let shift = i128::from(FRACTION_BITS).saturating_sub(doublings);
-    let Ok(shift) = usize::try_from(shift) else { return DIFFICULTY_MAX };
-    if shift == 0 {
-        return Difficulty::new(u128::try_from(product).unwrap_or(u128::MAX));
-    }
-    if shift > 255 {
-        return Difficulty::ZERO;
-    }
-    let half = U256::from(1).wrapping_shl(shift.saturating_sub(1));
-    Difficulty::new(u128::try_from(product.saturating_add(half).wrapping_shr(shift)).unwrap_or(u128::MAX))
+    let scaled = match shift {
+        ..-96 => return DIFFICULTY_MAX,
+        -96..=0 => product.wrapping_shl(usize::try_from(shift.unsigned_abs()).unwrap_or(0)),
+        1..=255 => {
+            let shift = usize::try_from(shift).unwrap_or(0);
+            let half = U256::from(1).wrapping_shl(shift.saturating_sub(1));
+            product.saturating_add(half).wrapping_shr(shift)
+        }
+        256.. => return Difficulty::ZERO,
+    };
+    Difficulty::new(u128::try_from(scaled).unwrap_or(u128::MAX))
 }
 
 /// The compact form of `floor(2^256 / D)`, rounded down (rule HDR-6), as Bitcoin writes targets in headers.
@@ -115,6 +117,13 @@ mod tests {
         assert!((up - (15f64 / 28_800f64).exp2()).abs() < 1e-15, "{up}");
         assert_eq!(step(1 << 60, u64::MAX), 1);
         assert_eq!(step(1 << 96, 0), 1 << 96);
+        let steep = |gap: u64| {
+            let (interval, tau) = (SlotDelta::new(100), SlotDelta::new(1));
+            next_difficulty(Difficulty::new(3), SlotDelta::new(gap), interval, tau, MIN).get()
+        };
+        assert_eq!((steep(37), steep(30), steep(6)), (3 << 63, 3 << 70, 3 << 94), "beyond 62 doublings");
+        assert_eq!((steep(4), steep(0)), (1 << 96, 1 << 96));
+        assert_eq!(steep(u64::MAX), 1, "so many halvings that their number needs 65 bits");
     }
 
     #[test]

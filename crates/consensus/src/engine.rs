@@ -20,7 +20,7 @@ use mass_primitives::{BlockId, FarmerPublicKey, Height, HeightDelta, Slot};
 use self::{route::Route, seals::Seals};
 use crate::{
     beacon::Beacon,
-    block::{Bans, Block, BlockError, Linked, Proven},
+    block::{Bans, Block, BlockError, Linked, Proven, is_too_old},
     evidence::{Evidence, ProvenEvidence},
     header::SealedHeader,
     proven::ProvenHeader,
@@ -46,6 +46,8 @@ const FORGET_EVERY: u32 = 1_024;
 pub enum Input {
     /// The clock shows a slot.
     Tick(Slot),
+    /// Evidence of a double seal came by itself.
+    Evidence(Box<ProvenEvidence>),
     /// A header came.
     Header(ProvenHeader),
     /// A whole block came.
@@ -186,6 +188,18 @@ impl Engine {
             .collect()
     }
 
+    /// Whether evidence against a key would change anything: the next block could carry it, and none is known that
+    /// does the same.
+    #[must_use]
+    pub fn wants_evidence(&self, farmer: &FarmerPublicKey, evidence: Height) -> bool {
+        let next = self.tree.get(&self.tip).and_then(|tip| tip.height.next());
+        next.is_some_and(|next| {
+            !is_too_old(&self.spec, evidence, next)
+                && self.ban(farmer, &self.tip).is_none()
+                && !self.seals.evidence_at(&self.spec, next).any(|known| known.farmer() == farmer)
+        })
+    }
+
     /// Whether the content of a block was taken or refused before, so that it need not be looked at again.
     #[must_use]
     pub fn has_judged(&self, id: &BlockId) -> bool {
@@ -239,6 +253,7 @@ impl Engine {
         let is_tick = matches!(input, Input::Tick(_));
         match input {
             Input::Tick(slot) => self.tick(slot, &mut effects),
+            Input::Evidence(evidence) => self.seals.adopt(&evidence),
             Input::Header(header) => {
                 self.take_header(&header, &mut effects);
             }

@@ -61,6 +61,12 @@ impl Evidence {
     pub const fn farmer(&self) -> &FarmerPublicKey {
         self.first.seal.claim.farmer()
     }
+
+    /// The greater of the two heights, from which the window counts.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.first.seal.claim.height.max(self.second.seal.claim.height)
+    }
 }
 
 impl Encode for Evidence {
@@ -124,7 +130,7 @@ impl ProvenEvidence {
     /// The greater of the two heights, from which the window counts.
     #[must_use]
     pub fn height(&self) -> Height {
-        self.evidence.first.seal.claim.height.max(self.evidence.second.seal.claim.height)
+        self.evidence.height()
     }
 }
 

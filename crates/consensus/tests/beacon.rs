@@ -103,8 +103,12 @@ fn a_child_follows_the_seeds_of_its_parent() {
     let effects = feed(&mut engine, &child, new);
     assert!(effects.contains(&Effect::Refuse(new.id(), None)), "nobody is at fault: {effects:?}");
 
-    // And back again: the block is welcome.
-    engine.step(Input::Beacon(one_seeds));
-    feed(&mut engine, &child, new);
-    assert_eq!(*engine.tip(), new.id());
+    // And back again, however often: the block is welcome, and no further seal of its slot.
+    for _ in 0..3 {
+        engine.step(Input::Beacon(one_seeds.clone()));
+        feed(&mut engine, &child, new);
+        assert_eq!(*engine.tip(), new.id());
+        engine.step(Input::Beacon(two_seeds.clone()));
+        assert_eq!(*engine.tip(), old.id());
+    }
 }

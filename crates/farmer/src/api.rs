@@ -7,6 +7,7 @@ use mass_plot::Plot;
 use mass_rpc::{
     RpcResult, async_trait, errors,
     farm::{Diagnosis, FarmServer, FarmStatus, Trial},
+    metrics::{Page, Render},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,6 +32,53 @@ impl Api {
         self.queries.send(reply).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
     }
+}
+
+/// The metrics of a farm. Their names are stable.
+pub(crate) fn metrics(queries: mpsc::Sender<Query>) -> Render {
+    Arc::new(move || {
+        let queries = queries.clone();
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let mut page = Page::default();
+            if queries.send(reply).await.is_ok()
+                && let Ok((status, _)) = answer.await
+            {
+                fill(&mut page, &status);
+            }
+            page
+        })
+    })
+}
+
+fn fill(page: &mut Page, status: &FarmStatus) {
+    for disk in &status.disks {
+        let labels = [("disk", disk.path.as_str())];
+        let seconds = |time: Option<f64>| time.unwrap_or(0.0) / 1_000.0;
+        let up = f64::from(u8::from(!disk.hangs && disk.faults.is_empty()));
+        page.gauge("mass_farm_disk_up", "Whether the disk answers and has no fault", &labels, up);
+        page.gauge("mass_farm_plots", "Plots that are farmed", &labels, disk.plots as f64);
+        page.gauge("mass_farm_plot_bytes", "Bytes of the plot files", &labels, disk.bytes as f64);
+        page.gauge("mass_farm_free_bytes", "Free bytes", &labels, disk.free_bytes.unwrap_or(0) as f64);
+        let help = "Time within which half of the last look-ups were answered";
+        page.gauge("mass_farm_lookup_p50_seconds", help, &labels, seconds(disk.p50_milliseconds));
+        let help = "Time within which 99 of 100 of the last look-ups were answered";
+        page.gauge("mass_farm_lookup_p99_seconds", help, &labels, seconds(disk.p99_milliseconds));
+        page.counter("mass_farm_missed", "Challenges that the disk missed", &labels, disk.missed);
+    }
+    for chain in &status.chains {
+        let labels = [("chain", chain.name.as_str())];
+        let up = f64::from(u8::from(chain.connected && chain.banned.is_none()));
+        page.gauge("mass_farm_chain_up", "Whether the node gives work and the key may farm", &labels, up);
+        let help = "Blocks that this much space wins on average in the time that the node gave work";
+        page.gauge("mass_farm_expected_wins", help, &labels, chain.expected_wins);
+        page.counter("mass_farm_wins", "Blocks that the node took", &labels, chain.wins);
+        page.counter("mass_farm_lost", "Slots won and not sealed", &labels, chain.lost);
+    }
+    page.counter("mass_farm_rounds", "Challenges that all plots have answered", &[], status.rounds);
+    page.counter("mass_farm_reads", "Short reads made", &[], status.reads);
+    page.counter("mass_farm_qualities", "Qualities found", &[], status.qualities);
+    page.counter("mass_farm_proofs", "Proofs solved", &[], status.proofs);
 }
 
 #[async_trait]

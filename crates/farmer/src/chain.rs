@@ -5,7 +5,7 @@ use mass_consensus::{
     header::{Header, SealClaim},
     spec::ChainSpec,
 };
-use mass_primitives::{BlockId, ChainId, Difficulty, Height, Round, Seed, Slot, VrfProof};
+use mass_primitives::{BlockId, ChainId, Difficulty, Height, PlotIndex, Round, Seed, Slot, VrfProof};
 use mass_proof_of_space::{Proof, QualityChain};
 use mass_rpc::{Status, Work, farm::ChainStatus};
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ use crate::{
     events::{ChainTotals, FarmEvent, Totals},
     farm::Farm,
     link::{self, Ask, Said},
-    round::RoundWork,
+    round::{ProofKey, RoundWork, proof_key},
     run::FarmerError,
     schedule::Found,
 };
@@ -76,7 +76,9 @@ pub(crate) struct Sealing {
 pub(crate) struct Wanted {
     pub turn: (ChainId, Seed, Round),
     pub plot: usize,
+    pub index: PlotIndex,
     pub chain: QualityChain,
+    pub key: ProofKey,
     /// When, in unix seconds.
     pub time: u32,
 }
@@ -204,16 +206,9 @@ impl Member {
         }
     }
 
-    pub fn solved(
-        &mut self,
-        seed: &Seed,
-        round: Round,
-        plot: usize,
-        chain: &QualityChain,
-        proof: Option<Proof>,
-    ) {
+    pub fn solved(&mut self, seed: &Seed, round: Round, key: ProofKey, proof: Option<Proof>) {
         if let Some(work) = self.round(seed, round) {
-            work.solved(plot, chain, proof);
+            work.solved(key, proof);
         }
     }
 
@@ -236,7 +231,8 @@ impl Member {
             let draw = round.unsolved(work.after, difficulty)?;
             let turn = (*spec.beacon_id(), round.seed, round.round);
             let time = spec.slot_time(draw.slot).unwrap_or(u32::MAX);
-            Some(Wanted { turn, plot: draw.plot, chain: draw.chain, time })
+            let (plot, index, chain, key) = (draw.plot, draw.index, draw.chain, proof_key(draw));
+            Some(Wanted { turn, plot, index, chain, key, time })
         });
         wanted.min_by_key(|wanted| wanted.time)
     }
@@ -256,7 +252,7 @@ impl Member {
                 difficulty,
                 seed: round.seed,
                 group: *plot.identity(),
-                index: plot.params().index,
+                index: draw.index,
                 proof: *proof,
                 vrf_output: round.output,
             };

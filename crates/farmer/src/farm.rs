@@ -52,7 +52,7 @@ pub enum Fault {
     },
 }
 
-/// Plots by their number in the farm, which none gets twice.
+/// Files by their number in the farm, which none gets twice. A file has one plot, or several of a group.
 pub type Numbered = Vec<(usize, Arc<Plot>)>;
 
 /// What was found, and what that cost.
@@ -101,12 +101,10 @@ pub fn look_up(plots: &[(usize, Arc<Plot>)], challenge: &Challenge) -> Answer {
         answer.asked += 1;
         answer.reads += READS_PER_CHALLENGE;
         let strength = plot.params().strength;
-        match plot.qualities(challenge) {
-            Ok(chains) => answer.found.extend(chains.into_iter().map(|chain| Found {
-                plot: *number,
-                quality: chain.quality(plot.plot_id(), strength),
-                chain,
-                strength,
+        match plot.group_qualities(challenge) {
+            Ok(chains) => answer.found.extend(chains.into_iter().filter_map(|(index, chain)| {
+                let quality = chain.quality(plot.plot_id_of(index)?, strength);
+                Some(Found { plot: *number, index, quality, chain, strength })
             })),
             Err(error) => answer.faults.push(Fault::Plot { path: plot.path().to_owned(), error }),
         }
@@ -130,7 +128,7 @@ impl Disk {
         &self.path
     }
 
-    /// How many plots it has that the farm uses.
+    /// How many files it has that the farm uses.
     #[must_use]
     pub fn len(&self) -> usize {
         self.plots.len()
@@ -197,10 +195,12 @@ impl Farm {
         self.plots.get(&number)
     }
 
-    /// Whether a chain takes plots like this one.
+    /// Whether a chain takes plots like those of this file.
     #[must_use]
     pub fn counts(plot: &Plot, spec: &ChainSpec) -> bool {
-        plot.params().size == spec.plot_size() && spec.allows_strength(plot.params().strength)
+        plot.params().size == spec.plot_size()
+            && spec.allows_strength(plot.params().strength)
+            && plot.count() <= spec.rules().group_plots_max
     }
 
     /// Takes note of what a disk holds: plots that came and went. Returns the faults that are new.

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use mass_consensus::spec::ChainSpec;
-use mass_primitives::{Difficulty, Round, Seed, Slot, VrfOutput, VrfProof};
-use mass_proof_of_space::{Proof, QUALITY_LINKS, QualityChain};
+use mass_primitives::{Difficulty, PlotIndex, Round, Seed, Slot, VrfOutput, VrfProof};
+use mass_proof_of_space::{Proof, QUALITY_LINKS};
 
 use crate::schedule::{Draw, Found, likely, schedule, winner};
 
 /// The difficulty may fall to this part within a round, and its proofs are there all the same.
 const DIFFICULTY_MARGIN: u32 = 2;
 
-/// Names a proof: the plot and the links of its quality chain.
-type ProofKey = (usize, [u64; QUALITY_LINKS]);
+/// Names a proof: the file, the plot in it, and the links of the quality chain.
+pub(crate) type ProofKey = (usize, PlotIndex, [u64; QUALITY_LINKS]);
 
-const fn key(plot: usize, chain: &QualityChain) -> ProofKey {
-    (plot, *chain.links())
+pub(crate) const fn proof_key(draw: &Draw) -> ProofKey {
+    (draw.plot, draw.index, *draw.chain.links())
 }
 
 /// A round in work.
@@ -50,17 +50,15 @@ impl RoundWork {
     }
 
     /// A proof was solved, or is not to be had.
-    pub fn solved(&mut self, plot: usize, chain: &QualityChain, proof: Option<Proof>) {
-        self.proofs.insert(key(plot, chain), proof);
+    pub(crate) fn solved(&mut self, key: ProofKey, proof: Option<Proof>) {
+        self.proofs.insert(key, proof);
     }
 
     /// The proof to solve next, for a slot after `after`.
     #[must_use]
     pub fn unsolved(&self, after: Slot, difficulty: Difficulty) -> Option<&Draw> {
         let wanted = likely(&self.draws, difficulty, DIFFICULTY_MARGIN).into_iter();
-        wanted
-            .filter(|draw| draw.slot > after)
-            .find(|draw| !self.proofs.contains_key(&key(draw.plot, &draw.chain)))
+        wanted.filter(|draw| draw.slot > after).find(|draw| !self.proofs.contains_key(&proof_key(draw)))
     }
 
     /// The first slot after `after` and up to `now` that is won and whose proof is there.
@@ -70,7 +68,7 @@ impl RoundWork {
         slots.dedup();
         slots.into_iter().filter(|slot| *slot > after && *slot <= now).find_map(|slot| {
             let draw = winner(&self.draws, slot, difficulty)?;
-            let proof = self.proofs.get(&key(draw.plot, &draw.chain))?.as_ref()?;
+            let proof = self.proofs.get(&proof_key(draw))?.as_ref()?;
             Some((draw, proof))
         })
     }
@@ -78,7 +76,7 @@ impl RoundWork {
 
 #[cfg(test)]
 mod tests {
-    use mass_proof_of_space::{PROOF_X_VALUES, PlotSize, Strength};
+    use mass_proof_of_space::{PROOF_X_VALUES, PlotSize, QualityChain, Strength};
 
     use super::*;
 
@@ -93,20 +91,24 @@ mod tests {
         let mut work = RoundWork::new(round, Seed::ZERO, VrfOutput::ZERO, VrfProof::ZERO);
         let chain = QualityChain::new([5; QUALITY_LINKS]);
         let quality = mass_primitives::Quality::ZERO;
-        work.add(&spec, vec![Found { plot: 3, chain, quality, strength: Strength::MIN }]);
+        work.add(
+            &spec,
+            vec![Found { plot: 3, index: PlotIndex::new(5), chain, quality, strength: Strength::MIN }],
+        );
         let first = spec.round_start(round);
         let (before, second) = (Slot::new(first.get() - 1), Slot::new(first.get() + 1));
 
         assert_eq!(work.due(before, second, easy), None, "no proof yet");
         let wanted = work.unsolved(before, easy).unwrap();
-        assert_eq!((wanted.slot, wanted.plot), (first, 3));
-        work.solved(3, &chain, Some(proof()));
+        assert_eq!((wanted.slot, wanted.plot, wanted.index), (first, 3, PlotIndex::new(5)));
+        let key = proof_key(wanted);
+        work.solved(key, Some(proof()));
         assert!(work.unsolved(before, easy).is_none());
         assert_eq!(work.due(before, before, easy), None, "the slot is still to come");
         assert_eq!(work.due(before, second, easy).unwrap().0.slot, first);
         assert_eq!(work.due(first, second, easy).unwrap().0.slot, second);
         assert_eq!(work.due(before, second, Difficulty::new(u128::MAX)), None, "nothing is won");
-        work.solved(3, &chain, None);
+        work.solved(key, None);
         assert_eq!(work.due(before, second, easy), None, "a plot without the proof");
     }
 }

@@ -19,9 +19,9 @@ use mass_consensus::{
     keys::FarmerSecret,
     lottery::challenge,
 };
-use mass_plot::{Plot, PlotError};
+use mass_plot::{Plot, PlotError, SolveOptions};
 use mass_primitives::{ChainId, Difficulty, Height, Round, Seed};
-use mass_proof_of_space::{Proof, QualityChain};
+use mass_proof_of_space::Proof;
 use mass_rpc::{
     ClientError, Work,
     farm::{DiskStatus, FarmServer as _, FarmStatus},
@@ -30,14 +30,14 @@ use rand_core::OsRng;
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use crate::{
-    api::{Api, Query},
+    api::{Api, Query, metrics},
     chain::{ChainConfig, Member, Sealing},
     disk::{self, Done, Job, Reader},
     events::{FarmEvent, Totals},
     farm::{Answer, Farm, Fault},
     guard::{GuardError, SigningGuard},
     link::{Ask, Said},
-    round::RoundWork,
+    round::{ProofKey, RoundWork},
     schedule::Found,
 };
 
@@ -128,7 +128,7 @@ enum Report {
     /// A disk has done what it was given.
     Disk(usize, Done<Turn>),
     /// A proof was looked for.
-    Solved { turn: Turn, plot: usize, chain: QualityChain, proof: Result<Box<Proof>, FarmError> },
+    Solved { turn: Turn, key: ProofKey, proof: Result<Box<Proof>, FarmError> },
     /// The node of a chain has said something.
     Node(ChainId, Said),
 }
@@ -182,8 +182,9 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
     let secret = Arc::new(config.secret);
     let rpc = match config.rpc {
         Some(addr) => {
+            let page = metrics(queries.clone());
             let api = Api { queries, secret: Arc::clone(&secret) };
-            Some(mass_rpc::serve(addr, api.into_rpc()).await?)
+            Some(mass_rpc::serve(addr, api.into_rpc(), page).await?)
         }
         None => None,
     };
@@ -285,15 +286,18 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         };
         let counts = |plot: &Plot| chains.iter().any(|chain| Farm::counts(plot, &chain.spec));
         let plots = self.farm.plots().filter(|(_, plot)| counts(plot));
-        let bytes: Vec<u64> = plots.map(|(_, plot)| plot.file_bytes()).collect();
-        if bytes.is_empty() && is_complete {
+        let (mut count, mut bytes) = (0, 0);
+        plots.for_each(|(_, plot)| {
+            (count, bytes) = (count + usize::from(plot.count()), bytes + plot.file_bytes());
+        });
+        if count == 0 && is_complete {
             return Err(FarmerError::NoPlots {
                 chains: chains.iter().map(|chain| chain.spec.rules().name.clone()).collect(),
                 directories: self.farm.disks().iter().map(|disk| disk.path().to_owned()).collect(),
             });
         }
         let rpc = rpc.map(|addr| format!("http://{addr}"));
-        self.tell(&FarmEvent::Opened { plots: bytes.len(), bytes: bytes.iter().sum(), rpc });
+        self.tell(&FarmEvent::Opened { plots: count, bytes, rpc });
         Ok(())
     }
 
@@ -324,6 +328,10 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         }
     }
 
+    fn plots_of(&self, number: usize) -> usize {
+        self.farm.plots_of(number).map(|plot| usize::from(plot.count())).sum()
+    }
+
     fn disk_name(&self, number: usize) -> String {
         self.farm.disks().get(number).map(|disk| disk.path().display().to_string()).unwrap_or_default()
     }
@@ -333,9 +341,9 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         match done {
             Done::Scan(scan) => {
                 self.readers[number].done(None, now);
-                let before = self.farm.disks()[number].len();
+                let before = self.plots_of(number);
                 let faults = self.farm.scanned(number, scan);
-                let plots = self.farm.disks()[number].len();
+                let plots = self.plots_of(number);
                 if plots != before {
                     self.tell(&FarmEvent::Plots { disk: self.disk_name(number), plots });
                 }
@@ -373,7 +381,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
             DiskStatus {
                 path: disk.path().display().to_string(),
-                plots: disk.len() as u64,
+                plots: self.plots_of(number) as u64,
                 bytes: self.farm.plots_of(number).map(|plot| plot.file_bytes()).sum(),
                 free_bytes: mass_plot::free_bytes(disk.path()).ok(),
                 answered: reader.health.answered,
@@ -433,7 +441,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
     fn report(&mut self, report: Report) -> Result<(), FarmerError> {
         match report {
             Report::Disk(number, done) => self.disk_done(number, done),
-            Report::Solved { turn, plot, chain, proof } => self.solved(&turn, plot, &chain, proof),
+            Report::Solved { turn, key, proof } => self.solved(&turn, key, proof),
             Report::Node(chain, said) => {
                 let Some(position) = self.members.iter().position(|member| *member.id() == chain) else {
                     return Ok(());
@@ -492,8 +500,9 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         self.look_ahead(position, &work);
         let Ok(difficulty) = work.difficulty.parse().map(Difficulty::new) else { return Ok(()) };
         let spec = &self.members[position].config.spec;
-        let counted = self.farm.plots().filter(|(_, plot)| Farm::counts(plot, spec)).count() as u64;
-        let bytes = counted.saturating_mul(spec.plot_size().nominal_bytes());
+        let counted = self.farm.plots().filter(|(_, plot)| Farm::counts(plot, spec));
+        let plots: u64 = counted.map(|(_, plot)| u64::from(plot.count())).sum();
+        let bytes = plots.saturating_mul(spec.plot_size().nominal_bytes());
         self.members[position].works(work, difficulty, bytes, unix_now());
         self.solve_next();
         self.seal_due(position);
@@ -577,20 +586,16 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         self.solving = true;
         let (plot, reports) = (self.farm.plot(wanted.plot).cloned(), self.reports.clone());
         tokio::task::spawn_blocking(move || {
-            let (turn, chain) = (wanted.turn, wanted.chain);
-            let proof = plot.ok_or(FarmError::Gone).and_then(|plot| Ok(Box::new(plot.solve(&chain)?)));
-            let _ = reports.send(Report::Solved { turn, plot: wanted.plot, chain, proof });
+            let solve = |plot: Arc<Plot>| {
+                Ok(Box::new(plot.solve_of(wanted.index, &wanted.chain, &SolveOptions::default())?))
+            };
+            let proof = plot.ok_or(FarmError::Gone).and_then(solve);
+            let _ = reports.send(Report::Solved { turn: wanted.turn, key: wanted.key, proof });
         });
     }
 
     /// A proof serves every chain that shares the beacon.
-    fn solved(
-        &mut self,
-        turn: &Turn,
-        plot: usize,
-        chain: &QualityChain,
-        proof: Result<Box<Proof>, FarmError>,
-    ) {
+    fn solved(&mut self, turn: &Turn, key: ProofKey, proof: Result<Box<Proof>, FarmError>) {
         self.solving = false;
         self.totals.proofs += u64::from(proof.is_ok());
         if let Err(error) = &proof {
@@ -598,7 +603,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         }
         let proof = proof.ok().map(|proof| *proof);
         for member in self.members.iter_mut().filter(|member| *member.config.spec.beacon_id() == turn.0) {
-            member.solved(&turn.1, turn.2, plot, chain, proof);
+            member.solved(&turn.1, turn.2, key, proof);
         }
         self.solve_next();
     }

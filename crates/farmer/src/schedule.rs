@@ -6,14 +6,16 @@ use mass_consensus::{
     lottery::{lottery_weight, ticket, wins},
     spec::ChainSpec,
 };
-use mass_primitives::{Difficulty, LotteryWeight, Quality, Round, Seed, Slot, Ticket, VrfOutput};
+use mass_primitives::{Difficulty, LotteryWeight, PlotIndex, Quality, Round, Seed, Slot, Ticket, VrfOutput};
 use mass_proof_of_space::{QualityChain, Strength};
 
 /// A quality that a plot has for the challenge of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Position of the plot in the list of the farm.
+    /// Number of the file in the farm.
     pub plot: usize,
+    /// Which of the plots of the file.
+    pub index: PlotIndex,
     /// The chain behind the quality, from which the proof is solved.
     pub chain: QualityChain,
     /// The quality.
@@ -29,8 +31,10 @@ pub struct Draw {
     pub slot: Slot,
     /// The ticket in this slot.
     pub ticket: Ticket,
-    /// Position of the plot in the list of the farm.
+    /// Number of the file in the farm.
     pub plot: usize,
+    /// Which of the plots of the file.
+    pub index: PlotIndex,
     /// The chain from which the proof is solved.
     pub chain: QualityChain,
     /// What the quality weighs.
@@ -56,12 +60,13 @@ pub fn schedule(
                 slot,
                 ticket: ticket(spec.id(), seed, slot, &found.quality, output),
                 plot: found.plot,
+                index: found.index,
                 chain: found.chain,
                 weight: lottery_weight(spec, found.strength),
             })
         })
         .collect();
-    draws.sort_by_key(|draw| (draw.slot, draw.ticket, draw.plot));
+    draws.sort_by_key(|draw| (draw.slot, draw.ticket, draw.plot, draw.index));
     draws
 }
 
@@ -91,7 +96,7 @@ pub fn likely(draws: &[Draw], difficulty: Difficulty, margin: u32) -> Vec<&Draw>
             return false;
         }
         *best = draw.weight;
-        solved.insert((draw.plot, *draw.chain.links()))
+        solved.insert((draw.plot, draw.index, *draw.chain.links()))
     });
     sorted
 }

@@ -144,3 +144,29 @@ fn disks_come_and_go(farm: &mut Farm, one: &Path, two: &Path, spec: &ChainSpec) 
     let faults = answers.iter().map(|answer| answer.faults.len()).sum::<usize>();
     assert!((1..3).contains(&faults), "{faults}");
 }
+
+#[test]
+fn a_group_costs_the_reads_of_one_plot_and_each_of_its_plots_wins() {
+    let (dir, secret) = (tempfile::tempdir().unwrap(), FarmerSecret::from_seed(&[7; 32]));
+    let (farmer, nonce) = (secret.public(), GroupNonce::new([1; 32]));
+    let group = GroupIdentity { size: PlotSize::MIN, strength: Strength::MIN, farmer, nonce };
+    mass_plot::create_group(dir.path(), &group, 3, &mass_plot::GroupOptions::default()).unwrap();
+    let mut farm = Farm::new(&[dir.path().to_owned()], farmer);
+    assert!(scan_all(&mut farm).is_empty());
+    let spec = ChainSpec::built_in("dev").unwrap();
+    let mut proved = std::collections::BTreeSet::new();
+    for round in 0..400 {
+        let seed = Seed::new([5; 32]);
+        let answer = look_up_all(&farm, &spec, &seed, round);
+        assert_eq!(answer.reads, 4 * answer.asked, "four for the whole group");
+        for found in answer.found.iter().filter(|found| !proved.contains(&found.index)) {
+            let (file, question) =
+                (farm.plot(found.plot).unwrap(), challenge(spec.beacon_id(), &seed, Round::new(round)));
+            let proof =
+                file.solve_of(found.index, &found.chain, &mass_plot::SolveOptions::default()).unwrap();
+            verify(file.params_of(found.index).unwrap(), &question, &proof).unwrap();
+        }
+        proved.extend(answer.found.iter().map(|found| found.index));
+    }
+    assert_eq!(proved.len(), 3, "{proved:?}");
+}

@@ -4,9 +4,9 @@
 use std::{sync::Arc, time::Instant};
 
 use mass_consensus::keys::{FarmerSecret, verify_seal_signature};
-use mass_plot::Plot;
-use mass_primitives::{BlockId, ChainId, Challenge};
-use mass_proof_of_space::verify;
+use mass_plot::{Plot, SolveOptions};
+use mass_primitives::{BlockId, ChainId, Challenge, PlotIndex};
+use mass_proof_of_space::{QualityChain, verify};
 use mass_rpc::farm::Trial;
 use rand_core::{OsRng, RngCore};
 
@@ -24,9 +24,12 @@ pub(crate) fn try_out(disk: String, plot: &Arc<Plot>, secret: &FarmerSecret) -> 
 /// The error says at which step, and why.
 fn seal(plot: &Plot, secret: &FarmerSecret) -> Result<(), String> {
     let at = |step: &'static str| move |error: String| format!("{step} {}: {error}", plot.path().display());
-    let (challenge, chain) = find(plot).map_err(at("look-up in"))?;
-    let proof = plot.solve(&chain).map_err(|error| at("solving a proof of")(error.to_string()))?;
-    let verified = verify(plot.params(), &challenge, &proof);
+    let (challenge, index, chain) = find(plot).map_err(at("look-up in"))?;
+    let proof = plot
+        .solve_of(index, &chain, &SolveOptions::default())
+        .map_err(|error| at("solving a proof of")(error.to_string()))?;
+    let params = plot.params_of(index).ok_or_else(|| at("look-up in")("it has no such plot".to_owned()))?;
+    let verified = verify(params, &challenge, &proof);
     let verified = verified.map_err(|error| at("verifying a proof of")(error.to_string()))?;
     if verified != chain {
         return Err(at("verifying a proof of")("it is of another quality chain".to_owned()));
@@ -38,12 +41,12 @@ fn seal(plot: &Plot, secret: &FarmerSecret) -> Result<(), String> {
 }
 
 /// A challenge that the plot answers, and an answer.
-fn find(plot: &Plot) -> Result<(Challenge, mass_proof_of_space::QualityChain), String> {
+fn find(plot: &Plot) -> Result<(Challenge, PlotIndex, QualityChain), String> {
     for _ in 0..CHALLENGES_MAX {
         let challenge = Challenge::new(random());
-        let chains = plot.qualities(&challenge).map_err(|error| error.to_string())?;
-        if let Some(chain) = chains.into_iter().next() {
-            return Ok((challenge, chain));
+        let chains = plot.group_qualities(&challenge).map_err(|error| error.to_string())?;
+        if let Some((index, chain)) = chains.into_iter().next() {
+            return Ok((challenge, index, chain));
         }
     }
     Err(format!("no answer to {CHALLENGES_MAX} challenges"))

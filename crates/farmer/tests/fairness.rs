@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use mass_consensus::{lottery::is_asked, spec::ChainSpec};
 use mass_farmer::{Found, schedule, winner};
-use mass_primitives::{ChainId, Difficulty, GroupId, Quality, Round, Seed, Slot, VrfOutput};
+use mass_primitives::{ChainId, Difficulty, GroupId, PlotIndex, Quality, Round, Seed, Slot, VrfOutput};
 use mass_proof_of_space::{QUALITY_LINKS, QualityChain, Strength};
 use sha2::{Digest, Sha256};
 
@@ -64,6 +64,7 @@ fn found(spec: &ChainSpec, seed: &Seed, round: Round, farm: &Farm) -> Vec<Found>
             let random = hash(&parts);
             (0..qualities(random)).map(move |number| Found {
                 plot: usize::from(number),
+                index: PlotIndex::ZERO,
                 chain: QualityChain::new([u64::from(number); QUALITY_LINKS]),
                 quality: Quality::new(hash(&[&random, &[number]])),
                 strength: Strength::MIN,

@@ -2,6 +2,7 @@
 
 mod check;
 pub mod create;
+mod progress;
 
 use std::path::PathBuf;
 
@@ -16,8 +17,9 @@ use crate::output::{Output, Verdict, human_bytes, note, table};
 pub enum Command {
     /// Make plots until the number asked for is there.
     ///
-    /// Every plot is a file of its own and complete when it gets its name. Ctrl-C or a crash loses at most the
-    /// one in work; what it leaves is removed by the next run.
+    /// A file, of one plot or with --group of several, is complete when it gets its name. Ctrl-C or a crash loses at
+    /// most the plot in work; the next run removes what is left of it, and goes on with its group. Ctrl-Z, or the
+    /// signals STOP and CONT, let it rest and go on.
     Create(create::CreateArgs),
     /// List the plots of directories, and the files that are named like plots and are none.
     ///
@@ -87,6 +89,7 @@ fn describe(plot: &Plot) -> Value {
         "strength": identity.strength.get(),
         "group_id": identity.group_id(),
         "farmer": identity.farmer,
+        "plots": plot.count(),
         "bytes": plot.file_bytes(),
     })
 }
@@ -100,6 +103,7 @@ fn row(plot: &Plot) -> Vec<String> {
         identity.strength.to_string(),
         short(identity.group_id().to_string()),
         short(identity.farmer.to_string()),
+        plot.count().to_string(),
         human_bytes(plot.file_bytes()),
         plot.path().display().to_string(),
     ]
@@ -109,15 +113,18 @@ fn list(dirs: &Dirs, output: Output) -> anyhow::Result<Verdict> {
     let found = find(dirs);
     let Listing { plots, faults } = &found.listing;
     let bytes: u64 = plots.iter().map(Plot::file_bytes).sum();
-    let mut rows = vec![["k", "strength", "group", "farmer", "size", "file"].map(str::to_owned).to_vec()];
+    let count: u64 = plots.iter().map(|plot| u64::from(plot.count())).sum();
+    let mut rows =
+        vec![["k", "strength", "group", "farmer", "plots", "size", "file"].map(str::to_owned).to_vec()];
     rows.extend(plots.iter().map(row));
     let mut text = if plots.is_empty() { String::new() } else { table(&rows) };
-    text.push_str(&format!("plots: {}, {}\n", plots.len(), human_bytes(bytes)));
+    text.push_str(&format!("plots: {count} in {} files, {}\n", plots.len(), human_bytes(bytes)));
     for (path, reason) in faults {
         text.push_str(&format!("fault: {}: {reason}\n", path.display()));
     }
     let value = json!({
-        "count": plots.len(),
+        "count": count,
+        "files": plots.len(),
         "bytes": bytes,
         "plots": plots.iter().map(describe).collect::<Value>(),
         "faults": reasons(faults),

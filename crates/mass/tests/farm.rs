@@ -54,6 +54,13 @@ fn whatever_fails_is_named_and_the_rest_goes_on() {
     assert!(trials.len() == 2 && trials.iter().all(|trial| trial["failure"].is_null()), "{diagnosis}");
 
     let name = two.display().to_string();
+    // The metrics that the alert rules in ops/ name are there, for node and farm.
+    let rules = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ops/alerts.yml")).unwrap();
+    let pages = [url.as_str(), node.url.as_str()].map(|url| http_get(url, "/metrics")).concat();
+    let named = rules.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let named: Vec<&str> = named.filter(|word| word.starts_with("mass_")).collect();
+    assert!(named.len() > 5 && named.iter().all(|name| pages.contains(name)), "{named:?}: {pages}");
+
     // A disk is unplugged and plugged in again.
     let away = home.path("away");
     fs::rename(&two, &away).unwrap();
@@ -75,6 +82,17 @@ fn whatever_fails_is_named_and_the_rest_goes_on() {
     farm.event(|event| event["event"] == "node_back");
     wait_until("the farm earns again", || doctor(&home, &url).0);
     assert_eq!(farm.interrupt(), Some(0));
+}
+
+fn http_get(url: &str, path: &str) -> String {
+    use std::io::{Read, Write};
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    text
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -84,6 +84,12 @@ async fn sealed_by(node: &Node, event: &Value) -> Value {
     header(node, id).await["farmer"].clone()
 }
 
+/// The slots that a farm has sealed.
+fn slots(farm: &processes::Process) -> Vec<Value> {
+    let sealed = farm.events().into_iter().filter(|event| event["event"] == "sealed");
+    sealed.map(|event| event["slot"].clone()).collect()
+}
+
 #[tokio::test]
 async fn who_seals_twice_is_banned_on_all_nodes() {
     let home = Home::new();
@@ -93,10 +99,17 @@ async fn who_seals_twice_is_banned_on_all_nodes() {
     let one = home.node("one", &[]);
     let two = home.node("two", &[&one]);
     let three = home.node("three", &[&one, &two]);
-    // One key, two records: each farm is honest by itself.
+    // One key, two records: each farm is honest by itself. While two is cut off, both win the same slots.
+    two.client.set_network_active(false).await.unwrap();
     let mut here = home.farm("here", &cheat, &one, 1);
     let mut there = home.farm("there", &cheat, &two, 2);
     let _honest = home.farm("honest", &honest, &three, 3);
+    eventually("a slot is sealed twice", async || {
+        let sealed = slots(&there);
+        slots(&here).iter().any(|slot| sealed.contains(slot))
+    })
+    .await;
+    two.client.set_network_active(true).await.unwrap();
 
     for farm in [&mut here, &mut there] {
         assert_eq!(farm.ended().await, Some(1));

@@ -243,11 +243,7 @@ fn the_record_of_signed_slots_moves_to_another_machine_and_never_falls() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mass"));
         command.args(["keys", "guard", "import", "--json"]).env("HOME", home.path());
         command.env("XDG_DATA_HOME", home.path().join("data")).stdin(Stdio::piped());
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
     };

@@ -75,6 +75,7 @@ impl Names {
         let name = match topic {
             Topic::Blocks => "blocks",
             Topic::Transactions => "transactions",
+            Topic::Evidence => "evidence",
         };
         format!("/mass/{}/{name}/1", self.0)
     }

@@ -16,11 +16,13 @@ pub enum Topic {
     Blocks,
     /// New transactions.
     Transactions,
+    /// Evidence of double seals.
+    Evidence,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 2] = [Self::Blocks, Self::Transactions];
+    pub const ALL: [Self; 3] = [Self::Blocks, Self::Transactions, Self::Evidence];
 }
 
 /// What the receiver of a gossip message found.

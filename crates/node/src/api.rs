@@ -1,5 +1,7 @@
 //! The node's answers to RPC: each is a query that the loop runs between two events.
 
+use std::sync::Arc;
+
 use bitcoin::{OutPoint, Txid, consensus::encode::serialize_hex, hashes::Hash as _};
 use mass_consensus::{
     header::{HEADER_BYTES, Header, SealClaim},
@@ -13,6 +15,7 @@ use mass_network::{Command, Topic};
 use mass_primitives::{BlockId, Decode, Encode, FarmerPublicKey, Height, SealSignature, VrfProof};
 use mass_rpc::{
     Ban, ErrorObjectOwned, MassServer, Pending, RpcResult, Status, Supply, Work, async_trait, errors,
+    metrics::{Page, Render},
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -145,6 +148,39 @@ fn status(node: &Node) -> RpcResult<Status> {
         listen: node.listen.iter().map(ToString::to_string).collect(),
         banned: bans(chain).len() as u64,
     })
+}
+
+/// The metrics of a node. Their names are stable.
+pub fn metrics(queries: mpsc::Sender<Query>) -> Render {
+    Arc::new(move || {
+        let queries = queries.clone();
+        Box::pin(async move {
+            let mut page = Page::default();
+            if let Some(Ok(status)) = ask(&queries, |node| status(node)).await {
+                fill(&mut page, &status);
+            }
+            page
+        })
+    })
+}
+
+fn fill(page: &mut Page, status: &Status) {
+    let labels = [("chain", status.name.as_str())];
+    let netspace = status.netspace_bytes.parse().unwrap_or(0.0);
+    let gauges = [
+        ("mass_node_height", "Height of the tip", f64::from(status.height.get())),
+        ("mass_node_peers", "Connected peers", f64::from(status.peers)),
+        (
+            "mass_node_synced",
+            "Whether the node has caught up with its peers",
+            f64::from(u8::from(status.synced)),
+        ),
+        ("mass_node_mempool_transactions", "Transactions that wait for a block", status.mempool as f64),
+        ("mass_node_banned_keys", "Farmer keys that are banned", status.banned as f64),
+        ("mass_node_netspace_bytes", "Estimate of the space that farms the chain", netspace),
+    ];
+    gauges.into_iter().for_each(|(name, help, value)| page.gauge(name, help, &labels, value));
+    page.counter("mass_node_reorgs", "Reorganisations since the start", &labels, status.reorgs);
 }
 
 fn bans(chain: &Chain) -> Vec<Ban> {

@@ -11,7 +11,7 @@ use mass_consensus::{
     block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven},
     difficulty::compact_target,
     engine::{Effect, Engine, Input},
-    evidence::{Evidence, evidence_commitment},
+    evidence::{Evidence, ProvenEvidence, evidence_commitment},
     header::{Header, Seal, SealClaim, SealedHeader},
     ledger::{ApplyError, BlockContext, Ledger},
     proven::ProvenHeader,
@@ -160,6 +160,21 @@ impl Chain {
         }
         let block = self.prove(block)?;
         self.feed(vec![Input::Block(block)], now)
+    }
+
+    /// Evidence of a double seal came; whether it is of use here, and so to others.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn take_evidence(&mut self, bytes: &[u8], now: u64) -> Result<bool, ChainError> {
+        let evidence = Evidence::from_bytes(bytes)?;
+        if !self.engine.wants_evidence(evidence.farmer(), evidence.height()) {
+            return Ok(false);
+        }
+        let proven = ProvenEvidence::prove(&self.spec, evidence);
+        let proven = proven.map_err(mass_consensus::block::BlockError::from)?;
+        self.feed(vec![Input::Evidence(Box::new(proven))], now)?;
+        Ok(true)
     }
 
     /// A transaction came; its id.
@@ -374,9 +389,10 @@ impl Chain {
             Effect::Disconnect(id) => self.disconnect(id)?,
             Effect::Connect(block) => inputs.push(self.connect(*block, notices)?),
             Effect::Load(id) => inputs.push(Input::Block(self.load(&id)?)),
-            Effect::Fetch(ids) => match notices.last_mut() {
-                Some(Notice::Fetch(last)) => *last = ids,
-                _ => notices.push(Notice::Fetch(ids)),
+            Effect::Fetch(ids) => match (self.stored_before(&ids)?, notices.last_mut()) {
+                (Some(id), _) => inputs.push(Input::Block(self.load(&id)?)),
+                (None, Some(Notice::Fetch(last))) => *last = ids,
+                (None, _) => notices.push(Notice::Fetch(ids)),
             },
             Effect::NewTip(id) => notices.push(Notice::NewTip(id)),
             Effect::DoubleSeal(evidence) => notices.push(Notice::DoubleSeal(*evidence.farmer())),
@@ -440,6 +456,13 @@ impl Chain {
         self.orphaned.splice(..0, body.payments().iter().cloned());
         self.store.disconnect_tip()?;
         Ok(())
+    }
+
+    /// The lowest of these, if storage has it: where the beacon is inherited, the parent's chain may take headers
+    /// out and bring them back.
+    fn stored_before(&self, ids: &[BlockId]) -> Result<Option<BlockId>, ChainError> {
+        let Some(id) = ids.first().filter(|_| self.spec.inherits_beacon()) else { return Ok(None) };
+        Ok(self.store.body(id)?.map(|_| *id))
     }
 
     /// A block that was executed once.

@@ -3,7 +3,7 @@
 //! The headers come from the parent's own network, are checked by its rules with all their proofs, and are
 //! kept in a file of their own. Contents are not followed: a seed needs none.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use mass_consensus::{
     beacon::Beacon,
@@ -23,8 +23,8 @@ use tokio::sync::mpsc;
 use crate::{
     chain::genesis_id,
     error::{ChainError, NodeError},
-    run::{Query, unix_now},
-    sync::headers_request,
+    run::{Query, block_id, unix_now},
+    sync::{Sync, headers_request},
 };
 
 /// How often the parent's peers are asked for their tips.
@@ -76,8 +76,7 @@ impl Follower {
 
     /// The best header.
     fn tip(&self) -> BlockId {
-        let genesis = *self.tree.genesis();
-        self.tree.better_than(&genesis).next().unwrap_or(genesis)
+        *self.tree.best()
     }
 
     fn follow(&mut self) {
@@ -85,34 +84,31 @@ impl Follower {
         self.beacon.follow(&self.tree, &tip);
     }
 
-    /// Takes a header; whether it is new and in its place.
-    fn take(&mut self, bytes: &[u8], now: Slot) -> Result<bool, ChainError> {
+    /// Takes a header, if it is new and in its place.
+    fn take(&mut self, bytes: &[u8], now: Slot) -> Result<(), ChainError> {
         let sealed = SealedHeader::from_bytes(bytes)?;
         let id = sealed.id();
         if self.tree.get(&id).is_some() || sealed.seal.claim.slot.get() > now.get().saturating_add(1) {
-            return Ok(false);
+            return Ok(());
         }
         let proven =
             ProvenHeader::prove(self.tree.spec(), sealed).map_err(mass_consensus::block::BlockError::from)?;
         match self.tree.link(&proven) {
             Ok(()) => {}
-            Err(LinkError::Parent(_)) => return Ok(false),
+            Err(LinkError::Parent(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
         let claim: &SealClaim = &sealed.seal.claim;
         self.store.put_header(id, claim.height, *claim.farmer(), claim.slot, bytes)?;
-        Ok(true)
+        Ok(())
     }
 
-    /// Takes headers in order; whether there were new ones.
-    fn take_all(&mut self, headers: &[Vec<u8>]) -> Result<bool, ChainError> {
+    /// Takes headers in order.
+    fn take_all(&mut self, headers: &[Vec<u8>]) -> Result<(), ChainError> {
         let now = self.tree.spec().slot_at(unix_now()).unwrap_or_default();
-        let mut fresh = false;
-        for bytes in headers {
-            fresh |= self.take(bytes, now)?;
-        }
+        let taken = headers.iter().try_for_each(|bytes| self.take(bytes, now));
         self.follow();
-        Ok(fresh)
+        taken
     }
 }
 
@@ -120,8 +116,7 @@ impl Follower {
 struct Link {
     follower: Follower,
     commands: mpsc::Sender<Command>,
-    peers: BTreeSet<PeerId>,
-    next_id: u64,
+    sync: Sync,
 }
 
 /// Follows the parent until the node stops, which then no longer takes queries.
@@ -141,7 +136,7 @@ pub fn spawn(
         peers: config.peers,
         max_connections: CONNECTIONS_MAX,
     })?;
-    let link = Link { follower, commands, peers: BTreeSet::new(), next_id: 0 };
+    let link = Link { follower, commands, sync: Sync::default() };
     tokio::spawn(link.run(events, queries));
     Ok(())
 }
@@ -154,7 +149,7 @@ impl Link {
         loop {
             tokio::select! {
                 () = queries.closed() => break,
-                _ = clock.tick() => for peer in self.peers.clone() {
+                _ = clock.tick() => for peer in self.sync.peers().copied().collect::<Vec<_>>() {
                     self.request(peer, Request::Status).await;
                 },
                 event = events.recv() => match event {
@@ -175,8 +170,8 @@ impl Link {
     }
 
     async fn request(&mut self, peer: PeerId, request: Request) {
-        self.next_id += 1;
-        let _ = self.commands.send(Command::Request { peer, request, id: self.next_id }).await;
+        let id = self.sync.number();
+        let _ = self.commands.send(Command::Request { peer, request, id }).await;
     }
 
     async fn ask_headers(&mut self, peer: PeerId) {
@@ -187,10 +182,10 @@ impl Link {
     async fn event(&mut self, event: Event) -> Result<(), ChainError> {
         match event {
             Event::PeerConnected(peer) => {
-                self.peers.insert(peer);
+                self.sync.joined(peer);
                 self.request(peer, Request::Status).await;
             }
-            Event::PeerDisconnected(peer) => drop(self.peers.remove(&peer)),
+            Event::PeerDisconnected(peer) => self.sync.left(&peer),
             Event::Gossip { topic, from, token, bytes } => {
                 // The header is the block's beginning; whether the rest is good is not for us to say.
                 let header = SealedHeader::decode(&mut Reader::new(&bytes)).map(|sealed| sealed.to_bytes());
@@ -206,28 +201,38 @@ impl Link {
             Event::Response { peer, response: Response::Status { tip, .. }, .. }
                 if self.follower.tree.get(&tip).is_none() =>
             {
+                self.sync.begins(&peer);
                 self.ask_headers(peer).await;
             }
             Event::Response { peer, response: Response::Headers(headers), .. } => {
-                let fresh = self.headers(peer, &headers).await?;
-                if fresh && headers.len() == HEADERS_MAX {
-                    self.ask_headers(peer).await;
-                }
+                self.headers(peer, &headers).await?;
+                self.go_on(peer, &headers).await;
             }
             _ => {}
         }
         Ok(())
     }
 
+    /// Asks a peer for what follows a full answer, if that led further than the one before.
+    async fn go_on(&mut self, peer: PeerId, headers: &[Vec<u8>]) {
+        let last = headers.last().filter(|_| headers.len() == HEADERS_MAX);
+        let Some(last) = last.and_then(|bytes| block_id(bytes)) else { return };
+        let height = self.follower.tree.get(&last).map(|node| node.height);
+        if height.is_some_and(|height| self.sync.reaches(&peer, height)) {
+            let request = headers_request(&self.follower.tree, &last);
+            self.request(peer, request).await;
+        }
+    }
+
     /// Takes headers; a peer whose headers break a rule is dropped.
-    async fn headers(&mut self, peer: PeerId, headers: &[Vec<u8>]) -> Result<bool, ChainError> {
+    async fn headers(&mut self, peer: PeerId, headers: &[Vec<u8>]) -> Result<(), ChainError> {
         match self.follower.take_all(headers) {
-            Ok(fresh) => Ok(fresh),
+            Ok(()) => Ok(()),
             Err(error) if error.is_fatal() => Err(error),
             Err(error) => {
                 tracing::warn!(%peer, %error, "bad header of the parent's chain");
                 let _ = self.commands.send(Command::Disconnect(peer)).await;
-                Ok(false)
+                Ok(())
             }
         }
     }

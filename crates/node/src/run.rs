@@ -18,15 +18,15 @@ use mass_network::{
     Command, Config, Event, GossipToken, Multiaddr, PeerId, Topic, Verdict, swarm,
     wire::{HEADERS_MAX, Request, Response},
 };
-use mass_primitives::{BlockId, Decode as _};
-use mass_rpc::{MassServer as _, ServerHandle};
+use mass_primitives::{BlockId, Decode as _, Encode as _};
+use mass_rpc::{MassServer as _, ServerHandle, serve};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
 use crate::{
-    api::Api,
+    api::{Api, metrics},
     chain::{Chain, Notice},
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
@@ -117,7 +117,8 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = mpsc::channel(256);
-    let (rpc, server) = mass_rpc::serve(config.rpc, Api::new(queries.clone()).into_rpc()).await?;
+    let (rpc, server) =
+        serve(config.rpc, Api::new(queries.clone()).into_rpc(), metrics(queries.clone())).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
@@ -238,6 +239,7 @@ impl Node {
             for peer in self.sync.peers().copied().collect::<Vec<_>>() {
                 self.request(peer, Request::Status);
             }
+            self.tell_evidence();
         }
         Ok(())
     }
@@ -308,6 +310,14 @@ impl Node {
         Ok(())
     }
 
+    /// Until it is in the chain, evidence is told again and again: farmers who can include it may have come just
+    /// now, and the two headers themselves go no further than to who asks for the branches they are on.
+    fn tell_evidence(&mut self) {
+        for evidence in self.chain.engine().evidence_for_next() {
+            self.send(Command::Publish { topic: Topic::Evidence, bytes: evidence.to_bytes() });
+        }
+    }
+
     fn gossip(
         &mut self,
         topic: Topic,
@@ -322,6 +332,12 @@ impl Node {
                 Err(error) if error.is_fatal() => return Err(error),
                 Err(ChainError::Transaction(_)) => Verdict::Reject,
                 Err(_) => Verdict::Ignore,
+            },
+            Topic::Evidence => match self.chain.take_evidence(bytes, unix_now()) {
+                Ok(true) => Verdict::Accept,
+                Ok(false) => Verdict::Ignore,
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(_) => Verdict::Reject,
             },
         };
         self.outbox.push(Command::Report { token, verdict });
@@ -415,7 +431,7 @@ impl Node {
 }
 
 /// The id of the block or header that bytes begin with.
-fn block_id(bytes: &[u8]) -> Option<BlockId> {
+pub(crate) fn block_id(bytes: &[u8]) -> Option<BlockId> {
     Header::from_bytes(bytes.get(..HEADER_BYTES)?).ok().map(|header| header.id())
 }
 

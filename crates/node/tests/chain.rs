@@ -339,3 +339,27 @@ fn a_reorg_that_a_crash_cut_short_is_finished() {
     assert_eq!(tip(&one), before);
     mine(&farm, &mut one, 1);
 }
+
+/// The node that saw both headers may have no farmer who could include them, so evidence travels by itself.
+#[test]
+fn evidence_that_comes_by_itself_bans() {
+    let (farm, honest) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    let dir = tempfile::tempdir().unwrap();
+    let mut one = open(&farm, &dir.path().join("one.redb"));
+    let mut two = open(&farm, &dir.path().join("two.redb"));
+    let mut three = open(&farm, &dir.path().join("three.redb"));
+    let first = mine(&farm, &mut one, 1);
+    mine(&farm, &mut two, 2);
+    two.take_block(&first, NOW).unwrap();
+    let evidence = two.engine().evidence_for_next()[0].to_bytes();
+    assert!(three.take_evidence(&evidence, NOW).unwrap());
+    assert!(!three.take_evidence(&evidence, NOW).unwrap(), "known");
+    let mut bad = evidence.clone();
+    *bad.last_mut().unwrap() ^= 1;
+    assert!(matches!(one.take_evidence(&bad, NOW), Err(ChainError::Block(_))));
+    assert!(matches!(one.take_evidence(&evidence[1..], NOW), Err(ChainError::Decode(_))));
+    mine(&honest, &mut three, 3);
+    let farmer = farm.secret.public();
+    assert_eq!(three.engine().ban(&farmer, &tip(&three)), Some(tip(&three)));
+    assert!(!three.take_evidence(&evidence, NOW).unwrap(), "done");
+}

@@ -6,15 +6,17 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use mass_primitives::Challenge;
-use mass_proof_of_space::{GroupIdentity, PlotParams, PlotSize, verify};
+use mass_primitives::{Challenge, PlotIndex};
+use mass_proof_of_space::{GroupIdentity, verify};
 
 use crate::{
     build::{BuildOptions, Progress, build},
-    directory::{NAME_PREFIX, PLOT_SUFFIX, UNFINISHED_SUFFIX, claim},
+    directory::{NAME_PREFIX, PLOT_SUFFIX, UNFINISHED_SUFFIX, claim, sync_dir},
     error::PlotError,
-    plot::{PLOT_INDEX, Plot},
+    format::Kind,
+    plot::{Plot, params_of},
     solve::SolveOptions,
+    space::{self, space_needed},
     write::PlotWriter,
 };
 
@@ -62,7 +64,7 @@ pub fn create_with(
 ) -> Result<PathBuf, PlotError> {
     let finished = dir.join(file_name(identity));
     let unfinished = dir.join(format!("{}{UNFINISHED_SUFFIX}", stem(identity)));
-    check_space(dir, identity.size)?;
+    space::check(dir, space_needed(identity.size))?;
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -83,7 +85,7 @@ pub fn create_with(
         let _ = fs::remove_file(&unfinished);
     }
     made?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(PlotError::io(dir))?;
+    sync_dir(dir)?;
     Ok(finished)
 }
 
@@ -95,16 +97,12 @@ fn make(
     options: &CreateOptions<'_>,
 ) -> Result<(), PlotError> {
     file.set_len(0).map_err(PlotError::io(unfinished))?;
-    let params = PlotParams {
-        group_id: identity.group_id(),
-        index: PLOT_INDEX,
-        size: identity.size,
-        strength: identity.strength,
-    };
+    space::reserve(file, unfinished, 0, space_needed(identity.size))?;
+    let params = params_of(identity, PlotIndex::ZERO);
     let never = AtomicBool::new(false);
     let cancel = options.cancel.unwrap_or(&never);
     let progress = |progress: Progress| options.progress.iter().for_each(|watch| watch(progress));
-    let mut writer = PlotWriter::new(file, unfinished, identity);
+    let mut writer = PlotWriter::new(file, unfinished, identity, Kind::Plots);
     build(&params, &options.build, &progress, cancel, &mut |fragments| writer.push(fragments))?;
     writer.finish()?;
     let plot = Plot::open(unfinished)?;
@@ -114,8 +112,12 @@ fn make(
     fs::rename(unfinished, finished).map_err(PlotError::io(finished))
 }
 
-/// Lets a fresh plot answer challenges until one proof has been found and verified.
-fn try_out(plot: &Plot, identity: &GroupIdentity, options: &SolveOptions<'_>) -> Result<(), PlotError> {
+/// Lets the fresh plots of a file answer challenges until one proof has been found and verified.
+pub(crate) fn try_out(
+    plot: &Plot,
+    identity: &GroupIdentity,
+    options: &SolveOptions<'_>,
+) -> Result<(), PlotError> {
     if plot.identity() != identity {
         return Err(PlotError::Unproven("it carries another identity"));
     }
@@ -123,9 +125,9 @@ fn try_out(plot: &Plot, identity: &GroupIdentity, options: &SolveOptions<'_>) ->
         let mut bytes = identity.group_id().get();
         bytes[0] ^= trial;
         let challenge = Challenge::new(bytes);
-        if let Some(chain) = plot.qualities(&challenge)?.first() {
-            let proof = plot.solve_with(chain, options)?;
-            return match verify(plot.params(), &challenge, &proof) {
+        if let Some((index, chain)) = plot.group_qualities(&challenge)?.last() {
+            let proof = plot.solve_of(*index, chain, options)?;
+            return match verify(&params_of(identity, *index), &challenge, &proof) {
                 Ok(found) if found == *chain => Ok(()),
                 Ok(_) => Err(PlotError::Unproven("its proof is of another quality chain")),
                 Err(_) => Err(PlotError::Unproven("its proof is invalid")),
@@ -135,26 +137,7 @@ fn try_out(plot: &Plot, identity: &GroupIdentity, options: &SolveOptions<'_>) ->
     Err(PlotError::Unproven("it answers no challenge"))
 }
 
-fn check_space(dir: &Path, size: PlotSize) -> Result<(), PlotError> {
-    let (free, needed) = (free_bytes(dir)?, space_needed(size));
-    if free < needed { Err(PlotError::NoSpace { dir: dir.to_owned(), needed, free }) } else { Ok(()) }
-}
-
-/// Bytes that may still be written to the file system of a directory.
-///
-/// # Errors
-/// [`PlotError::Io`].
-pub fn free_bytes(dir: &Path) -> Result<u64, PlotError> {
-    let volume = rustix::fs::statvfs(dir).map_err(|error| PlotError::io(dir)(error.into()))?;
-    Ok(volume.f_bavail.saturating_mul(volume.f_frsize))
-}
-
-/// Bytes that a plot file may take: it exceeds its nominal bytes by 1 to 4 in 100.
-pub(crate) const fn space_needed(size: PlotSize) -> u64 {
-    size.nominal_bytes() / 8 * 9
-}
-
-fn stem(identity: &GroupIdentity) -> String {
+pub(crate) fn stem(identity: &GroupIdentity) -> String {
     let group_id = identity.group_id().to_string();
     format!("{NAME_PREFIX}k{}-{}", identity.size, &group_id[..16])
 }

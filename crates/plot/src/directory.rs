@@ -2,16 +2,21 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use crate::{error::PlotError, plot::Plot};
+use crate::{error::PlotError, group::read_begun, plot::Plot};
 
 /// The end of the name of a plot file.
 pub(crate) const PLOT_SUFFIX: &str = ".plot";
 /// The end of the name of a plot file that is being written.
 pub(crate) const UNFINISHED_SUFFIX: &str = ".plot.tmp";
+/// The end of the name of the file of a group that is being made.
+pub(crate) const GROUP_SUFFIX: &str = ".group.tmp";
+/// The end of the name of the directory where the plots of that group are staged.
+pub(crate) const PARTS_SUFFIX: &str = ".group.parts";
 /// The start of the name of a plot file.
 pub(crate) const NAME_PREFIX: &str = "plot-";
 
@@ -47,25 +52,52 @@ pub fn plot_files(dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
     files(dir, |name| name.ends_with(PLOT_SUFFIX))
 }
 
-/// Removes the unfinished plots of `dir` that nobody is writing any more, and names them.
+/// Removes the unfinished plots of `dir` that nobody is writing any more, and names them. Groups that are begun stay,
+/// to be gone on with: see [`unfinished_groups`](crate::unfinished_groups).
 ///
 /// # Errors
 /// [`PlotError::Io`] if the directory cannot be read, or a file not be removed.
 pub fn clean_orphans(dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
-    let is_unfinished = |name: &str| name.starts_with(NAME_PREFIX) && name.ends_with(UNFINISHED_SUFFIX);
+    let is_unfinished = |name: &str| {
+        name.starts_with(NAME_PREFIX) && (name.ends_with(UNFINISHED_SUFFIX) || name.ends_with(GROUP_SUFFIX))
+    };
     let mut removed = Vec::new();
     for path in files(dir, is_unfinished)? {
-        let file = match OpenOptions::new().write(true).open(&path) {
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(PlotError::io(&path)(error)),
         };
-        if claim(&file, &path)? {
+        let is_begun = path.to_string_lossy().ends_with(GROUP_SUFFIX) && read_begun(&file, &path).is_ok();
+        if !is_begun && claim(&file, &path)? {
             fs::remove_file(&path).map_err(PlotError::io(&path))?;
             removed.push(path);
         }
     }
+    removed.extend(clean_parts(dir)?);
     Ok(removed)
+}
+
+/// Removes what was staged for groups that are finished. A group has its own file for longer than its parts.
+fn clean_parts(dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    let mut removed = Vec::new();
+    let is_parts = |name: &str| name.starts_with(NAME_PREFIX) && name.ends_with(PARTS_SUFFIX);
+    for path in entries(dir, is_parts)? {
+        if path.is_dir() && !path.with_extension("tmp").exists() {
+            match fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(PlotError::io(&path)(error));
+                }
+                _ => removed.push(path),
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), PlotError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(PlotError::io(dir))
 }
 
 /// Locks an unfinished plot for as long as `file` lives; `false` if it is somebody else's, or no longer at
@@ -80,12 +112,18 @@ pub(crate) fn claim(file: &File, path: &Path) -> Result<bool, PlotError> {
     Ok(fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (locked.dev(), locked.ino())))
 }
 
-fn files(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, PlotError> {
+/// The files of `dir` with such names, sorted.
+pub(crate) fn files(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, PlotError> {
+    let mut paths = entries(dir, wanted)?;
+    paths.retain(|path| path.is_file());
+    Ok(paths)
+}
+
+fn entries(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, PlotError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(PlotError::io(dir))? {
         let path = entry.map_err(PlotError::io(dir))?.path();
-        let is_wanted = path.file_name().is_some_and(|name| wanted(&name.to_string_lossy()));
-        if is_wanted && path.is_file() {
+        if path.file_name().is_some_and(|name| wanted(&name.to_string_lossy())) {
             paths.push(path);
         }
     }

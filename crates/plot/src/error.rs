@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mass_primitives::DecodeError;
+use mass_primitives::{DecodeError, PlotIndex};
 
 use crate::build::BuildError;
 
@@ -44,6 +44,17 @@ pub enum PlotError {
     /// Somebody else is making this plot.
     #[error("{} is being written by somebody else", .0.display())]
     Busy(PathBuf),
+    /// The group was begun with another number of plots.
+    #[error("the group was begun with {begun} plots, not {got}")]
+    OtherGroupSize {
+        /// Number it was begun with.
+        begun: u16,
+        /// Number asked for.
+        got: u16,
+    },
+    /// A plot that waits for its group was damaged, again and again.
+    #[error("{} was damaged, and again when it was made anew", .0.display())]
+    Staged(PathBuf),
     /// The caller has cancelled the work.
     #[error("cancelled")]
     Cancelled,
@@ -64,6 +75,14 @@ pub enum PlotError {
     /// A fresh plot does not prove what it should.
     #[error("the new plot failed its check: {0}")]
     Unproven(&'static str),
+    /// The file has no plot of this index.
+    #[error("the file has {count} plots, and none of index {index}")]
+    NoPlot {
+        /// Index asked for.
+        index: PlotIndex,
+        /// Plots in the file.
+        count: u16,
+    },
     /// The file was deleted after it had been opened.
     #[error("{} has been deleted", .0.display())]
     Deleted(PathBuf),
@@ -100,8 +119,8 @@ pub enum PlotError {
     /// The header names no group.
     #[error("the header names no group: {0}")]
     Identity(DecodeError),
-    /// The file holds another number of plots than one.
-    #[error("the file holds {got} plots, expected 1")]
+    /// The file holds no plot, or more than a group may have.
+    #[error("the file holds {got} plots, expected 1 to 128")]
     GroupSize {
         /// Number of plots in the file.
         got: u16,

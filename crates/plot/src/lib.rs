@@ -2,7 +2,7 @@
 //!
 //! A plot file says by itself whose plot it is: it carries the canonical
 //! [`GroupIdentity`](mass_proof_of_space::GroupIdentity), and whatever is damaged in it is found and named. The layout is
-//! in `docs/plot-format.md`; it is made for the plots of a whole group side by side, and today has one.
+//! in `docs/plot-format.md`: the plots of a group, up to 128 of them, side by side.
 //!
 //! Deliberately not here: which plots to ask when, and keys. Both are the farmer's.
 
@@ -12,12 +12,15 @@ mod chains;
 mod create;
 mod directory;
 mod error;
+mod expect;
 mod format;
+mod group;
 mod plot;
 mod repair;
 mod rules;
 mod sieve;
 mod solve;
+mod space;
 mod write;
 
 #[cfg(test)]
@@ -25,9 +28,12 @@ mod tests;
 
 pub use aes::{Backend, PlotHasher};
 pub use build::{BuildError, BuildOptions, BuildStatistics, Progress, build};
-pub use create::{CreateOptions, create, create_with, file_name, free_bytes};
+pub use create::{CreateOptions, create, create_with, file_name};
 pub use directory::{Listing, clean_orphans, list, plot_files};
 pub use error::{FileEnd, PlotError};
+pub use expect::Expectation;
+pub use group::{GroupOptions, GroupProgress, GroupStep, UnfinishedGroup, create_group, unfinished_groups};
 pub use plot::{Plot, READS_PER_CHALLENGE};
 pub use repair::repair;
 pub use solve::{SolveOptions, solve};
+pub use space::free_bytes;

@@ -1,7 +1,7 @@
-//! An open plot file: which challenges its plot answers.
+//! An open plot file: which challenges its plots answer.
 //!
 //! Nothing but the headers and the index is read when it is opened; a challenge costs
-//! [`READS_PER_CHALLENGE`] reads, whose checksums are checked. The file is opened read-only and never mapped, so
+//! [`READS_PER_CHALLENGE`] reads for all plots together, whose checksums are checked. The file is opened read-only and never mapped, so
 //! that a disk that fails gives an error and not a signal.
 
 use std::{
@@ -23,26 +23,44 @@ use crate::{
     aes::PlotHasher,
     chains::find_chains,
     error::{FileEnd, PlotError},
-    format::{HEADER_LEN, Header, INDEX_ENTRY_LEN, block::Block, index::Index},
+    format::{HEADER_LEN, Header, INDEX_ENTRY_LEN, Kind, block::Block, index::Index},
     solve::{SolveOptions, solve},
 };
 
-/// The one index that a plot of today has.
-pub(crate) const PLOT_INDEX: PlotIndex = PlotIndex::ZERO;
-
-/// Short reads of a file that a challenge costs, one for each set that it picks.
+/// Short reads of a file that a challenge costs, one for each set that it picks, however many plots there are.
 pub const READS_PER_CHALLENGE: u64 = SETS as u64;
 
-/// A plot file that has been opened and checked.
+/// A plot file that has been opened and checked: one plot, or several of a group.
 pub struct Plot {
     path: PathBuf,
     /// None once the file has been deleted.
     file: RwLock<Option<File>>,
     header: Header,
     index: Index,
+    /// At least one.
+    members: Box<[Member]>,
+}
+
+/// One of the plots of a file.
+struct Member {
     params: PlotParams,
     plot_id: PlotId,
     hasher: PlotHasher,
+}
+
+impl Member {
+    fn new(identity: &GroupIdentity, index: PlotIndex) -> Self {
+        let params = params_of(identity, index);
+        let plot_id = plot_id(&params.group_id, index);
+        let hasher = PlotHasher::new(&plot_id);
+        Self { params, plot_id, hasher }
+    }
+}
+
+/// Everything that determines the content of the plot of a group at `index`.
+pub(crate) fn params_of(identity: &GroupIdentity, index: PlotIndex) -> PlotParams {
+    let GroupIdentity { size, strength, .. } = *identity;
+    PlotParams { group_id: identity.group_id(), index, size, strength }
 }
 
 impl Plot {
@@ -53,23 +71,26 @@ impl Plot {
     pub fn open(path: &Path) -> Result<Self, PlotError> {
         let file = File::open(path).map_err(PlotError::io(path))?;
         let (header, index) = read_outline(&file, path)?;
-        let params = PlotParams {
-            group_id: header.identity.group_id(),
-            index: PLOT_INDEX,
-            size: header.identity.size,
-            strength: header.identity.strength,
+        match header.kind {
+            Kind::Plots => Ok(Self::new(path, file, header, index)),
+            kind => Err(PlotError::Magic { end: FileEnd::Front, got: kind.magic() }),
+        }
+    }
+
+    /// Opens a plot that is staged for its group.
+    pub(crate) fn open_staged(path: &Path) -> Result<Self, PlotError> {
+        let file = File::open(path).map_err(PlotError::io(path))?;
+        let (header, index) = read_outline(&file, path)?;
+        Ok(Self::new(path, file, header, index))
+    }
+
+    fn new(path: &Path, file: File, header: Header, index: Index) -> Self {
+        let indices = match header.kind {
+            Kind::Staged(index) => index.get()..=index.get(),
+            Kind::Plots | Kind::Begun => 0..=header.layout.plots - 1,
         };
-        let plot_id = plot_id(&params.group_id, PLOT_INDEX);
-        let hasher = PlotHasher::new(&plot_id);
-        Ok(Self {
-            path: path.to_owned(),
-            file: RwLock::new(Some(file)),
-            header,
-            index,
-            params,
-            plot_id,
-            hasher,
-        })
+        let members = indices.map(|index| Member::new(&header.identity, PlotIndex::new(index))).collect();
+        Self { path: path.to_owned(), file: RwLock::new(Some(file)), header, index, members }
     }
 
     /// The file.
@@ -78,22 +99,45 @@ impl Plot {
         &self.path
     }
 
-    /// Whose plot it is, and of what size and strength.
+    /// Whose plots they are, and of what size and strength.
     #[must_use]
     pub const fn identity(&self) -> &GroupIdentity {
         &self.header.identity
     }
 
-    /// Everything that determines the content of the plot.
+    /// Plots in the file, from 1 to 128.
     #[must_use]
-    pub const fn params(&self) -> &PlotParams {
-        &self.params
+    pub const fn count(&self) -> u16 {
+        self.header.layout.plots
     }
 
-    /// The identity of the plot itself.
+    /// Everything that determines the content of the plot, or of the first if there are several.
     #[must_use]
-    pub const fn plot_id(&self) -> &PlotId {
-        &self.plot_id
+    pub fn params(&self) -> &PlotParams {
+        &self.members[0].params
+    }
+
+    /// Everything that determines the content of the plot at `index` of the group.
+    #[must_use]
+    pub fn params_of(&self, index: PlotIndex) -> Option<&PlotParams> {
+        self.member(index).ok().map(|member| &member.params)
+    }
+
+    /// The identity of the plot itself, or of the first if there are several.
+    #[must_use]
+    pub fn plot_id(&self) -> &PlotId {
+        &self.members[0].plot_id
+    }
+
+    /// The identity of the plot at `index` of the group.
+    #[must_use]
+    pub fn plot_id_of(&self, index: PlotIndex) -> Option<&PlotId> {
+        self.member(index).ok().map(|member| &member.plot_id)
+    }
+
+    fn member(&self, index: PlotIndex) -> Result<&Member, PlotError> {
+        let found = self.members.iter().find(|member| member.params.index == index);
+        found.ok_or(PlotError::NoPlot { index, count: self.count() })
     }
 
     /// Length of the file.
@@ -102,33 +146,64 @@ impl Plot {
         self.header.file_bytes()
     }
 
-    /// How many fragments the plot has, from which its answers come: about `2^k`.
+    /// How many fragments the plots have, from which their answers come: about `2^k` each.
     #[must_use]
     pub const fn fragments(&self) -> u64 {
         self.header.fragments
     }
 
-    /// What the plot answers to a challenge: no chain, one or several, in ascending order, for
-    /// [`READS_PER_CHALLENGE`] reads.
+    /// What the plot answers to a challenge, for a file of one plot; of several, the first answers alone: see
+    /// [`group_qualities`](Self::group_qualities).
+    ///
+    /// # Errors
+    /// As [`group_qualities`](Self::group_qualities).
+    pub fn qualities(&self, challenge: &Challenge) -> Result<Vec<QualityChain>, PlotError> {
+        self.ask(challenge, &self.members[..1])
+            .map(|found| found.into_iter().map(|(_, chain)| chain).collect())
+    }
+
+    /// What all plots of the file answer to a challenge: none, one or several chains of each, by index and then in
+    /// ascending order, for [`READS_PER_CHALLENGE`] reads in all.
     ///
     /// # Errors
     /// [`PlotError::Io`] if the file cannot be read, [`PlotError::Deleted`], [`PlotError::Block`] if it is damaged.
-    pub fn qualities(&self, challenge: &Challenge) -> Result<Vec<QualityChain>, PlotError> {
-        self.let_go_if_deleted();
-        let mut bytes = Vec::new();
-        let mut sets: [Vec<u64>; SETS] = Default::default();
-        for (set, number) in sets.iter_mut().zip(challenge_sets(&self.params, challenge)) {
-            let layout = self.header.layout;
-            let block = self.read_block(layout.block_of_set(number), &mut bytes)?;
-            let (from, to) = (layout.set_start(number), layout.set_start(number + 1));
-            block
-                .fragments(from, to, |_, fragment| set.push(fragment))
-                .map_err(|_| self.damaged(layout.block_of_set(number)))?;
-        }
-        find_chains(&self.hasher, &self.plot_id, challenge, &sets.each_ref().map(Vec::as_slice))
+    pub fn group_qualities(
+        &self,
+        challenge: &Challenge,
+    ) -> Result<Vec<(PlotIndex, QualityChain)>, PlotError> {
+        self.ask(challenge, &self.members)
     }
 
-    /// Finds the proof behind a quality chain of this plot: seconds of work on all cores.
+    /// The answers of some members, which are the first ones.
+    fn ask(
+        &self,
+        challenge: &Challenge,
+        members: &[Member],
+    ) -> Result<Vec<(PlotIndex, QualityChain)>, PlotError> {
+        self.let_go_if_deleted();
+        let (layout, mut bytes) = (self.header.layout, Vec::new());
+        let mut sets: Vec<[Vec<u64>; SETS]> = vec![Default::default(); members.len()];
+        for (turn, number) in challenge_sets(self.params(), challenge).into_iter().enumerate() {
+            let block = self.read_block(layout.block_of_set(number), &mut bytes)?;
+            let (from, to) = (layout.set_start(number), layout.set_start(number + 1));
+            let keep = |plot: usize, fragment| {
+                if let Some(sets) = sets.get_mut(plot) {
+                    sets[turn].push(fragment);
+                }
+            };
+            block.fragments(from, to, keep).map_err(|_| self.damaged(layout.block_of_set(number)))?;
+        }
+        let mut found = Vec::new();
+        for (member, sets) in members.iter().zip(&sets) {
+            let sets = sets.each_ref().map(Vec::as_slice);
+            let chains = find_chains(&member.hasher, &member.plot_id, challenge, &sets)?;
+            found.extend(chains.into_iter().map(|chain| (member.params.index, chain)));
+        }
+        Ok(found)
+    }
+
+    /// Finds the proof behind a quality chain of the plot, or of the first if there are several: seconds of work on
+    /// all cores.
     ///
     /// # Errors
     /// [`PlotError::Unsolvable`] if there is none.
@@ -136,12 +211,25 @@ impl Plot {
         self.solve_with(chain, &SolveOptions::default())
     }
 
-    /// Finds the proof behind a quality chain of this plot, with chosen means. The file is not read.
+    /// As [`solve`](Self::solve), with chosen means. The file is not read.
     ///
     /// # Errors
     /// [`PlotError::Unsolvable`] if there is none, [`PlotError::Cancelled`].
     pub fn solve_with(&self, chain: &QualityChain, options: &SolveOptions<'_>) -> Result<Proof, PlotError> {
-        solve(&self.params, chain, options)
+        solve(self.params(), chain, options)
+    }
+
+    /// Finds the proof behind a quality chain of the plot at `index` of the group. The file is not read.
+    ///
+    /// # Errors
+    /// [`PlotError::NoPlot`], [`PlotError::Unsolvable`] if there is none, [`PlotError::Cancelled`].
+    pub fn solve_of(
+        &self,
+        index: PlotIndex,
+        chain: &QualityChain,
+        options: &SolveOptions<'_>,
+    ) -> Result<Proof, PlotError> {
+        solve(&self.member(index)?.params, chain, options)
     }
 
     /// Reads the whole file and checks all of it; the error names the first damage. `goes_on` is asked after every
@@ -178,7 +266,7 @@ impl Plot {
         let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
         let file = file.as_ref().ok_or_else(|| PlotError::Deleted(self.path.clone()))?;
         file.read_exact_at(bytes, offset).map_err(PlotError::io(&self.path))?;
-        Block::new(self.header.layout, self.params.group_id.as_bytes(), number, bytes)
+        Block::new(self.header.layout, self.params().group_id.as_bytes(), number, bytes)
             .map_err(|_| self.damaged(number))
     }
 
@@ -196,12 +284,16 @@ impl Plot {
 
 impl fmt::Debug for Plot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plot").field("path", &self.path).field("params", &self.params).finish_non_exhaustive()
+        f.debug_struct("Plot")
+            .field("path", &self.path)
+            .field("params", self.params())
+            .field("count", &self.count())
+            .finish_non_exhaustive()
     }
 }
 
 /// Headers and index, which agree with each other and with the length of the file.
-fn read_outline(file: &File, path: &Path) -> Result<(Header, Index), PlotError> {
+pub(crate) fn read_outline(file: &File, path: &Path) -> Result<(Header, Index), PlotError> {
     let got = file.metadata().map_err(PlotError::io(path))?.len();
     let least = 2 * HEADER_LEN as u64;
     let mut front = [0; HEADER_LEN];
@@ -209,13 +301,13 @@ fn read_outline(file: &File, path: &Path) -> Result<(Header, Index), PlotError> 
         return Err(PlotError::Length { expected: least, got });
     }
     file.read_exact_at(&mut front, 0).map_err(PlotError::io(path))?;
-    let header = Header::read(&front, FileEnd::Front)?;
+    let header = Header::read_any(&front, FileEnd::Front)?;
     if header.file_bytes() != got {
         return Err(PlotError::Length { expected: header.file_bytes(), got });
     }
     let mut back = [0; HEADER_LEN];
     file.read_exact_at(&mut back, got - HEADER_LEN as u64).map_err(PlotError::io(path))?;
-    if Header::read(&back, FileEnd::Back)? != header {
+    if Header::read_any(&back, FileEnd::Back)? != header {
         return Err(PlotError::HeadersDiffer);
     }
     // At most 2^22 blocks, and as many bytes are in the file.

@@ -9,14 +9,17 @@ use std::{
     path::Path,
 };
 
+use mass_primitives::GroupId;
+
 use crate::{
     error::{FileEnd, PlotError},
-    format::{HEADER_LEN, Header, block, index::Lengths},
+    format::{HEADER_LEN, Header, Layout, block},
     plot::Plot,
+    write::Written,
 };
 
-/// Bytes that are read ahead of a block whose length is not known: more than a block of one plot has.
-const WINDOW_BYTES: usize = 1 << 16;
+/// Bytes that are read at once besides the longest block.
+const WINDOW_BYTES: u64 = 1 << 20;
 
 /// Repairs the headers and the index of the file, if it needs that; says whether it did. The file is written only
 /// where it is damaged, and only if what comes of it is a plot.
@@ -53,23 +56,47 @@ fn read_header(file: &File, path: &Path, end: FileEnd, offset: u64) -> Result<He
 /// The index as the blocks have it, which is the one that the header has the checksum of.
 fn rebuild_index(file: &File, path: &Path, header: &Header) -> Result<Vec<u8>, PlotError> {
     let group_id = header.identity.group_id();
-    let mut window = vec![0; WINDOW_BYTES];
-    let mut lengths = Lengths::default();
-    let mut offset = HEADER_LEN as u64;
-    for number in 0..header.layout.blocks() {
-        let left = header.index_offset.saturating_sub(offset);
-        let bytes = &mut window[..left.min(WINDOW_BYTES as u64) as usize];
-        file.read_exact_at(bytes, offset).map_err(PlotError::io(path))?;
-        let length = block::length(&header.layout, group_id.as_bytes(), number, bytes)
-            .map_err(|_| PlotError::Block { number, offset, bytes: header.block_bytes_min.into() })?;
-        lengths.push(length)?;
-        offset += length as u64;
+    let written = scan(file, path, &group_id, &header.layout, header.index_offset)?;
+    let (number, offset) = (written.lengths.count(), written.offset);
+    if number < header.layout.blocks() {
+        return Err(PlotError::Block { number, offset, bytes: header.block_bytes_min.into() });
     }
-    let (_, index) = lengths.finish()?;
+    let (_, index) = written.lengths.finish()?;
     if offset != header.index_offset || crc32c::crc32c(&index) != header.index_checksum {
         return Err(PlotError::Index("the blocks are not those that it was made for"));
     }
     Ok(index)
+}
+
+/// Finds the blocks of a file, from the first to the last before one that is damaged or goes beyond `end`.
+pub(crate) fn scan(
+    file: &File,
+    path: &Path,
+    group_id: &GroupId,
+    layout: &Layout,
+    end: u64,
+) -> Result<Written, PlotError> {
+    let mut written = Written::default();
+    // A block, whose length is not known, is in the first so many bytes for certain; the read takes more of them.
+    let block_bytes_max = layout.block_bytes_max();
+    let (mut window, mut window_start) = (Vec::new(), written.offset);
+    while written.lengths.count() < layout.blocks() {
+        let (number, left) = (written.lengths.count(), end.saturating_sub(written.offset));
+        let in_window = window_start + window.len() as u64 - written.offset;
+        if in_window < block_bytes_max.min(left) {
+            window.resize(left.min(block_bytes_max + WINDOW_BYTES) as usize, 0);
+            window_start = written.offset;
+            file.read_exact_at(&mut window, window_start).map_err(PlotError::io(path))?;
+        }
+        let bytes = &window[(written.offset - window_start) as usize..];
+        let Ok((length, fragments)) = block::measure(layout, group_id.as_bytes(), number, bytes) else {
+            break;
+        };
+        written.lengths.push(length)?;
+        written.offset += length as u64;
+        written.fragments += fragments;
+    }
+    Ok(written)
 }
 
 #[cfg(test)]

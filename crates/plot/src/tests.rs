@@ -15,11 +15,10 @@ use tempfile::TempDir;
 
 use crate::{
     CreateOptions, FileEnd, Plot, PlotError, Progress, READS_PER_CHALLENGE, SolveOptions, clean_orphans,
-    create,
-    create::space_needed,
-    create_with, file_name,
-    format::{HEADER_LEN, Header, Layout, index::Index},
+    create, create_with, file_name,
+    format::{HEADER_LEN, Header, Kind, Layout, index::Index},
     list,
+    space::space_needed,
 };
 
 fn identity(nonce: u8) -> GroupIdentity {
@@ -189,7 +188,7 @@ fn every_field_of_the_header_is_checked() {
         (11, 1, |e| matches!(e, PlotError::Identity(_))),
         (12, 0x80, |e| matches!(e, PlotError::Identity(_))),
         (20, 1, |e| matches!(e, PlotError::Block { number: 0, .. })),
-        (77, 2, |e| matches!(e, PlotError::GroupSize { got: 3 })),
+        (77, 0x80, |e| matches!(e, PlotError::GroupSize { got: 129 })),
         (79, 3, |e| matches!(e, PlotError::Layout { sets_per_block_log2: 6 })),
         (80, 1, |e| matches!(e, PlotError::Fragments { .. })),
         (88, 1, |e| matches!(e, PlotError::Length { .. })),
@@ -279,6 +278,7 @@ fn a_deleted_plot_is_let_go() {
 fn the_index_of_the_largest_group_is_small() {
     let layout = Layout::new(PlotSize::MAX, 128);
     let header = Header {
+        kind: Kind::Plots,
         identity: GroupIdentity { size: PlotSize::MAX, ..identity(0) },
         layout,
         fragments: 0,

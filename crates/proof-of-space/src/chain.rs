@@ -30,7 +30,7 @@ const LAST_ZERO_BITS: u32 = 2 * SET_BITS;
 
 /// What the 52 bits of the last running hash above its zero bits must stay below: 2^52 over the 1.44
 /// chains that a challenge would have on average without this (POS-15).
-const LAST_LIMIT: u64 = 3_127_297_797_138_110;
+pub const LAST_LIMIT: u64 = 3_127_297_797_138_110;
 
 /// Checks that the links are a chain that answers `challenge` from this plot.
 pub(crate) fn check(

@@ -10,6 +10,7 @@ mod answers;
 mod api;
 pub mod errors;
 pub mod farm;
+pub mod metrics;
 mod transport;
 
 pub use answers::{Ban, Pending, Status, Supply, Work};

@@ -9,7 +9,10 @@ use jsonrpsee::{
     server::{Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer},
 };
 use serde_json::Value;
+
 use tower::ServiceBuilder;
+
+use crate::metrics::{MetricsLayer, Render};
 
 /// Bytes of a request or response at the most.
 pub const BODY_BYTES_MAX: u32 = 16 * 1024 * 1024;
@@ -33,7 +36,7 @@ pub enum ServeError {
     Listen(SocketAddr, #[source] io::Error),
 }
 
-/// Serves methods, as the `into_rpc` of a node or a farm makes them, at `addr`, where port 0 lets the system choose; returns the address that it got.
+/// Serves methods, as the `into_rpc` of a node or a farm makes them, and metrics at `/metrics`, at `addr`, where port 0 lets the system choose; returns the address that it got.
 ///
 /// The server runs until the handle is told to stop, or all handles are dropped.
 ///
@@ -42,6 +45,7 @@ pub enum ServeError {
 pub async fn serve(
     addr: SocketAddr,
     node: impl Into<Methods>,
+    metrics: Render,
 ) -> Result<(SocketAddr, ServerHandle), ServeError> {
     if !addr.ip().is_loopback() {
         return Err(ServeError::NotLoopback(addr));
@@ -58,8 +62,9 @@ pub async fn serve(
         .build();
     // A page in a browser may let its own name point here; it cannot change the name that it asks for.
     let hosts = HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).expect("the names are hosts");
-    let builder =
-        Server::builder().set_config(config).set_http_middleware(ServiceBuilder::new().layer(hosts));
+    let builder = Server::builder()
+        .set_config(config)
+        .set_http_middleware(ServiceBuilder::new().layer(hosts).layer(MetricsLayer(metrics)));
     let server = builder.build(addr).await.map_err(refused)?;
     let local = server.local_addr().map_err(refused)?;
     Ok((local, server.start(node)))

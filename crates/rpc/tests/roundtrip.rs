@@ -129,7 +129,8 @@ impl MassServer for Fake {
 }
 
 async fn start() -> (SocketAddr, ServerHandle, HttpClient) {
-    let (addr, handle) = serve("127.0.0.1:0".parse().unwrap(), Fake.into_rpc()).await.unwrap();
+    let (addr, handle) =
+        serve("127.0.0.1:0".parse().unwrap(), Fake.into_rpc(), mass_rpc::metrics::none()).await.unwrap();
     (addr, handle, client(&format!("http://{addr}")).unwrap())
 }
 
@@ -167,10 +168,11 @@ async fn the_client_gets_what_the_node_answers() {
 async fn an_address_that_cannot_be_had_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = taken.local_addr().unwrap();
-    let error = serve(addr, Fake.into_rpc()).await.unwrap_err();
+    let error = serve(addr, Fake.into_rpc(), mass_rpc::metrics::none()).await.unwrap_err();
     assert!(matches!(error, ServeError::InUse(at) if at == addr), "{error}");
     assert!(error.to_string().starts_with(&format!("{addr} is in use")));
-    let error = serve("0.0.0.0:0".parse().unwrap(), Fake.into_rpc()).await.unwrap_err();
+    let error =
+        serve("0.0.0.0:0".parse().unwrap(), Fake.into_rpc(), mass_rpc::metrics::none()).await.unwrap_err();
     assert!(matches!(error, ServeError::NotLoopback(_)), "{error}");
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Seals of one key and slot that are linked before anything stands on them.
-const SAME_SLOT_MAX: u32 = 2;
+const SAME_SLOT_MAX: usize = 2;
 
 /// Seals remembered of headers that have no place in the tree.
 const LOOSE_MAX: usize = 4_096;
@@ -27,7 +27,7 @@ const PARKED_MAX: usize = 256;
 #[derive(Clone, Debug)]
 struct Sealed {
     first: SealedHeader,
-    linked: u32,
+    linked: Vec<BlockId>,
 }
 
 /// Seals, and double seals.
@@ -46,8 +46,11 @@ impl Seals {
         let key = (sealed.seal.claim.slot, *sealed.seal.claim.farmer());
         let known = self.linked.get(&key).map(|seal| seal.first).or_else(|| self.loose.get(&key).copied());
         if is_linked {
-            let entry = self.linked.entry(key).or_insert(Sealed { first: sealed, linked: 0 });
-            entry.linked = entry.linked.saturating_add(1);
+            let entry =
+                self.linked.entry(key).or_insert_with(|| Sealed { first: sealed, linked: Vec::new() });
+            if !entry.linked.contains(header.id()) {
+                entry.linked.push(*header.id());
+            }
             self.loose.remove(&key);
         } else if known.is_none() {
             if self.loose.len() >= LOOSE_MAX {
@@ -83,8 +86,10 @@ impl Seals {
     /// Puts a header aside if its slot has enough seals already; whether it did.
     pub fn park(&mut self, header: &ProvenHeader) -> bool {
         let claim = &header.sealed().seal.claim;
-        let is_surplus =
-            self.linked.get(&(claim.slot, *claim.farmer())).is_some_and(|seal| seal.linked >= SAME_SLOT_MAX);
+        let is_surplus = self
+            .linked
+            .get(&(claim.slot, *claim.farmer()))
+            .is_some_and(|seal| seal.linked.len() >= SAME_SLOT_MAX && !seal.linked.contains(header.id()));
         if is_surplus {
             if self.parked.len() >= PARKED_MAX {
                 self.parked.pop_first();

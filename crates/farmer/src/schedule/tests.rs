@@ -11,6 +11,7 @@ fn draw(slot: u64, top: u8, plot: usize, weight: u128) -> Draw {
         slot: Slot::new(slot),
         ticket: Ticket::new(std::array::from_fn(|i| if i == 0 { top } else { 0 })),
         plot,
+        index: PlotIndex::ZERO,
         chain: QualityChain::new([plot as u64; QUALITY_LINKS]),
         weight: LotteryWeight::new(weight),
     }
@@ -19,6 +20,7 @@ fn draw(slot: u64, top: u8, plot: usize, weight: u128) -> Draw {
 fn found(plot: usize, strength: u8) -> Found {
     Found {
         plot,
+        index: PlotIndex::ZERO,
         chain: QualityChain::new([plot as u64; QUALITY_LINKS]),
         quality: Quality::new([plot as u8; 32]),
         strength: Strength::new(strength).unwrap(),

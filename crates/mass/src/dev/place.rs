@@ -102,12 +102,12 @@ impl Place {
         }
         let found = listing.plots.iter().filter(|plot| plot.identity().farmer == farmer);
         let (mut count, mut bytes) = (0u64, 0u64);
-        found.for_each(|plot| (count, bytes) = (count + 1, bytes + plot.file_bytes()));
+        found.for_each(|plot| (count, bytes) = (count + u64::from(plot.count()), bytes + plot.file_bytes()));
         let missing = u64::from(wanted).saturating_sub(count) as u32;
         let mut time = Duration::ZERO;
         if missing > 0 {
             let (size, strength) = (spec.plot_size(), Strength::new(spec.rules().strength_min)?);
-            let batch = Batch { dir: &dir, size, strength, farmer, count: missing };
+            let batch = Batch { dir: &dir, size, strength, farmer, count: missing, group: 1 };
             let made = batch.make(BuildOptions::default())?;
             (count, bytes, time) = (count + u64::from(missing), bytes + made.bytes, made.elapsed);
         }

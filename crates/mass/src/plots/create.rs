@@ -1,11 +1,11 @@
-//! `mass plots create`: plots of random groups, one after the other.
+//! `mass plots create`: plots of random groups, one after the other, each in a file of its own or several in one.
 
 use std::{
     fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -13,13 +13,15 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use mass_consensus::spec::ChainSpec;
-use mass_plot::{BuildOptions, CreateOptions, PlotError, Progress as Work};
+use mass_plot::{
+    BuildOptions, CreateOptions, GroupOptions, GroupProgress, PlotError, Progress as Work, UnfinishedGroup,
+};
 use mass_primitives::{FarmerPublicKey, GroupNonce};
 use mass_proof_of_space::{GroupIdentity, PlotSize, Strength};
 use serde_json::json;
 
+use super::progress::{Progress, Share};
 use crate::{
     chain, keys,
     output::{Output, Verdict, human_bytes, human_time, note},
@@ -40,6 +42,10 @@ pub struct CreateArgs {
     /// How many plots to make.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     plots: u32,
+    /// Plots that share a file, up to 128: a challenge costs as few reads for all of them as for one. The last file
+    /// gets what is left. A group that a run has begun is gone on with first.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=128))]
+    group: u16,
     /// The work behind each proof, from 2 to 17 [default: the least that the chain takes].
     #[arg(long, value_name = "S")]
     strength: Option<u8>,
@@ -50,6 +56,9 @@ pub struct CreateArgs {
     /// is free].
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     memory: Option<u64>,
+    /// Leave the processors to whatever else wants them.
+    #[arg(long)]
+    nice: bool,
     /// The public key that alone can farm the plots, 64 hex digits, for plotting without the secret.
     #[arg(long, value_name = "HEX", conflicts_with = "key_file")]
     farmer_key: Option<FarmerPublicKey>,
@@ -66,22 +75,29 @@ pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<Verdict> {
         Some(key) => key,
         None => keys::read_public(&keys::file_or_default(args.key_file.as_deref())?)?,
     };
-    let batch = Batch { dir: &args.dir, size, strength, farmer, count: args.plots };
+    if args.group > spec.rules().group_plots_max {
+        let name = &spec.rules().name;
+        note(&format!("warning: chain {name} takes groups of {} plots only", spec.rules().group_plots_max));
+    }
+    if args.nice {
+        be_nice()?;
+    }
+    let batch = Batch { dir: &args.dir, size, strength, farmer, count: args.plots, group: args.group };
     let defaults = BuildOptions::default();
     let build = BuildOptions {
         threads: args.threads.unwrap_or(defaults.threads),
         memory_bytes: args.memory.or_else(|| free_memory().map(|bytes| bytes / 4 * 3)),
         ..defaults
     };
-    let Made { files, bytes, elapsed } = batch.make(build)?;
+    let Made { count, files, bytes, elapsed } = batch.make(build)?;
     let text = format!(
         "made {} of k={size} and strength {strength}, {} in {}, for farmer {farmer}",
-        plots_text(args.plots),
+        plots_text(count),
         human_bytes(bytes),
         human_time(elapsed)
     );
     let value = json!({
-        "count": files.len(),
+        "count": count,
         "bytes": bytes,
         "seconds": elapsed.as_secs_f64(),
         "k": size.get(),
@@ -105,10 +121,14 @@ pub struct Batch<'a> {
     pub farmer: FarmerPublicKey,
     /// How many.
     pub count: u32,
+    /// Plots of a group at the most, which share a file.
+    pub group: u16,
 }
 
 /// Plots that were made.
 pub struct Made {
+    /// How many.
+    pub count: u32,
     /// Their files.
     pub files: Vec<PathBuf>,
     /// Bytes of the files.
@@ -117,51 +137,113 @@ pub struct Made {
     pub elapsed: Duration,
 }
 
+/// A file to make.
+#[derive(Clone, Copy)]
+struct Job {
+    /// The group that was begun; without it, a new one.
+    begun: Option<GroupIdentity>,
+    share: Share,
+}
+
 impl Batch<'_> {
     /// Makes the plots, one after the other, until the end or a signal.
     pub fn make(&self, build: BuildOptions) -> anyhow::Result<Made> {
         prepare(self.dir)?;
+        let jobs = self.jobs()?;
+        let shares: Vec<Share> = jobs.iter().map(|job| job.share).collect();
         let cancel = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&cancel);
         ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
             .context("signals cannot be caught")?;
         let start = Instant::now();
-        let progress = Progress::new(self.count, self.size);
+        let progress = Progress::new(&shares, self.size);
         let (mut files, mut bytes) = (Vec::new(), 0u64);
-        for done in 0..self.count {
-            let watch = |work: Work| progress.advance(done, work);
-            let options = CreateOptions { build, progress: Some(&watch), cancel: Some(&cancel) };
+        for (number, job) in jobs.iter().enumerate() {
             let path = self
-                .make_one(&options)
-                .with_context(|| format!("plot {} of {} failed", done + 1, self.count))?;
+                .make_one(job, &shares[..number], build, &cancel, &progress)
+                .with_context(|| format!("file {} of {} failed", number + 1, jobs.len()))?;
             bytes += fs::metadata(&path).with_context(|| path.display().to_string())?.len();
             files.push(path);
-            progress.made(done + 1);
         }
-        progress.bar.finish_and_clear();
-        Ok(Made { files, bytes, elapsed: start.elapsed() })
+        progress.finish();
+        let count = shares.iter().map(|share| u32::from(share.plots)).sum();
+        Ok(Made { count, files, bytes, elapsed: start.elapsed() })
     }
 
-    fn make_one(&self, options: &CreateOptions<'_>) -> anyhow::Result<PathBuf> {
+    /// The groups that are begun, and new ones for what is left.
+    fn jobs(&self) -> anyhow::Result<Vec<Job>> {
+        let (mut jobs, mut left) = (Vec::new(), self.count);
+        for UnfinishedGroup { identity, plots, staged } in mass_plot::unfinished_groups(self.dir)? {
+            let is_ours = (identity.farmer, identity.size, identity.strength)
+                == (self.farmer, self.size, self.strength);
+            if is_ours {
+                note(&format!("going on with a group of {plots} plots, {staged} of which are there"));
+                jobs.push(Job { begun: Some(identity), share: Share { plots, staged, is_group: true } });
+                left = left.saturating_sub(plots.into());
+            }
+        }
+        while left > 0 {
+            let plots = u16::try_from(left).unwrap_or(u16::MAX).min(self.group.max(1));
+            jobs.push(Job { begun: None, share: Share { plots, staged: 0, is_group: plots > 1 } });
+            left -= u32::from(plots);
+        }
+        Ok(jobs)
+    }
+
+    fn make_one(
+        &self,
+        job: &Job,
+        before: &[Share],
+        build: BuildOptions,
+        cancel: &AtomicBool,
+        progress: &Progress,
+    ) -> anyhow::Result<PathBuf> {
+        let (share, cancel) = (job.share, Some(cancel));
+        let identity = job.begun.map_or_else(|| self.new_group(), Ok)?;
+        let made = if share.is_group {
+            let watch = |work: GroupProgress| progress.group(before, share, work);
+            let options = GroupOptions { build, progress: Some(&watch), cancel };
+            mass_plot::create_group(self.dir, &identity, share.plots, &options)
+        } else {
+            let watch = |work: Work| progress.plot(before, work);
+            mass_plot::create_with(
+                self.dir,
+                &identity,
+                &CreateOptions { build, progress: Some(&watch), cancel },
+            )
+        };
+        made.map_err(|error| explained(error, self.size, share))
+    }
+
+    fn new_group(&self) -> anyhow::Result<GroupIdentity> {
         let mut nonce = [0u8; GroupNonce::LEN];
         getrandom::fill(&mut nonce).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
-        let Self { dir, size, strength, farmer, .. } = *self;
-        let identity = GroupIdentity { size, strength, farmer, nonce: GroupNonce::new(nonce) };
-        mass_plot::create_with(dir, &identity, options).map_err(|error| match error {
-            PlotError::NoSpace { dir, needed, free } => anyhow!(
-                "{} has {} free and a plot needs {}",
+        let Self { size, strength, farmer, .. } = *self;
+        Ok(GroupIdentity { size, strength, farmer, nonce: GroupNonce::new(nonce) })
+    }
+}
+
+fn explained(error: PlotError, size: PlotSize, share: Share) -> anyhow::Error {
+    match error {
+        PlotError::NoSpace { dir, needed, free } => {
+            let what = if share.is_group { "its group" } else { "a plot" };
+            anyhow!(
+                "{} has {} free and {what} needs {}",
                 dir.display(),
                 human_bytes(free),
                 human_bytes(needed)
-            ),
-            PlotError::Memory { needed, allowed } => anyhow!(
-                "a plot of k={size} takes {} of memory at the least, {} are allowed",
-                human_bytes(needed),
-                human_bytes(allowed)
-            ),
-            PlotError::Cancelled => anyhow!("cancelled; nothing is left of it"),
-            other => other.into(),
-        })
+            )
+        }
+        PlotError::Memory { needed, allowed } => anyhow!(
+            "a plot of k={size} takes {} of memory at the least, {} are allowed",
+            human_bytes(needed),
+            human_bytes(allowed)
+        ),
+        PlotError::Cancelled if share.is_group => {
+            anyhow!("cancelled; the next run goes on with the group")
+        }
+        PlotError::Cancelled => anyhow!("cancelled; nothing is left of it"),
+        other => other.into(),
     }
 }
 
@@ -190,6 +272,11 @@ fn prepare(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The lowest priority, for this thread and those that it starts.
+fn be_nice() -> anyhow::Result<()> {
+    rustix::process::nice(19).map(drop).context("the priority cannot be lowered")
+}
+
 fn plots_text(count: u32) -> String {
     if count == 1 { "1 plot".to_owned() } else { format!("{count} plots") }
 }
@@ -216,68 +303,6 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.parse().map_err(|_| "a number of bytes was expected".to_owned())?;
     number.checked_mul(1 << shift).ok_or_else(|| "that is too much".to_owned())
-}
-
-/// Steps of the bar for each plot.
-const STEPS: u64 = 1000;
-/// Time between two lines where no bar can be shown.
-const LINE_INTERVAL: Duration = Duration::from_secs(30);
-
-/// A bar where a person watches, lines where none does.
-struct Progress {
-    bar: ProgressBar,
-    plots: u32,
-    nominal_bytes: u64,
-    start: Instant,
-    last_line: Mutex<Instant>,
-}
-
-impl Progress {
-    fn new(plots: u32, size: PlotSize) -> Self {
-        let bar = ProgressBar::new(u64::from(plots) * STEPS);
-        if let Ok(style) = ProgressStyle::with_template("[{elapsed_precise}] {wide_bar} {percent}% {msg}") {
-            bar.set_style(style);
-        }
-        bar.set_message(format!("plots of k={size}"));
-        bar.enable_steady_tick(Duration::from_millis(500));
-        let start = Instant::now();
-        Self { bar, plots, nominal_bytes: size.nominal_bytes(), start, last_line: Mutex::new(start) }
-    }
-
-    /// So many plots are made and the next is under way.
-    fn advance(&self, made: u32, work: Work) {
-        let steps = u64::from(made) * STEPS
-            + u64::try_from(u128::from(work.done) * u128::from(STEPS) / u128::from(work.total.max(1)))
-                .unwrap_or(STEPS)
-                .min(STEPS);
-        if steps > self.bar.position() {
-            self.show(steps, false);
-        }
-    }
-
-    fn made(&self, made: u32) {
-        self.show(u64::from(made) * STEPS, true);
-    }
-
-    /// Rate and rest are those of all work so far: a plot differs little from the next.
-    fn show(&self, steps: u64, is_whole: bool) {
-        let elapsed = self.start.elapsed();
-        let all = u64::from(self.plots) * STEPS;
-        let bytes = self.nominal_bytes as f64 * steps as f64 / STEPS as f64;
-        let rest = elapsed.mul_f64((all - steps) as f64 / steps.max(1) as f64);
-        let rate = human_bytes((bytes / elapsed.as_secs_f64().max(f64::EPSILON)) as u64);
-        let plot = (steps / STEPS + u64::from(!is_whole)).min(self.plots.into());
-        let text = format!("plot {plot} of {}: {rate}/s, {} to go", self.plots, human_time(rest));
-        if self.bar.is_hidden()
-            && let Ok(mut last) = self.last_line.lock()
-            && (is_whole || last.elapsed() >= LINE_INTERVAL)
-        {
-            *last = Instant::now();
-            note(&format!("{text} ({} %)", 100 * steps / all));
-        }
-        self.bar.set_message(text);
-        self.bar.set_position(steps);
-    }
 }
 
 #[cfg(test)]

@@ -85,8 +85,18 @@ impl Home {
     /// Starts a farm on a node with a signing record of its own.
     pub fn farm(&self, name: &str, plots: &Plots, node: &Node, payee: u8) -> Process {
         let guard = self.path(&format!("{name}.signed"));
-        let args =
-            ["farm", "run", "--json", "--node", &node.url, "--payout", &payout(payee)].map(str::to_owned);
+        let args = [
+            "farm",
+            "run",
+            "--json",
+            "--rpc",
+            "127.0.0.1:0",
+            "--node",
+            &node.url,
+            "--payout",
+            &payout(payee),
+        ]
+        .map(str::to_owned);
         let mut command = self.command(&[]);
         command
             .args(args)

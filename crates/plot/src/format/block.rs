@@ -75,13 +75,13 @@ fn for_each_distance(layout: &Layout, number: u64, plots: &[&[u64]], mut f: impl
     }
 }
 
-/// The length of block `number`, which starts with `bytes` and is sound.
-pub(crate) fn length(
+/// The length of block `number`, which starts with `bytes` and is sound, and how many fragments it has.
+pub(crate) fn measure(
     layout: &Layout,
     group_id: &[u8; 32],
     number: u64,
     bytes: &[u8],
-) -> Result<usize, Damaged> {
+) -> Result<(usize, u64), Damaged> {
     let counts_end = CHECKSUM_LEN + COUNT_LEN * usize::from(layout.plots);
     let counts = bytes.get(CHECKSUM_LEN..counts_end).ok_or(Damaged)?.as_chunks().0;
     let fragments = total(counts);
@@ -91,7 +91,8 @@ pub(crate) fn length(
         highs.next().ok_or(Damaged)?;
     }
     let length = highs_start + highs.used.div_ceil(8) as usize;
-    Block::new(*layout, group_id, number, bytes.get(..length).ok_or(Damaged)?).map(|_| length)
+    Block::new(*layout, group_id, number, bytes.get(..length).ok_or(Damaged)?)?;
+    Ok((length, fragments as u64))
 }
 
 /// Fragments of all plots.

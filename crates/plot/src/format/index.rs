@@ -70,6 +70,11 @@ impl Lengths {
         Ok(())
     }
 
+    /// Blocks so far.
+    pub const fn count(&self) -> u64 {
+        self.0.len() as u64
+    }
+
     /// Length of the shortest, and the bytes of the index.
     pub fn finish(&self) -> Result<(u32, Vec<u8>), PlotError> {
         let least = self.0.iter().copied().min().unwrap_or_default();

@@ -1,0 +1,116 @@
+//! The plotter is killed at random moments, as a power cut or the system's memory killer would: what it had finished
+//! stays, what it leaves is no plot and goes with the next run.
+//!
+//! The moments come from a seed that is printed; `MASS_SEED` sets it.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::Value;
+
+const FARMER: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+/// A small generator, seeded, so that the moments come back.
+struct Dice(u64);
+
+impl Dice {
+    fn new() -> Self {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into();
+        let seed = env::var("MASS_SEED").map_or_else(|_| now(), |seed| seed.parse().unwrap());
+        eprintln!("MASS_SEED={seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+}
+
+fn mass(args: &[&str], dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mass"));
+    command.args(args).arg("--dir").arg(dir).env("HOME", dir).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn finished(command: &mut Command) -> Value {
+    let Output { status, stdout, stderr } =
+        command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    serde_json::from_slice(&stdout).unwrap()
+}
+
+/// The plots, and whatever else there is.
+fn look(dir: &Path) -> (BTreeMap<PathBuf, Vec<u8>>, Vec<PathBuf>) {
+    let files = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    let (plots, others) =
+        files.partition::<Vec<_>, _>(|path| path.extension().is_some_and(|is| is == "plot"));
+    (plots.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect(), others)
+}
+
+/// The plots that are staged for groups, each with the file that its group will have.
+fn staged(dir: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let files = |dir: &Path| fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    let parts = files(dir).filter(|path| path.extension().is_some_and(|is| is == "parts"));
+    let named = parts.flat_map(|parts| files(&parts).map(move |part| (part, parts.clone())));
+    let whole = named.filter(|(part, _)| part.extension().is_some_and(|is| is == "part"));
+    whole.map(|(part, parts)| (part, parts.with_extension("").with_extension("plot"))).collect()
+}
+
+/// Kills the plotter so many times, each within the time, and lets it end once.
+fn kill(create: &[&str], kills: u32, within: Duration) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut dice = Dice::new();
+    let (mut before, mut left_over) = (BTreeMap::<PathBuf, Vec<u8>>::new(), 0);
+    let (mut waiting, mut ever_waiting) = (Vec::<(PathBuf, PathBuf)>::new(), false);
+    for _ in 0..kills {
+        // More than it can make.
+        let mut maker = mass(create, dir.path()).args(["--plots", "99"]).spawn().unwrap();
+        thread::sleep(Duration::from_micros(dice.below(within.as_micros() as u64)));
+        assert!(maker.try_wait().unwrap().is_none(), "it ended by itself");
+        maker.kill().unwrap();
+        maker.wait().unwrap();
+        let (plots, others) = look(dir.path());
+        left_over += u32::from(!others.is_empty());
+        for (path, bytes) in &before {
+            assert!(plots.get(path) == Some(bytes), "{} is lost", path.display());
+        }
+        before = plots;
+        for (part, group) in &waiting {
+            assert!(part.exists() || group.exists(), "{} is lost", part.display());
+        }
+        waiting = staged(dir.path());
+        ever_waiting |= !waiting.is_empty();
+    }
+    assert_eq!(ever_waiting, create.contains(&"--group"));
+    eprintln!("{} plot files after {kills} kills, {left_over} of which left something", before.len());
+    assert!(left_over > kills / 2, "the kills came too early or too late");
+
+    let made = finished(mass(create, dir.path()).args(["--plots", "5"]));
+    let (plots, others) = look(dir.path());
+    assert_eq!(others, Vec::<PathBuf>::new());
+    assert!(before.iter().all(|(path, bytes)| plots.get(path) == Some(bytes)));
+    assert_eq!(plots.len(), before.len() + made["files"].as_array().unwrap().len());
+    let checked = finished(&mut mass(&["plots", "check", "--full", "--challenges", "1"], dir.path()));
+    assert_eq!((&checked["good"], &checked["bad"]), (&plots.len().into(), &0.into()), "{checked:#}");
+}
+
+#[test]
+fn plots_outlive_their_plotter() {
+    let args = ["plots", "create", "-k", "18", "--farmer-key", FARMER];
+    kill(&args, 50, Duration::from_millis(400));
+}
+
+#[test]
+fn groups_outlive_their_plotter() {
+    let args = ["plots", "create", "-k", "18", "--group", "5", "--farmer-key", FARMER];
+    kill(&args, 50, Duration::from_millis(500));
+}

@@ -1,0 +1,261 @@
+//! Making a group: its plots one after the other, each staged durably, then merged into one file.
+//!
+//! While it is made a group is, beside the plots of the directory:
+//!
+//! - `plot-k<k>-<group>.group.tmp`, which says whose group it is and of how many plots, is locked by whoever makes it,
+//!   and becomes the file of the group;
+//! - `plot-k<k>-<group>.group.parts/`, with a file for each plot: `<index>.part` when it is complete, `<index>.part.tmp`
+//!   before.
+//!
+//! Killed at any time it goes on with the plot that was in work, or with the merge. What is staged is checked again
+//! when it is merged, and made again if it is damaged: a plot follows from its group and index alone.
+
+mod merge;
+mod staging;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use mass_proof_of_space::GroupIdentity;
+
+use self::{merge::MergeError, staging::Staging};
+use crate::{
+    build::{BuildOptions, Progress},
+    create::{file_name, stem, try_out},
+    directory::{GROUP_SUFFIX, claim, files, sync_dir},
+    error::{FileEnd, PlotError},
+    format::{GROUP_PLOTS_MAX, HEADER_LEN, Header, Kind, Layout},
+    plot::Plot,
+    repair::scan,
+    solve::SolveOptions,
+    space,
+};
+
+/// The means to make a group with.
+#[derive(Clone, Copy, Default)]
+pub struct GroupOptions<'a> {
+    /// Threads, memory and instructions.
+    pub build: BuildOptions,
+    /// Told of the work done, often and by any thread.
+    pub progress: Option<&'a (dyn Fn(GroupProgress) + Sync)>,
+    /// Set by another thread to give up; what is staged stays.
+    pub cancel: Option<&'a AtomicBool>,
+}
+
+/// How far a group is.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupProgress {
+    /// What is being done.
+    pub step: GroupStep,
+    /// How much of it.
+    pub work: Progress,
+}
+
+/// What is done for a group, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupStep {
+    /// One of its plots is made, after so many others.
+    Plot(u16),
+    /// The plots are merged.
+    Merge,
+    /// The file is read back.
+    Check,
+}
+
+/// A group that somebody began and nobody is making.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnfinishedGroup {
+    /// Whose it is.
+    pub identity: GroupIdentity,
+    /// Plots that it is to have.
+    pub plots: u16,
+    /// Plots that are staged.
+    pub staged: u16,
+}
+
+/// The groups of `dir` that are begun and in nobody's hands, by file name.
+///
+/// # Errors
+/// [`PlotError::Io`] if the directory cannot be read.
+pub fn unfinished_groups(dir: &Path) -> Result<Vec<UnfinishedGroup>, PlotError> {
+    let mut found = Vec::new();
+    for path in files(dir, |name| name.ends_with(GROUP_SUFFIX))? {
+        let file = File::open(&path).map_err(PlotError::io(&path))?;
+        if claim(&file, &path)?
+            && let Ok(Header { identity, layout, .. }) = read_begun(&file, &path)
+        {
+            let staged = Staging::new(dir, &identity, layout.plots).staged_count();
+            found.push(UnfinishedGroup { identity, plots: layout.plots, staged });
+        }
+    }
+    Ok(found)
+}
+
+/// Makes a group of so many plots in `dir`, or goes on with it, and returns its file. All cores are busy meanwhile.
+///
+/// # Errors
+/// As [`create_with`](crate::create_with), and [`PlotError::GroupSize`], [`PlotError::OtherGroupSize`],
+/// [`PlotError::Staged`].
+pub fn create_group(
+    dir: &Path,
+    identity: &GroupIdentity,
+    plots: u16,
+    options: &GroupOptions<'_>,
+) -> Result<PathBuf, PlotError> {
+    if !(1..=GROUP_PLOTS_MAX).contains(&plots) {
+        return Err(PlotError::GroupSize { got: plots });
+    }
+    let path = dir.join(format!("{}{GROUP_SUFFIX}", stem(identity)));
+    let mut open = OpenOptions::new();
+    let file = open.read(true).write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(PlotError::io(&path))?;
+    if !claim(&file, &path)? {
+        return Err(PlotError::Busy(path));
+    }
+    let never = AtomicBool::new(false);
+    let work = Work {
+        file: &file,
+        path: &path,
+        finished: dir.join(file_name(identity)),
+        identity,
+        staging: Staging::new(dir, identity, plots),
+        options,
+        cancel: options.cancel.unwrap_or(&never),
+    };
+    work.begin(dir, plots)?;
+    work.make()?;
+    sync_dir(dir)?;
+    work.staging.remove()?;
+    Ok(work.finished)
+}
+
+/// The header of the file of a group that is being made.
+pub(crate) fn read_begun(file: &File, path: &Path) -> Result<Header, PlotError> {
+    let mut bytes = [0; HEADER_LEN];
+    file.read_exact_at(&mut bytes, 0).map_err(PlotError::io(path))?;
+    // The merge ends with the header of a finished file.
+    match Header::read_any(&bytes, FileEnd::Front)? {
+        Header { kind: Kind::Staged(_), .. } => Err(PlotError::Header(FileEnd::Front)),
+        header => Ok(header),
+    }
+}
+
+/// A group in work.
+struct Work<'a> {
+    file: &'a File,
+    path: &'a Path,
+    finished: PathBuf,
+    identity: &'a GroupIdentity,
+    staging: Staging,
+    options: &'a GroupOptions<'a>,
+    cancel: &'a AtomicBool,
+}
+
+impl Work<'_> {
+    /// Finds out what there is, or begins.
+    fn begin(&self, dir: &Path, plots: u16) -> Result<(), PlotError> {
+        if self.finished.exists() {
+            self.abandon();
+            return Err(PlotError::Exists(self.finished.clone()));
+        }
+        match read_begun(self.file, self.path) {
+            Ok(header) if header.identity != *self.identity => Err(PlotError::Header(FileEnd::Front)),
+            Ok(header) if header.layout.plots != plots => {
+                Err(PlotError::OtherGroupSize { begun: header.layout.plots, got: plots })
+            }
+            Ok(_) => self.reserve(),
+            Err(_) => {
+                // Nothing is staged before this is durable.
+                let header = Header::begun(self.identity, plots).to_bytes();
+                self.file.write_all_at(&header, 0).map_err(PlotError::io(self.path))?;
+                self.file.sync_all().map_err(PlotError::io(self.path))?;
+                sync_dir(dir)?;
+                self.reserve().inspect_err(|_| self.abandon())
+            }
+        }
+    }
+
+    /// Takes the space of all that is to come, so that a disk that is too full is found before the work.
+    fn reserve(&self) -> Result<(), PlotError> {
+        let taken = 512 * self.file.metadata().map_err(PlotError::io(self.path))?.blocks();
+        let merge = merge::space_needed(self.identity.size);
+        self.staging.reserve(merge.saturating_sub(taken))?;
+        space::reserve(self.file, self.path, HEADER_LEN as u64, merge)
+    }
+
+    /// Removes what there is; the error that led here matters more than one of tidying up.
+    fn abandon(&self) {
+        let _ = fs::remove_file(self.path);
+        let _ = self.staging.remove();
+    }
+
+    fn make(&self) -> Result<(), PlotError> {
+        let mut made_again = Vec::new();
+        loop {
+            self.stage()?;
+            match self.merge() {
+                Ok(()) => break,
+                Err(MergeError::Plot(error)) => return Err(error),
+                Err(MergeError::Staged(damaged)) => {
+                    if let Some(path) = damaged.iter().find(|path| made_again.contains(*path)) {
+                        return Err(PlotError::Staged(path.clone()));
+                    }
+                    for path in &damaged {
+                        fs::remove_file(path).map_err(PlotError::io(path))?;
+                    }
+                    made_again.extend(damaged);
+                }
+            }
+        }
+        self.check()?;
+        self.file.sync_all().map_err(PlotError::io(self.path))?;
+        fs::rename(self.path, &self.finished).map_err(PlotError::io(&self.finished))
+    }
+
+    fn stage(&self) -> Result<(), PlotError> {
+        let outcome = self.staging.missing().try_for_each(|index| {
+            let done = self.staging.staged_count();
+            self.staging.make(index, self.identity, &self.options.build, self.cancel, &|work| {
+                self.tell(GroupStep::Plot(done), work);
+            })
+        });
+        if outcome.is_err() {
+            self.staging.give_up_reserve();
+        }
+        outcome
+    }
+
+    fn merge(&self) -> Result<(), MergeError> {
+        let layout = Layout::new(self.identity.size, self.staging.plots());
+        let end = self.file.metadata().map_err(PlotError::io(self.path))?.len();
+        let written = scan(self.file, self.path, &self.identity.group_id(), &layout, end)?;
+        let staged = self.staging.paths();
+        merge::merge(self.file, self.path, self.identity, &staged, written, |work| {
+            self.tell(GroupStep::Merge, work);
+            !self.cancel.load(Ordering::Relaxed)
+        })
+    }
+
+    /// Reads the file back, and lets it prove something.
+    fn check(&self) -> Result<(), PlotError> {
+        let plot = Plot::open(self.path)?;
+        let total = plot.file_bytes();
+        plot.check_all(|done| {
+            self.tell(GroupStep::Check, Progress { done, total });
+            !self.cancel.load(Ordering::Relaxed)
+        })?;
+        let threads = Some(self.options.build.threads);
+        try_out(&plot, self.identity, &SolveOptions { threads, cancel: Some(self.cancel) })
+    }
+
+    fn tell(&self, step: GroupStep, work: Progress) {
+        self.options.progress.iter().for_each(|watch| watch(GroupProgress { step, work }));
+    }
+}
