@@ -2,7 +2,7 @@
 //!
 //! Challenges come from outside (`c` is infinite), so a private chain grows by one block a win. With a delay `D`
 //! and honest wins at the rate `h`, the honest chain grows at `h / (1 + h D)` at the worst; the crossover solves
-//! `b l = (1 - b) l / (1 + (1 - b) l D)` (Dembo et al., "Everything is a Race and Nakamoto Always Wins", theorem 3.2).
+//! `b l = (1 - b) l / (1 + (1 - b) l D)` (Dembo et al., "Everything is a Race and Nakamoto Always Wins").
 
 use rand::Rng;
 use rand_distr::{Distribution, Exp1};

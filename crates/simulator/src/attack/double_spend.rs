@@ -14,7 +14,7 @@ use crate::{
 };
 
 const NAKAMOTO: &str = "Nakamoto, Bitcoin (2008), section 11";
-const ROSENFELD: &str = "Rosenfeld, Analysis of hashrate-based double-spending (2012), section 4";
+const ROSENFELD: &str = "Rosenfeld, Analysis of hashrate-based double-spending (2012)";
 const STRICT: &str = "the laboratory's table, row 6; the reading of its race is in the notes";
 const RACES: u32 = 100_000;
 /// Behind so far, an adversary of 0.3 has odds of 10^-22 and gives up.

@@ -17,7 +17,7 @@ use crate::{
 const SECONDS_PER_PLOT: f64 = 1.1;
 /// Chia's own rules, for comparison: a filter of 512, eased by a quarter, and a challenge each 9.375 seconds.
 const CHIA: f64 = 512.0 * 1.25 * 9.375;
-const CHIP: &str = "CHIP-48, security against on-demand plotting: filter * interval / seconds a plot";
+const CHIP: &str = "CHIP-48: filter * interval / seconds a plot";
 const SPEC: &str = "filter * round_slots * slot_seconds of the built-in Mass Net spec / 1.1 s (CHIP-48)";
 
 /// Row 8.

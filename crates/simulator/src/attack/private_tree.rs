@@ -3,7 +3,7 @@
 //! With a new challenge every `c` blocks, by the ticket of the last block before it, the blocks of a period share
 //! their winning slots, and what multiplies is periods: from a period's first block, each win from the `c`-th on ends a
 //! path of `c` blocks and starts a period with a challenge of its own. That is a branching random walk, whose first
-//! births of a generation come `c / phi_c` apart (Bagaria et al., arXiv 1910.02218, section 4; Biggins).
+//! births of a generation come `c / phi_c` apart (Bagaria et al., arXiv 1910.02218; Biggins).
 //!
 //! The simulated walk keeps the earliest `width` births of a generation. It lies below the true factor, by about
 //! `1 / (ln width)^2` (Brunet and Derrida).
@@ -38,7 +38,7 @@ const TRUNCATED: (f64, f64) = (-0.04, 0.001);
 pub(super) const WIDTH: usize = 4096;
 pub(super) const GENERATIONS: u32 = 160;
 pub(super) const CHAIN_BLOCKS: u32 = 200_000;
-const GROWTH_SOURCE: &str = "Bagaria et al., arXiv 1910.02218, section 4: phi_c";
+const GROWTH_SOURCE: &str = "Bagaria et al., arXiv 1910.02218: phi_c";
 const CROSSOVER_SOURCE: &str = "1 / (1 + phi_c), Bagaria et al., arXiv 1910.02218";
 
 /// `phi_c = c / sup_theta [(ln theta + (c - 1) ln(1 + theta)) / theta]`.
@@ -156,7 +156,7 @@ pub(super) fn chain_growth<R: Rng>(blocks: u32, rng: &mut R) -> f64 {
 
 const BEST: [usize; 3] = [1, 2, 3];
 const BEST_GENERATIONS: u32 = 40_000;
-const BEST_SOURCE: &str = "Cohen and Pietrzak, The Chia Network Blockchain (2019), section on security";
+const BEST_SOURCE: &str = "Cohen and Pietrzak, The Chia Network Blockchain (2019)";
 
 /// Row 3: honest farmers, too, grow a tree, of the best blocks of each height; the adversary's grows by `e`.
 pub(super) fn extend_best_three(trial: &Trial) -> Result<Findings, AttackError> {

@@ -11,9 +11,9 @@ use crate::{
     statistics::{Sample, crossing},
 };
 
-const REVENUE: &str = "Eyal and Sirer, Majority is not Enough (2014), equation 8";
+const REVENUE: &str = "Eyal and Sirer, Majority is not Enough (2014): revenue of the pool";
 const THRESHOLD: &str =
-    "Eyal and Sirer, Majority is not Enough (2014), observation 1: (1 - gamma) / (3 - 2 gamma)";
+    "Eyal and Sirer, Majority is not Enough (2014): threshold (1 - gamma) / (3 - 2 gamma)";
 const WINS: u32 = 400_000;
 
 /// The adversary's part of the blocks that last, by the closed form.
