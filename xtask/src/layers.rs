@@ -18,7 +18,7 @@ enum Place {
     Floor(u8),
     /// The binary, above everything.
     Top,
-    /// Tools; nothing depends on them.
+    /// Tools; nothing depends on them, but for the binary, which runs the simulator.
     Beside,
 }
 
@@ -119,6 +119,8 @@ fn allowed(edge: &Edge) -> bool {
         return false;
     };
     match (from, to) {
+        // The binary offers the laboratory as `mass sim`.
+        (Place::Top, Place::Beside) => edge.to == "mass-simulator",
         // Tools may use the whole house, but not each other.
         (_, Place::Beside) => false,
         (Place::Beside, _) => true,
@@ -152,6 +154,7 @@ mod tests {
             ("mass-node", "mass-storage"),
             ("mass", "mass-node"),
             ("mass-simulator", "mass-node"),
+            ("mass", "mass-simulator"),
         ];
         assert_eq!(check(&edges), Vec::<String>::new());
     }
@@ -167,7 +170,8 @@ mod tests {
             ("mass-storage", "mass-plot"),
             ("mass-farmer", "mass-node"),
             ("mass-node", "mass"),
-            ("mass", "mass-simulator"),
+            ("mass", "xtask"),
+            ("mass-node", "mass-simulator"),
             ("mass-node", "xtask"),
             ("mass-simulator", "xtask"),
             ("mass-node", "mass-unheard-of"),

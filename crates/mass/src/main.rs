@@ -1,5 +1,5 @@
-//! The `mass` program: a development network, node, farmer, wallet, plots, farmer keys and chain specs, each
-//! a subcommand.
+//! The `mass` program: a development network, node, farmer, wallet, plots, farmer keys, chain specs and
+//! the attack laboratory, each a subcommand.
 //!
 //! Results go to the standard output, as text or with `--json` as one JSON value; progress, notes and the one
 //! sentence of an error go to the standard error. The exit code is 0 only if everything was as asked.
@@ -15,6 +15,7 @@ mod paths;
 mod plots;
 mod rpc;
 mod runtime;
+mod sim;
 mod wallet;
 
 use std::process::ExitCode;
@@ -77,6 +78,9 @@ enum Command {
     /// N, sendrawtransaction HEX, and our own, as mass_status, mass_supply, mass_bans, mass_pending FARMER-KEY.
     /// A text is printed bare, or with --json as JSON. The exit code is 1 if the node refuses.
     Rpc(rpc::RpcArgs),
+    /// The attack laboratory: measure what attacks achieve, beside what the literature says.
+    #[command(subcommand)]
+    Sim(sim::Command),
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Verdict> {
@@ -91,6 +95,7 @@ fn run(cli: &Cli) -> anyhow::Result<Verdict> {
         Command::Keys(command) => keys::run(command, output),
         Command::Chain(command) => chain::run(command, output),
         Command::Rpc(args) => rpc::run(args, output),
+        Command::Sim(command) => sim::run(command, output),
     }
 }
 

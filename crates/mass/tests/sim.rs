@@ -1,0 +1,47 @@
+//! `mass sim attack` from outside: lists, verdicts, files, and the same figures from the same seed.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn sim(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mass")).args(["sim", "attack"]).args(args).output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn experiments_are_listed() {
+    let output = sim(&["--list", "--json"]);
+    assert!(output.status.success());
+    assert!(json(&output).as_array().unwrap().iter().any(|experiment| experiment["name"] == "private-tree"));
+}
+
+#[test]
+fn a_figure_in_band_is_a_success_and_is_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().to_str().unwrap();
+    let args = ["delay", "--seed", "3", "--runs", "3", "--json", "--out", out];
+    let (first, second) = (sim(&args), sim(&args));
+    assert!(first.status.success(), "{first:?}");
+    assert_eq!(first.stdout, second.stdout, "a seed gives the same figures");
+    let report = json(&first);
+    assert_eq!((report["in_band"].as_bool(), report["seed"].as_u64()), (Some(true), Some(3)));
+    for file in ["delay.csv", "delay-curves.csv", "delay.svg"] {
+        assert!(dir.path().join(file).metadata().unwrap().len() > 100, "{file}");
+    }
+}
+
+#[test]
+fn a_figure_out_of_band_and_a_wrong_name_fail() {
+    let output = sim(&["difficulty", "--runs", "2"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("OUT OF BAND: 2 figures"));
+    let output = sim(&["alchemy"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("unknown experiment \"alchemy\""));
+    assert!(!sim(&[]).status.success());
+    assert!(!sim(&["delay", "--runs", "1"]).status.success());
+}

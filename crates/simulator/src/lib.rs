@@ -1,0 +1,13 @@
+//! The attack laboratory: each experiment measures a figure and holds it against the one that a paper or a closed
+//! form gives. Only when those agree do figures for our own rules count.
+//!
+//! A run is a function of its seed. Floats are welcome: nothing here decides what a block is. Deliberately not here:
+//! the terminal, which is the binary's, and whole networks on a virtual clock, which are to come.
+
+pub mod attack;
+mod chart;
+mod random;
+mod report;
+mod statistics;
+
+pub use report::{Band, Chart, Measurement, Report, SaveError, Series};
