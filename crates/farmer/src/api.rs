@@ -25,13 +25,12 @@ pub(crate) struct Api {
     pub secret: Arc<FarmerSecret>,
 }
 
-impl Api {
-    async fn ask(&self) -> RpcResult<(FarmStatus, Vec<(String, Arc<Plot>)>)> {
-        let (reply, answer) = oneshot::channel();
-        let gone = || errors::misc("the farm is stopping");
-        self.queries.send(reply).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())
-    }
+/// Asks the loop.
+async fn ask(queries: &mpsc::Sender<Query>) -> RpcResult<(FarmStatus, Vec<(String, Arc<Plot>)>)> {
+    let (reply, answer) = oneshot::channel();
+    let gone = || errors::misc("the farm is stopping");
+    queries.send(reply).await.map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())
 }
 
 /// The metrics of a farm. Their names are stable.
@@ -39,11 +38,8 @@ pub(crate) fn metrics(queries: mpsc::Sender<Query>) -> Render {
     Arc::new(move || {
         let queries = queries.clone();
         Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
             let mut page = Page::default();
-            if queries.send(reply).await.is_ok()
-                && let Ok((status, _)) = answer.await
-            {
+            if let Ok((status, _)) = ask(&queries).await {
                 fill(&mut page, &status);
             }
             page
@@ -84,11 +80,11 @@ fn fill(page: &mut Page, status: &FarmStatus) {
 #[async_trait]
 impl FarmServer for Api {
     async fn farm_status(&self) -> RpcResult<FarmStatus> {
-        Ok(self.ask().await?.0)
+        Ok(ask(&self.queries).await?.0)
     }
 
     async fn farm_doctor(&self) -> RpcResult<Diagnosis> {
-        let (status, plots) = self.ask().await?;
+        let (status, plots) = ask(&self.queries).await?;
         let mut trials = Vec::new();
         for (disk, plot) in plots {
             let (name, secret) = (disk.clone(), Arc::clone(&self.secret));

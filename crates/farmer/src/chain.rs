@@ -5,7 +5,7 @@ use mass_consensus::{
     header::{Header, SealClaim},
     spec::ChainSpec,
 };
-use mass_primitives::{BlockId, ChainId, Difficulty, Height, PlotIndex, Round, Seed, Slot, VrfProof};
+use mass_primitives::{BlockId, ChainId, Difficulty, Height, Round, Seed, Slot, VrfProof};
 use mass_proof_of_space::{Proof, QualityChain};
 use mass_rpc::{Status, Work, farm::ChainStatus};
 use tokio::sync::mpsc;
@@ -75,10 +75,8 @@ pub(crate) struct Sealing {
 /// A proof that is needed.
 pub(crate) struct Wanted {
     pub turn: (ChainId, Seed, Round),
-    pub plot: usize,
-    pub index: PlotIndex,
-    pub chain: QualityChain,
     pub key: ProofKey,
+    pub chain: QualityChain,
     /// When, in unix seconds.
     pub time: u32,
 }
@@ -200,9 +198,9 @@ impl Member {
     }
 
     pub fn found(&mut self, seed: &Seed, round: Round, found: &[Found]) {
-        let spec = self.config.spec.clone();
-        if let Some(work) = self.round(seed, round) {
-            work.add(&spec, found.to_vec());
+        let of_turn = |work: &&mut RoundWork| work.seed == *seed && work.round == round;
+        if let Some(work) = self.rounds.iter_mut().find(of_turn) {
+            work.add(&self.config.spec, found.to_vec());
         }
     }
 
@@ -231,8 +229,7 @@ impl Member {
             let draw = round.unsolved(work.after, difficulty)?;
             let turn = (*spec.beacon_id(), round.seed, round.round);
             let time = spec.slot_time(draw.slot).unwrap_or(u32::MAX);
-            let (plot, index, chain, key) = (draw.plot, draw.index, draw.chain, proof_key(draw));
-            Some(Wanted { turn, plot, index, chain, key, time })
+            Some(Wanted { turn, key: proof_key(draw), chain: draw.chain, time })
         });
         wanted.min_by_key(|wanted| wanted.time)
     }

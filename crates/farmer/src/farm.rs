@@ -77,6 +77,8 @@ pub struct Scan {
     opened: Vec<Plot>,
     /// Those that are no plots.
     faults: Vec<(PathBuf, PlotError)>,
+    /// Free bytes of the file system, if it tells.
+    free_bytes: Option<u64>,
 }
 
 /// Looks into a directory, and opens the plots that are not open already.
@@ -90,7 +92,7 @@ pub fn scan(dir: &Path, open: &BTreeSet<PathBuf>) -> Scan {
             Err(error) => faults.push((path.clone(), error)),
         }
     }
-    Scan { files, opened, faults }
+    Scan { files, opened, faults, free_bytes: mass_plot::free_bytes(dir).ok() }
 }
 
 /// Asks plots a challenge.
@@ -119,6 +121,7 @@ pub struct Disk {
     plots: BTreeMap<PathBuf, usize>,
     /// What is wrong, in words, so that a fault is news only once.
     faults: BTreeSet<String>,
+    free_bytes: Option<u64>,
 }
 
 impl Disk {
@@ -138,6 +141,12 @@ impl Disk {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.plots.is_empty()
+    }
+
+    /// Free bytes of the file system at the last scan, if it told.
+    #[must_use]
+    pub const fn free_bytes(&self) -> Option<u64> {
+        self.free_bytes
     }
 
     /// What was wrong at the last scan.
@@ -166,8 +175,12 @@ impl Farm {
     /// A farm whose disks were not looked into yet.
     #[must_use]
     pub fn new(directories: &[PathBuf], farmer: FarmerPublicKey) -> Self {
-        let disk =
-            |path: &PathBuf| Disk { path: path.clone(), plots: BTreeMap::new(), faults: BTreeSet::new() };
+        let disk = |path: &PathBuf| Disk {
+            path: path.clone(),
+            plots: BTreeMap::new(),
+            faults: BTreeSet::new(),
+            free_bytes: None,
+        };
         let (plots, groups) = (BTreeMap::new(), BTreeMap::new());
         Self { farmer, disks: directories.iter().map(disk).collect(), plots, groups, next: 0 }
     }
@@ -215,6 +228,7 @@ impl Farm {
         self.drop_gone(disk, &files);
         faults.extend(scan.opened.into_iter().filter_map(|plot| self.add(disk, plot)));
         let Some(disk) = self.disks.get_mut(disk) else { return faults };
+        disk.free_bytes = scan.free_bytes;
         let known = std::mem::replace(&mut disk.faults, faults.iter().map(ToString::to_string).collect());
         faults.retain(|fault| !known.contains(&fault.to_string()));
         faults

@@ -383,7 +383,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                 path: disk.path().display().to_string(),
                 plots: self.plots_of(number) as u64,
                 bytes: self.farm.plots_of(number).map(|plot| plot.file_bytes()).sum(),
-                free_bytes: mass_plot::free_bytes(disk.path()).ok(),
+                free_bytes: disk.free_bytes(),
                 answered: reader.health.answered,
                 missed: reader.health.missed,
                 hangs: reader.hangs(Instant::now()),
@@ -584,10 +584,10 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         let wanted = self.members.iter().filter_map(Member::unsolved);
         let Some(wanted) = wanted.min_by_key(|wanted| wanted.time) else { return };
         self.solving = true;
-        let (plot, reports) = (self.farm.plot(wanted.plot).cloned(), self.reports.clone());
+        let (plot, reports) = (self.farm.plot(wanted.key.0).cloned(), self.reports.clone());
         tokio::task::spawn_blocking(move || {
             let solve = |plot: Arc<Plot>| {
-                Ok(Box::new(plot.solve_of(wanted.index, &wanted.chain, &SolveOptions::default())?))
+                Ok(Box::new(plot.solve_of(wanted.key.1, &wanted.chain, &SolveOptions::default())?))
             };
             let proof = plot.ok_or(FarmError::Gone).and_then(solve);
             let _ = reports.send(Report::Solved { turn: wanted.turn, key: wanted.key, proof });

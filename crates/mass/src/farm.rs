@@ -53,7 +53,7 @@ const RPC_PORT: u16 = 29329;
 #[derive(Args)]
 pub struct FarmUrl {
     /// The farm's RPC.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:29329")]
+    #[arg(long, value_name = "URL", default_value_t = format!("http://127.0.0.1:{RPC_PORT}"))]
     farm: String,
 }
 

@@ -69,15 +69,21 @@ pub struct NodeUrl {
     pub node: Option<String>,
 }
 
+/// Where a node of a chain answers RPC unless it was told another place.
+pub fn usual_url(spec: &ChainSpec) -> String {
+    format!("http://127.0.0.1:{}", spec.hints().rpc_port)
+}
+
 impl NodeUrl {
     /// The chain's spec and the URL of the node.
     pub fn resolve(&self) -> anyhow::Result<(ChainSpec, String)> {
         let spec = chain::load(&self.chain)?;
-        let url = self.node.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}", spec.hints().rpc_port));
+        let url = self.node.clone().unwrap_or_else(|| usual_url(&spec));
         Ok((spec, url))
     }
 
-    fn client(&self) -> anyhow::Result<(String, HttpClient)> {
+    /// The URL of the node, and a client of it.
+    pub fn client(&self) -> anyhow::Result<(String, HttpClient)> {
         let (_, url) = self.resolve()?;
         let client = mass_rpc::client(&url).with_context(|| url.clone())?;
         Ok((url, client))

@@ -26,8 +26,7 @@ pub struct RpcArgs {
 
 /// Calls the method and prints what it returns.
 pub fn run(args: &RpcArgs, output: Output) -> anyhow::Result<Verdict> {
-    let (_, url) = args.node.resolve()?;
-    let client = mass_rpc::client(&url).with_context(|| url.clone())?;
+    let (url, client) = args.node.client()?;
     let params = args.params.iter().map(|text| parse(text)).collect();
     let value = match runtime::block_on(async { Ok(mass_rpc::call(&client, &args.method, params).await) })? {
         Ok(value) => value,

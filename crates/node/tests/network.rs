@@ -2,65 +2,30 @@
 
 #[path = "../../consensus/tests/farm/mod.rs"]
 mod farm;
+mod nodes;
 
-use std::{io::Write as _, path::Path, time::Duration};
+use std::{io::Write as _, time::Duration};
 
 use bitcoin::{ScriptBuf, WPubkeyHash, hashes::Hash};
 use farm::Farm;
-use mass_consensus::{
-    header::{SealClaim, SealedHeader},
-    spec::ChainSpec,
-};
+use mass_consensus::{header::SealedHeader, spec::ChainSpec};
 use mass_ledger_utxo::address;
 use mass_network::{
-    Command, Config, Event, Multiaddr, Topic, swarm,
+    Command, Config, Event, Topic, swarm,
     wire::{HEADERS_MAX, Request, Response},
 };
-use mass_node::{NodeConfig, NodeHandle, start};
-use mass_primitives::{BlockId, ChainWeight, Decode, Encode, Height};
-use mass_rpc::{HttpClient, MassClient, client};
+use mass_primitives::{BlockId, ChainWeight, Encode, Height};
+use mass_rpc::{HttpClient, MassClient};
+use nodes::{node, reaches};
 
-async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeHandle, HttpClient) {
-    let handle = start(NodeConfig {
-        spec: spec.clone(),
-        data_dir: dir.to_path_buf(),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        peers,
-        rpc: "127.0.0.1:0".parse().unwrap(),
-        beacon: None,
-    })
-    .await
-    .unwrap();
-    let client = client(&format!("http://{}", handle.rpc)).unwrap();
-    (handle, client)
-}
-
-/// Farms one block over RPC, as the farmer does.
+/// Farms one block.
 async fn mine(farm: &Farm, node: &HttpClient) -> BlockId {
     mine_sealed(farm, node).await.id()
 }
 
 async fn mine_sealed(farm: &Farm, node: &HttpClient) -> SealedHeader {
-    let work = node.work().await.unwrap();
-    let difficulty = mass_primitives::Difficulty::new(work.difficulty.parse().unwrap());
-    let claim: SealClaim = farm.win(work.height, work.after, work.seed, difficulty);
     let script = ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([1; 20]));
-    let payout = address::encode("dms", &script).unwrap();
-    let header = node.prepare_block(hex::encode(claim.to_bytes()), payout).await.unwrap();
-    let parsed = mass_consensus::header::Header::from_bytes(&hex::decode(&header).unwrap()).unwrap();
-    let sealed = farm.sign(parsed, claim);
-    node.submit_seal(header, sealed.seal.vrf_proof, sealed.seal.signature).await.unwrap();
-    sealed
-}
-
-/// Waits until the node's tip is `id`.
-async fn reaches(node: &HttpClient, id: BlockId) {
-    let wait = async {
-        while node.get_best_block_hash().await.unwrap() != id {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the tip is reached");
+    nodes::mine(farm, node, &address::encode("dms", &script).unwrap()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

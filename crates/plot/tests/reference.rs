@@ -3,38 +3,20 @@
 //!
 //! `cargo test` runs k = 18; `cargo xtask slow pos` runs all.
 
+#[path = "../../proof-of-space/tests/dice/mod.rs"]
+mod dice;
+
 use std::{
     ffi::{CStr, CString, c_char},
     path::Path,
 };
 
+use dice::Dice;
 use mass_plot::{GroupOptions, Plot, SolveOptions};
 use mass_primitives::{Challenge, FarmerPublicKey, GroupNonce, PlotId, PlotIndex};
 use mass_proof_of_space::{
     GroupIdentity, META_GROUP, PlotParams, PlotSize, Proof, QUALITY_LINKS, QualityChain, Strength, verify,
 };
-
-/// A small generator, seeded, so that a failure comes back.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn bytes(&mut self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.next().to_le_bytes()));
-        bytes
-    }
-}
 
 /// The same plot, made by both: the last of a group, ours in the file of the group.
 struct Pair {

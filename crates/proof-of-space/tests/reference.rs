@@ -1,35 +1,16 @@
 //! The verifier against the reference implementation, crate `chia-pos2`: same identities, same chains, same
 //! refusals.
 
+mod dice;
+
 use std::path::Path;
 
 use chia_pos2::Prover;
+use dice::Dice;
 use mass_primitives::{Challenge, GroupId, PlotIndex};
 use mass_proof_of_space::{
     META_GROUP, PlotParams, PlotSize, Proof, QualityChain, Strength, oracle, plot_id, verify,
 };
-
-/// A small generator, seeded, so that a failure comes back.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn bytes(&mut self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.next().to_le_bytes()));
-        bytes
-    }
-}
 
 fn params(group_id: [u8; 32], k: u8, strength: u8) -> PlotParams {
     PlotParams {

@@ -68,6 +68,12 @@ impl Wallet {
         Ok(Self { chain, bdk, strangers: HashSet::new(), seed, state, damaged: false })
     }
 
+    /// Whether there is a wallet in a directory.
+    #[must_use]
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(SEED_FILE).exists()
+    }
+
     /// Opens the wallet in `dir`.
     ///
     /// # Errors

@@ -3,59 +3,29 @@
 
 #[path = "../../consensus/tests/farm/mod.rs"]
 mod farm;
+#[path = "../../node/tests/nodes/mod.rs"]
+mod nodes;
 
 use std::{fs, path::Path, time::Duration};
 
 use farm::Farm;
 use mass_consensus::spec::ChainSpec;
-use mass_network::Multiaddr;
-use mass_node::{NodeConfig, NodeHandle, start};
-use mass_primitives::{Amount, BlockId, Decode, Difficulty, Encode, Height};
+use mass_primitives::{Amount, BlockId, Height};
 use mass_rpc::{HttpClient, MassClient, client};
 use mass_wallet::{Balance, DEV_FAUCET_PHRASE, FEE_RATE_DEFAULT, Wallet, WalletError, Words};
+use nodes::{node, reaches};
 
 const FAUCET: u64 = 10_000_000_000_000;
 const SUBSIDY: u64 = 10_240_000_000;
 const PAID: u64 = 12_345_678_901;
 
-async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeHandle, HttpClient) {
-    let handle = start(NodeConfig {
-        spec: spec.clone(),
-        data_dir: dir.to_path_buf(),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        peers,
-        rpc: "127.0.0.1:0".parse().unwrap(),
-        beacon: None,
-    })
-    .await
-    .unwrap();
-    let client = client(&format!("http://{}", handle.rpc)).unwrap();
-    (handle, client)
-}
-
-/// Farms blocks over RPC, as the farmer does; the last one.
+/// Farms blocks; the last one.
 async fn mine(farm: &Farm, node: &HttpClient, payout: &str, blocks: u32) -> BlockId {
     let mut tip = BlockId::ZERO;
     for _ in 0..blocks {
-        let work = node.work().await.unwrap();
-        let difficulty = Difficulty::new(work.difficulty.parse().unwrap());
-        let claim = farm.win(work.height, work.after, work.seed, difficulty);
-        let header = node.prepare_block(hex::encode(claim.to_bytes()), payout.to_owned()).await.unwrap();
-        let parsed = mass_consensus::header::Header::from_bytes(&hex::decode(&header).unwrap()).unwrap();
-        let seal = farm.sign(parsed, claim).seal;
-        tip = node.submit_seal(header, seal.vrf_proof, seal.signature).await.unwrap();
+        tip = nodes::mine(farm, node, payout).await.id();
     }
     tip
-}
-
-/// Waits until the node's tip is `id`.
-async fn reaches(node: &HttpClient, id: BlockId) {
-    let wait = async {
-        while node.get_best_block_hash().await.unwrap() != id {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the tip is reached");
 }
 
 /// Waits until the node has as many transactions in its pool.

@@ -62,7 +62,7 @@ impl Place {
     pub fn open_wallet(&self, spec: &ChainSpec, name: &str, phrase: Option<&str>) -> anyhow::Result<Wallet> {
         let dir = self.wallet(spec, name);
         let wallet = match phrase {
-            _ if dir.join("seed").exists() => Wallet::open(&dir, spec),
+            _ if Wallet::is_in(&dir) => Wallet::open(&dir, spec),
             Some(phrase) => Wallet::restore(&dir, spec, phrase),
             None => Wallet::create(&dir, spec, Words::Twelve).map(|(wallet, _)| wallet),
         };

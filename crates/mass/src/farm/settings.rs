@@ -13,7 +13,7 @@ use mass_ledger_utxo::{LedgerParams, address};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use crate::{chain, output::note};
+use crate::{chain, node::usual_url, output::note};
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ fn parse(text: &str) -> anyhow::Result<Vec<ChainConfig>> {
     let file: File = toml::from_str(text)?;
     let configs = file.chain.into_iter().map(|entry| {
         let spec = chain::load(&entry.chain)?;
-        let node = entry.node.unwrap_or_else(|| format!("http://127.0.0.1:{}", spec.hints().rpc_port));
+        let node = entry.node.unwrap_or_else(|| usual_url(&spec));
         let Entry { payout, priority, enabled, .. } = entry;
         Ok(ChainConfig { spec, node, payout, priority, enabled })
     });

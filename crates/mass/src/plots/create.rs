@@ -70,7 +70,7 @@ pub struct CreateArgs {
 /// Makes the plots.
 pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<Verdict> {
     let spec = chain::load(&args.chain)?;
-    let (size, strength) = size_and_strength(args, &spec)?;
+    let (size, strength) = size_and_strength(args.k, args.strength, &spec)?;
     let farmer = match args.farmer_key {
         Some(key) => key,
         None => keys::read_public(&keys::file_or_default(args.key_file.as_deref())?)?,
@@ -247,9 +247,14 @@ fn explained(error: PlotError, size: PlotSize, share: Share) -> anyhow::Error {
     }
 }
 
-fn size_and_strength(args: &CreateArgs, spec: &ChainSpec) -> anyhow::Result<(PlotSize, Strength)> {
-    let size = args.k.map_or(Ok(spec.plot_size()), PlotSize::new)?;
-    let strength = Strength::new(args.strength.unwrap_or(spec.rules().strength_min))?;
+/// What the command line says, or else the chain; a warning if the chain takes no such plots.
+pub fn size_and_strength(
+    k: Option<u8>,
+    strength: Option<u8>,
+    spec: &ChainSpec,
+) -> anyhow::Result<(PlotSize, Strength)> {
+    let size = k.map_or(Ok(spec.plot_size()), PlotSize::new)?;
+    let strength = Strength::new(strength.unwrap_or(spec.rules().strength_min))?;
     let name = &spec.rules().name;
     if size != spec.plot_size() {
         note(&format!("warning: chain {name} takes k={} only, not k={size}", spec.plot_size()));

@@ -15,7 +15,7 @@ use mass_primitives::{GroupId, PlotIndex};
 use mass_proof_of_space::{PlotParams, PlotSize, Strength};
 use serde_json::json;
 
-use super::create::parse_bytes;
+use super::create::{parse_bytes, size_and_strength};
 use crate::{
     chain,
     output::{Output, Verdict, human_bytes, human_time, note},
@@ -72,11 +72,7 @@ struct Costs {
 /// Estimates.
 pub fn estimate(args: &EstimateArgs, output: Output) -> anyhow::Result<Verdict> {
     let spec = chain::load(&args.chain)?;
-    let size = args.k.map_or(Ok(spec.plot_size()), PlotSize::new)?;
-    let strength = Strength::new(args.strength.unwrap_or(spec.rules().strength_min))?;
-    if !spec.allows_strength(strength) || size != spec.plot_size() {
-        note(&format!("warning: chain {} does not take such plots", spec.rules().name));
-    }
+    let (size, strength) = size_and_strength(args.k, args.strength, &spec)?;
     let costs = costs(args, &spec, size, strength)?;
     let free = args.dir.as_deref().map(mass_plot::free_bytes).transpose()?;
     let fits = free.is_none_or(|free| free >= costs.bytes_peak);

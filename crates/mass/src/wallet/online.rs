@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::Place;
 use crate::{
+    node::usual_url,
     output::{Output, note, table},
     runtime,
 };
@@ -62,7 +63,7 @@ impl Online {
     /// The wallet after a sync, and the node.
     async fn synced(&self) -> anyhow::Result<(Wallet, HttpClient)> {
         let (spec, mut wallet) = self.place.open()?;
-        let url = self.node.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}", spec.hints().rpc_port));
+        let url = self.node.clone().unwrap_or_else(|| usual_url(&spec));
         let client = mass_rpc::client(&url).with_context(|| url.clone())?;
         let mut bar = SyncBar::default();
         let synced = wallet.sync_with(&client, |progress| bar.show(progress)).await;
