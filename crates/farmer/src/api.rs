@@ -1,32 +1,51 @@
 //! The farm's answers to RPC.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use futures::future::join_all;
 use mass_consensus::keys::FarmerSecret;
-use mass_plot::Plot;
 use mass_rpc::{
     RpcResult, async_trait, errors,
-    farm::{Diagnosis, FarmServer, FarmStatus, Trial},
+    farm::{Diagnosis, FarmServer, FarmStatus, PairingCode, Trial},
     metrics::{Page, Render},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{doctor::diagnose, trial::try_out};
+use crate::{
+    disk::{Give, Job, Sampled},
+    doctor::diagnose,
+    harvest::Harbour,
+    trial,
+};
 
-/// How long a trial may take: look-up and proof of the largest plot on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a disk may take for a trial: it may have to wake up.
+const SAMPLE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the loop is asked: how all parts fare, and a plot of each disk to try out.
-pub(crate) type Query = oneshot::Sender<(FarmStatus, Vec<(String, Arc<Plot>)>)>;
+/// How long a proof may take: the largest plot on a slow machine.
+const SEAL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a pairing code is good.
+const CODE_GOOD: Duration = Duration::from_secs(600);
+
+/// How all parts fare, and the ways to disks that can be tried out, by their names.
+pub(crate) type Reply = (FarmStatus, Vec<(String, Give)>);
+
+/// What the loop is asked.
+pub(crate) type Query = oneshot::Sender<Reply>;
 
 /// The RPC of a farm.
 pub(crate) struct Api {
     pub queries: mpsc::Sender<Query>,
     pub secret: Arc<FarmerSecret>,
+    /// Where harvesters come to, if they may.
+    pub harbour: Option<Arc<Harbour>>,
 }
 
 /// Asks the loop.
-async fn ask(queries: &mpsc::Sender<Query>) -> RpcResult<(FarmStatus, Vec<(String, Arc<Plot>)>)> {
+async fn ask(queries: &mpsc::Sender<Query>) -> RpcResult<Reply> {
     let (reply, answer) = oneshot::channel();
     let gone = || errors::misc("the farm is stopping");
     queries.send(reply).await.map_err(|_| gone())?;
@@ -51,7 +70,7 @@ fn fill(page: &mut Page, status: &FarmStatus) {
     for disk in &status.disks {
         let labels = [("disk", disk.path.as_str())];
         let seconds = |time: Option<f64>| time.unwrap_or(0.0) / 1_000.0;
-        let up = f64::from(u8::from(!disk.hangs && disk.faults.is_empty()));
+        let up = f64::from(u8::from(!disk.hangs && !disk.away && disk.faults.is_empty()));
         page.gauge("mass_farm_disk_up", "Whether the disk answers and has no fault", &labels, up);
         page.gauge("mass_farm_plots", "Plots that are farmed", &labels, disk.plots as f64);
         page.gauge("mass_farm_plot_bytes", "Bytes of the plot files", &labels, disk.bytes as f64);
@@ -61,6 +80,11 @@ fn fill(page: &mut Page, status: &FarmStatus) {
         let help = "Time within which 99 of 100 of the last look-ups were answered";
         page.gauge("mass_farm_lookup_p99_seconds", help, &labels, seconds(disk.p99_milliseconds));
         page.counter("mass_farm_missed", "Challenges that the disk missed", &labels, disk.missed);
+    }
+    for harvester in &status.harvesters {
+        let labels = [("harvester", harvester.name.as_str())];
+        let up = f64::from(u8::from(harvester.connected));
+        page.gauge("mass_farm_harvester_up", "Whether the harvester is connected", &labels, up);
     }
     for chain in &status.chains {
         let labels = [("chain", chain.name.as_str())];
@@ -84,19 +108,54 @@ impl FarmServer for Api {
     }
 
     async fn farm_doctor(&self) -> RpcResult<Diagnosis> {
-        let (status, plots) = ask(&self.queries).await?;
+        let (status, ways) = ask(&self.queries).await?;
+        let samples = join_all(ways.into_iter().map(|(disk, give)| sample(disk, give))).await;
         let mut trials = Vec::new();
-        for (disk, plot) in plots {
-            let (name, secret) = (disk.clone(), Arc::clone(&self.secret));
-            let trial = tokio::task::spawn_blocking(move || try_out(name, &plot, &secret));
-            let late = || Trial {
-                disk,
-                failure: Some(format!("no proof within {} seconds", PATIENCE.as_secs())),
-                milliseconds: PATIENCE.as_secs() * 1000,
-            };
-            let trial = tokio::time::timeout(PATIENCE, trial).await;
-            trials.push(trial.ok().and_then(Result::ok).unwrap_or_else(late));
+        for (disk, sample, taken) in samples {
+            trials.push(try_out(disk, sample, taken, Arc::clone(&self.secret)).await);
         }
         Ok(diagnose(status, trials))
     }
+
+    async fn farm_pair(&self) -> RpcResult<PairingCode> {
+        let harbour = self.harbour()?;
+        let (code, address) = (harbour.new_code(CODE_GOOD), harbour.address().to_string());
+        Ok(PairingCode { code, address, seconds: CODE_GOOD.as_secs() })
+    }
+
+    async fn farm_unpair(&self, name: String) -> RpcResult<()> {
+        self.harbour()?.remove(&name).map_err(|error| errors::misc(error.to_string()))
+    }
+}
+
+impl Api {
+    fn harbour(&self) -> RpcResult<&Harbour> {
+        let reason = "this farm takes no harvesters: start it with --harvesters ADDRESS";
+        self.harbour.as_deref().ok_or_else(|| errors::misc(reason))
+    }
+}
+
+/// Has a disk find a made-up challenge that it answers; how long that took.
+async fn sample(disk: String, give: Give) -> (String, Sampled, Duration) {
+    let start = Instant::now();
+    let (reply, sample) = oneshot::channel();
+    give(Job::Sample(reply));
+    let sample = match tokio::time::timeout(SAMPLE_PATIENCE, sample).await {
+        Ok(sample) => sample.unwrap_or_else(|_| Err("the disk is gone".to_owned())),
+        Err(_) => Err(format!("no answer within {} seconds", SAMPLE_PATIENCE.as_secs())),
+    };
+    (disk, sample, start.elapsed())
+}
+
+/// Drives what a disk has found through the solver, the verifier and the key.
+async fn try_out(disk: String, sample: Sampled, taken: Duration, secret: Arc<FarmerSecret>) -> Trial {
+    let start = Instant::now();
+    let seal = tokio::task::spawn_blocking(move || trial::seal(&sample?, &secret));
+    let failure = match tokio::time::timeout(SEAL_PATIENCE, seal).await {
+        Ok(Ok(sealed)) => sealed.err(),
+        Ok(Err(error)) => Some(format!("the solver has stopped: {error}")),
+        Err(_) => Some(format!("no proof within {} seconds", SEAL_PATIENCE.as_secs())),
+    };
+    let milliseconds = u64::try_from((taken + start.elapsed()).as_millis()).unwrap_or(u64::MAX);
+    Trial { disk, failure, milliseconds }
 }

@@ -6,14 +6,14 @@ use mass_consensus::{
     spec::ChainSpec,
 };
 use mass_primitives::{BlockId, ChainId, Difficulty, Height, Round, Seed, Slot, VrfProof};
-use mass_proof_of_space::{Proof, QualityChain};
+use mass_proof_of_space::{GroupIdentity, PlotParams, Proof, QualityChain};
 use mass_rpc::{Status, Work, farm::ChainStatus};
 use tokio::sync::mpsc;
 
 use crate::{
+    disk::Turn,
     doctor::poisson_at_most,
     events::{ChainTotals, FarmEvent, Totals},
-    farm::Farm,
     link::{self, Ask, Said},
     round::{ProofKey, RoundWork, proof_key},
     run::FarmerError,
@@ -74,8 +74,9 @@ pub(crate) struct Sealing {
 
 /// A proof that is needed.
 pub(crate) struct Wanted {
-    pub turn: (ChainId, Seed, Round),
+    pub turn: Turn,
     pub key: ProofKey,
+    pub params: PlotParams,
     pub chain: QualityChain,
     /// When, in unix seconds.
     pub time: u32,
@@ -227,28 +228,29 @@ impl Member {
         let spec = &self.config.spec;
         let wanted = self.current().filter_map(|(round, work, difficulty)| {
             let draw = round.unsolved(work.after, difficulty)?;
-            let turn = (*spec.beacon_id(), round.seed, round.round);
+            let turn = Turn { beacon: *spec.beacon_id(), seed: round.seed, round: round.round };
+            let GroupIdentity { size, strength, .. } = draw.identity;
+            let params = PlotParams { group_id: draw.group, index: draw.index, size, strength };
             let time = spec.slot_time(draw.slot).unwrap_or(u32::MAX);
-            Some(Wanted { turn, key: proof_key(draw), chain: draw.chain, time })
+            Some(Wanted { turn, key: proof_key(draw), params, chain: draw.chain, time })
         });
         wanted.min_by_key(|wanted| wanted.time)
     }
 
     /// The block to seal now: the first slot after `signed` that has come, is won, and whose proof is there.
-    pub fn due(&self, signed: Slot, farm: &Farm) -> Option<Sealing> {
+    pub fn due(&self, signed: Slot) -> Option<Sealing> {
         if self.sealing.is_some() || self.banned.is_some() {
             return None;
         }
         self.current().find_map(|(round, work, difficulty)| {
             let (draw, proof) = round.due(work.after.max(signed), work.now, difficulty)?;
-            let plot = farm.plot(draw.plot)?;
             let claim = SealClaim {
                 chain: *self.id(),
                 height: work.height,
                 slot: draw.slot,
                 difficulty,
                 seed: round.seed,
-                group: *plot.identity(),
+                group: draw.identity,
                 index: draw.index,
                 proof: *proof,
                 vrf_output: round.output,

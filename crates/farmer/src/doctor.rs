@@ -1,6 +1,8 @@
 //! From how the parts fare to what is wrong and what to do about it. Pure.
 
-use mass_rpc::farm::{ChainStatus, Diagnosis, DiskStatus, FarmStatus, Finding, Severity, Trial};
+use mass_rpc::farm::{
+    ChainStatus, Diagnosis, DiskStatus, FarmStatus, Finding, HarvesterStatus, Severity, Trial,
+};
 
 /// A disk whose look-ups take longer than this is likely to be late.
 const SLOW_MILLISECONDS: f64 = 1_000.0;
@@ -13,6 +15,7 @@ const SKEW_SLOTS_MAX: u64 = 1;
 #[must_use]
 pub fn diagnose(status: FarmStatus, trials: Vec<Trial>) -> Diagnosis {
     let mut findings: Vec<Finding> = status.disks.iter().flat_map(of_disk).collect();
+    findings.extend(status.harvesters.iter().filter_map(of_harvester));
     findings.extend(status.chains.iter().flat_map(of_chain));
     findings.extend(trials.iter().filter_map(of_trial));
     if status.disks.iter().all(|disk| disk.plots == 0) {
@@ -45,6 +48,10 @@ fn finding(
 
 fn of_disk(disk: &DiskStatus) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if disk.away {
+        // Its harvester is what is to be mended.
+        return findings;
+    }
     if disk.hangs {
         let problem = format!("it does not answer; {} challenges were missed", disk.missed);
         findings.push(error(
@@ -53,7 +60,7 @@ fn of_disk(disk: &DiskStatus) -> Vec<Finding> {
             "check cable, power and dmesg; the farm goes on when it answers",
         ));
     } else if disk.missed > 0 {
-        let problem = format!("it hung earlier; {} challenges were missed", disk.missed);
+        let problem = format!("it hung or was away; {} challenges were missed", disk.missed);
         findings.push(warning(&disk.path, problem, "check the disk's health (smartctl -a)"));
     }
     if let Some(slow) = disk.p99_milliseconds.filter(|slow| *slow > SLOW_MILLISECONDS) {
@@ -73,6 +80,20 @@ fn of_disk(disk: &DiskStatus) -> Vec<Finding> {
         finding(Severity::Error, &disk.path, fault.clone(), action)
     }));
     findings
+}
+
+fn of_harvester(harvester: &HarvesterStatus) -> Option<Finding> {
+    let HarvesterStatus { name, connected, reason, software, .. } = harvester;
+    if !connected {
+        let reason = reason.as_deref().unwrap_or("it has not come since the farm has started");
+        let problem = format!("it is not connected: {reason}");
+        let action = "start it there: mass harvester run; or take it out: mass farm unpair";
+        return Some(error(name, problem, action));
+    }
+    let ours = env!("CARGO_PKG_VERSION");
+    let theirs = software.as_deref().filter(|theirs| *theirs != ours)?;
+    let problem = format!("it runs version {theirs}, the farmer {ours}; both go on");
+    Some(warning(name, problem, "bring both to one version when it suits"))
 }
 
 fn of_chain(chain: &ChainStatus) -> Vec<Finding> {
@@ -145,6 +166,8 @@ mod tests {
     fn disk() -> DiskStatus {
         DiskStatus {
             path: "/mnt/a".to_owned(),
+            harvester: None,
+            away: false,
             plots: 3,
             bytes: 1,
             free_bytes: None,
@@ -182,6 +205,7 @@ mod tests {
         let status = FarmStatus {
             farmer: FarmerPublicKey::ZERO,
             disks: vec![disk],
+            harvesters: vec![],
             chains: vec![chain],
             rounds: 0,
             reads: 0,
@@ -201,7 +225,7 @@ mod tests {
             assert!(problems[0].contains(problem), "{problems:?}");
         };
         one(DiskStatus { hangs: true, missed: 2, ..disk() }, chain(), vec![], false, "2 challenges");
-        one(DiskStatus { missed: 2, ..disk() }, chain(), vec![], true, "hung earlier");
+        one(DiskStatus { missed: 2, ..disk() }, chain(), vec![], true, "hung or was away");
         one(DiskStatus { p99_milliseconds: Some(2e3), ..disk() }, chain(), vec![], true, "2000 ms");
         one(DiskStatus { faults: vec!["x".into()], ..disk() }, chain(), vec![], false, "x");
         one(DiskStatus { plots: 0, ..disk() }, chain(), vec![], false, "no plot");

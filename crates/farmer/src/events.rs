@@ -10,18 +10,20 @@ pub enum FarmEvent {
     /// The plots are open.
     Opened {
         /// How many there are.
-        plots: usize,
+        plots: u64,
         /// Bytes of their files.
         bytes: u64,
         /// Where the farm answers RPC, if it does.
         rpc: Option<String>,
+        /// Where it listens for harvesters, if it does.
+        harvesters: Option<String>,
     },
     /// Plots came or went.
     Plots {
         /// The directory.
         disk: String,
         /// How many it has now.
-        plots: usize,
+        plots: u64,
     },
     /// A disk owes answers for too long and is left alone until it gives them.
     DiskHangs {
@@ -32,6 +34,20 @@ pub enum FarmEvent {
     DiskBack {
         /// The directory.
         disk: String,
+    },
+    /// A harvester is there.
+    HarvesterJoined {
+        /// Its name.
+        harvester: String,
+        /// How many disks it has.
+        disks: usize,
+    },
+    /// A harvester is gone; its disks are asked again when it is back.
+    HarvesterLost {
+        /// Its name.
+        harvester: String,
+        /// Why.
+        reason: String,
     },
     /// A directory or plot fails; the rest goes on.
     Fault {

@@ -1,7 +1,6 @@
-//! The plots of a farmer by disk: which there are, whose turn it is, and what a look-up finds.
+//! The books of a farm: which groups are on which disk, and whose turn it is. Pure.
 //!
-//! A disk is a directory. No threads here, and no clock: [`scan`] and [`look_up`] read disks for whoever calls
-//! them, and [`Farm`] only keeps the books.
+//! A disk is a directory of this machine or of a harvester. What is in it is told by those who read there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,13 +9,15 @@ use std::{
 };
 
 use mass_consensus::{lottery::is_asked, spec::ChainSpec};
-use mass_plot::{Plot, PlotError, READS_PER_CHALLENGE};
-use mass_primitives::{Challenge, FarmerPublicKey, GroupId, Round, Seed};
+use mass_primitives::{FarmerPublicKey, GroupId};
 
-use crate::schedule::Found;
+use crate::{
+    disk::Turn,
+    shelf::{GroupFile, Scan},
+};
 
 /// What is wrong with a disk or a plot. The rest of the farm works on.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The directory cannot be read.
     #[error("directory {}: {error}", path.display())]
@@ -24,7 +25,7 @@ pub enum Fault {
         /// The directory.
         path: PathBuf,
         /// Why.
-        error: PlotError,
+        error: String,
     },
     /// The file is no plot, or fails when it is asked.
     #[error("{}: {error}", path.display())]
@@ -32,7 +33,7 @@ pub enum Fault {
         /// The file.
         path: PathBuf,
         /// Why.
-        error: PlotError,
+        error: String,
     },
     /// The plot is somebody else's.
     #[error("{} belongs to farmer {farmer}", path.display())]
@@ -52,95 +53,32 @@ pub enum Fault {
     },
 }
 
-/// Files by their number in the farm, which none gets twice. A file has one plot, or several of a group.
-pub type Numbered = Vec<(usize, Arc<Plot>)>;
-
-/// What was found, and what that cost.
-#[derive(Debug, Default)]
-pub struct Answer {
-    /// The qualities.
-    pub found: Vec<Found>,
-    /// Groups that were asked.
-    pub asked: u64,
-    /// Short reads.
-    pub reads: u64,
-    /// Plots that failed.
-    pub faults: Vec<Fault>,
-}
-
-/// What a directory holds.
-#[derive(Debug)]
-pub struct Scan {
-    /// All files that are named like plots.
-    files: Result<BTreeSet<PathBuf>, PlotError>,
-    /// Those of them that were not open already.
-    opened: Vec<Plot>,
-    /// Those that are no plots.
-    faults: Vec<(PathBuf, PlotError)>,
-    /// Free bytes of the file system, if it tells.
-    free_bytes: Option<u64>,
-}
-
-/// Looks into a directory, and opens the plots that are not open already.
-#[must_use]
-pub fn scan(dir: &Path, open: &BTreeSet<PathBuf>) -> Scan {
-    let files = mass_plot::plot_files(dir).map(BTreeSet::from_iter);
-    let (mut opened, mut faults) = (Vec::new(), Vec::new());
-    for path in files.iter().flatten().filter(|path| !open.contains(*path)) {
-        match Plot::open(path) {
-            Ok(plot) => opened.push(plot),
-            Err(error) => faults.push((path.clone(), error)),
-        }
-    }
-    Scan { files, opened, faults, free_bytes: mass_plot::free_bytes(dir).ok() }
-}
-
-/// Asks plots a challenge.
-#[must_use]
-pub fn look_up(plots: &[(usize, Arc<Plot>)], challenge: &Challenge) -> Answer {
-    let mut answer = Answer::default();
-    for (number, plot) in plots {
-        answer.asked += 1;
-        answer.reads += READS_PER_CHALLENGE;
-        let strength = plot.params().strength;
-        match plot.group_qualities(challenge) {
-            Ok(chains) => answer.found.extend(chains.into_iter().filter_map(|(index, chain)| {
-                let quality = chain.quality(plot.plot_id_of(index)?, strength);
-                Some(Found { plot: *number, index, quality, chain, strength })
-            })),
-            Err(error) => answer.faults.push(Fault::Plot { path: plot.path().to_owned(), error }),
-        }
-    }
-    answer
-}
-
 /// A directory and what is in it.
 #[derive(Debug)]
 pub struct Disk {
     path: PathBuf,
-    plots: BTreeMap<PathBuf, usize>,
+    groups: BTreeMap<GroupId, Arc<GroupFile>>,
     /// What is wrong, in words, so that a fault is news only once.
     faults: BTreeSet<String>,
     free_bytes: Option<u64>,
 }
 
 impl Disk {
-    /// The directory.
+    /// The directory; of another machine, with the name of the harvester before it.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How many files it has that the farm uses.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.plots.len()
+    /// The groups that the farm uses.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupFile> {
+        self.groups.values().map(Arc::as_ref)
     }
 
-    /// Whether it has none.
+    /// Plots that the farm uses.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.plots.is_empty()
+    pub fn plots(&self) -> u64 {
+        self.groups().map(|file| u64::from(file.plots)).sum()
     }
 
     /// Free bytes of the file system at the last scan, if it told.
@@ -153,130 +91,113 @@ impl Disk {
     pub fn faults(&self) -> impl Iterator<Item = &str> {
         self.faults.iter().map(String::as_str)
     }
-
-    /// The files that are open.
-    #[must_use]
-    pub fn open_files(&self) -> BTreeSet<PathBuf> {
-        self.plots.keys().cloned().collect()
-    }
 }
 
 /// The plots of one farmer.
 #[derive(Debug)]
 pub struct Farm {
     farmer: FarmerPublicKey,
-    disks: Vec<Disk>,
-    plots: BTreeMap<usize, Arc<Plot>>,
-    groups: BTreeMap<GroupId, usize>,
-    next: usize,
+    disks: BTreeMap<usize, Disk>,
+    groups: BTreeMap<GroupId, Arc<GroupFile>>,
 }
 
 impl Farm {
-    /// A farm whose disks were not looked into yet.
+    /// A farm without disks.
     #[must_use]
-    pub fn new(directories: &[PathBuf], farmer: FarmerPublicKey) -> Self {
-        let disk = |path: &PathBuf| Disk {
-            path: path.clone(),
-            plots: BTreeMap::new(),
-            faults: BTreeSet::new(),
-            free_bytes: None,
-        };
-        let (plots, groups) = (BTreeMap::new(), BTreeMap::new());
-        Self { farmer, disks: directories.iter().map(disk).collect(), plots, groups, next: 0 }
+    pub const fn new(farmer: FarmerPublicKey) -> Self {
+        Self { farmer, disks: BTreeMap::new(), groups: BTreeMap::new() }
     }
 
-    /// The disks.
+    /// Adds a disk that was not looked into yet, by a number of its own.
+    pub fn add_disk(&mut self, number: usize, path: PathBuf) {
+        let (groups, faults) = (BTreeMap::new(), BTreeSet::new());
+        self.disks.insert(number, Disk { path, groups, faults, free_bytes: None });
+    }
+
+    /// Takes a disk out of the farm.
+    pub fn remove_disk(&mut self, number: usize) {
+        let disk = self.disks.remove(&number);
+        disk.iter().flat_map(|disk| disk.groups.keys()).for_each(|group| {
+            self.groups.remove(group);
+        });
+    }
+
+    /// The disks by number.
+    pub fn disks(&self) -> impl Iterator<Item = (usize, &Disk)> {
+        self.disks.iter().map(|(number, disk)| (*number, disk))
+    }
+
+    /// A disk by its number.
     #[must_use]
-    pub fn disks(&self) -> &[Disk] {
-        &self.disks
+    pub fn disk(&self, number: usize) -> Option<&Disk> {
+        self.disks.get(&number)
     }
 
-    /// All plots with their numbers.
-    pub fn plots(&self) -> impl Iterator<Item = (usize, &Arc<Plot>)> {
-        self.plots.iter().map(|(number, plot)| (*number, plot))
-    }
-
-    /// The plots of a disk.
-    pub fn plots_of(&self, disk: usize) -> impl Iterator<Item = &Arc<Plot>> {
-        let numbers = self.disks.get(disk).into_iter().flat_map(|disk| disk.plots.values());
-        numbers.filter_map(|number| self.plots.get(number))
-    }
-
-    /// A plot by its number, unless it is gone.
-    #[must_use]
-    pub fn plot(&self, number: usize) -> Option<&Arc<Plot>> {
-        self.plots.get(&number)
+    /// All groups that are used.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupFile> {
+        self.groups.values().map(Arc::as_ref)
     }
 
     /// Whether a chain takes plots like those of this file.
     #[must_use]
-    pub fn counts(plot: &Plot, spec: &ChainSpec) -> bool {
-        plot.params().size == spec.plot_size()
-            && spec.allows_strength(plot.params().strength)
-            && plot.count() <= spec.rules().group_plots_max
+    pub fn counts(file: &GroupFile, spec: &ChainSpec) -> bool {
+        file.identity.size == spec.plot_size()
+            && spec.allows_strength(file.identity.strength)
+            && file.plots <= spec.rules().group_plots_max
     }
 
     /// Takes note of what a disk holds: plots that came and went. Returns the faults that are new.
-    pub fn scanned(&mut self, disk: usize, scan: Scan) -> Vec<Fault> {
-        let Some(path) = self.disks.get(disk).map(|disk| disk.path.clone()) else { return Vec::new() };
+    pub fn scanned(&mut self, number: usize, scan: Scan) -> Vec<Fault> {
+        let Some(disk) = self.disks.get_mut(&number) else { return Vec::new() };
         let mut faults: Vec<Fault> =
             scan.faults.into_iter().map(|(path, error)| Fault::Plot { path, error }).collect();
-        let files = scan.files.unwrap_or_else(|error| {
-            faults.push(Fault::Directory { path, error });
-            BTreeSet::new()
-        });
-        self.drop_gone(disk, &files);
-        faults.extend(scan.opened.into_iter().filter_map(|plot| self.add(disk, plot)));
-        let Some(disk) = self.disks.get_mut(disk) else { return faults };
+        for group in disk.groups.keys() {
+            self.groups.remove(group);
+        }
+        disk.groups.clear();
+        match scan.files {
+            Err(error) => faults.push(Fault::Directory { path: disk.path.clone(), error }),
+            Ok(files) => {
+                for file in files {
+                    if let Some(fault) = refusal(&file, &self.farmer, &self.groups) {
+                        faults.push(fault);
+                        continue;
+                    }
+                    self.groups.insert(file.group, Arc::clone(&file));
+                    disk.groups.insert(file.group, file);
+                }
+            }
+        }
         disk.free_bytes = scan.free_bytes;
         let known = std::mem::replace(&mut disk.faults, faults.iter().map(ToString::to_string).collect());
         faults.retain(|fault| !known.contains(&fault.to_string()));
         faults
     }
 
-    fn drop_gone(&mut self, disk: usize, files: &BTreeSet<PathBuf>) {
-        let Some(disk) = self.disks.get_mut(disk) else { return };
-        let gone: Vec<usize> =
-            disk.plots.extract_if(.., |path, _| !files.contains(path)).map(|(_, n)| n).collect();
-        for number in gone {
-            if let Some(plot) = self.plots.remove(&number) {
-                self.groups.remove(&plot.params().group_id);
-            }
-        }
-    }
-
-    /// Adds a plot, or says why not.
-    fn add(&mut self, disk: usize, plot: Plot) -> Option<Fault> {
-        let (path, owner) = (plot.path().to_owned(), plot.identity().farmer);
-        if owner != self.farmer {
-            return Some(Fault::OtherFarmer { path, farmer: owner });
-        }
-        let first = self.groups.get(&plot.params().group_id).and_then(|number| self.plots.get(number));
-        if let Some(first) = first {
-            return Some(Fault::Duplicate { path, first: first.path().to_owned() });
-        }
-        let number = self.next;
-        self.next += 1;
-        self.groups.insert(plot.params().group_id, number);
-        self.plots.insert(number, Arc::new(plot));
-        self.disks.get_mut(disk)?.plots.insert(path, number);
-        None
-    }
-
-    /// The plots of a disk that a round asks.
+    /// The groups of a disk that are asked.
     #[must_use]
-    pub fn turn(&self, disk: usize, spec: &ChainSpec, seed: &Seed, round: Round) -> Numbered {
-        let numbers = self.disks.get(disk).into_iter().flat_map(|disk| disk.plots.values());
-        let plots = numbers.filter_map(|number| Some((*number, self.plots.get(number)?)));
-        plots
-            .filter(|(_, plot)| {
-                let params = plot.params();
-                Self::counts(plot, spec)
-                    && is_asked(spec.beacon_id(), seed, &params.group_id, spec.filter(params.strength), round)
-            })
-            .map(|(number, plot)| (number, Arc::clone(plot)))
-            .collect()
+    pub fn turn(&self, disk: usize, spec: &ChainSpec, turn: &Turn) -> Vec<GroupId> {
+        let is_asked = |file: &&GroupFile| {
+            let filter = spec.filter(file.identity.strength);
+            Self::counts(file, spec) && is_asked(&turn.beacon, &turn.seed, &file.group, filter, turn.round)
+        };
+        let files = self.disks.get(&disk).into_iter().flat_map(Disk::groups);
+        files.filter(is_asked).map(|file| file.group).collect()
     }
+}
+
+/// Why a file is left out.
+fn refusal(
+    file: &GroupFile,
+    farmer: &FarmerPublicKey,
+    groups: &BTreeMap<GroupId, Arc<GroupFile>>,
+) -> Option<Fault> {
+    let (path, owner) = (file.path.clone(), file.identity.farmer);
+    if owner != *farmer {
+        return Some(Fault::OtherFarmer { path, farmer: owner });
+    }
+    let first = groups.get(&file.group)?;
+    Some(Fault::Duplicate { path, first: first.path.clone() })
 }
 
 impl Fault {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mass_consensus::spec::ChainSpec;
-use mass_primitives::{Difficulty, PlotIndex, Round, Seed, Slot, VrfOutput, VrfProof};
+use mass_primitives::{Difficulty, GroupId, PlotIndex, Round, Seed, Slot, VrfOutput, VrfProof};
 use mass_proof_of_space::{Proof, QUALITY_LINKS};
 
 use crate::schedule::{Draw, Found, likely, schedule, winner};
@@ -11,11 +11,11 @@ use crate::schedule::{Draw, Found, likely, schedule, winner};
 /// The difficulty may fall to this part within a round, and its proofs are there all the same.
 const DIFFICULTY_MARGIN: u32 = 2;
 
-/// Names a proof: the file, the plot in it, and the links of the quality chain.
-pub(crate) type ProofKey = (usize, PlotIndex, [u64; QUALITY_LINKS]);
+/// Names a proof: the group, the plot in it, and the links of the quality chain.
+pub(crate) type ProofKey = (GroupId, PlotIndex, [u64; QUALITY_LINKS]);
 
 pub(crate) const fn proof_key(draw: &Draw) -> ProofKey {
-    (draw.plot, draw.index, *draw.chain.links())
+    (draw.group, draw.index, *draw.chain.links())
 }
 
 /// A round in work.
@@ -76,7 +76,8 @@ impl RoundWork {
 
 #[cfg(test)]
 mod tests {
-    use mass_proof_of_space::{PROOF_X_VALUES, PlotSize, QualityChain, Strength};
+    use mass_primitives::{FarmerPublicKey, GroupNonce};
+    use mass_proof_of_space::{GroupIdentity, PROOF_X_VALUES, PlotSize, QualityChain, Strength};
 
     use super::*;
 
@@ -90,17 +91,15 @@ mod tests {
         let (round, easy) = (Round::new(9), Difficulty::new(1));
         let mut work = RoundWork::new(round, Seed::ZERO, VrfOutput::ZERO, VrfProof::ZERO);
         let chain = QualityChain::new([5; QUALITY_LINKS]);
-        let quality = mass_primitives::Quality::ZERO;
-        work.add(
-            &spec,
-            vec![Found { plot: 3, index: PlotIndex::new(5), chain, quality, strength: Strength::MIN }],
-        );
+        let (farmer, nonce) = (FarmerPublicKey::ZERO, GroupNonce::ZERO);
+        let identity = GroupIdentity { size: PlotSize::MIN, strength: Strength::MIN, farmer, nonce };
+        work.add(&spec, vec![Found::new(identity, PlotIndex::new(5), chain)]);
         let first = spec.round_start(round);
         let (before, second) = (Slot::new(first.get() - 1), Slot::new(first.get() + 1));
 
         assert_eq!(work.due(before, second, easy), None, "no proof yet");
         let wanted = work.unsolved(before, easy).unwrap();
-        assert_eq!((wanted.slot, wanted.plot, wanted.index), (first, 3, PlotIndex::new(5)));
+        assert_eq!((wanted.slot, wanted.identity, wanted.index), (first, identity, PlotIndex::new(5)));
         let key = proof_key(wanted);
         work.solved(key, Some(proof()));
         assert!(work.unsolved(before, easy).is_none());

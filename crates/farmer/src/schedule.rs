@@ -6,22 +6,34 @@ use mass_consensus::{
     lottery::{lottery_weight, ticket, wins},
     spec::ChainSpec,
 };
-use mass_primitives::{Difficulty, LotteryWeight, PlotIndex, Quality, Round, Seed, Slot, Ticket, VrfOutput};
-use mass_proof_of_space::{QualityChain, Strength};
+use mass_primitives::{
+    Difficulty, GroupId, LotteryWeight, PlotIndex, Quality, Round, Seed, Slot, Ticket, VrfOutput,
+};
+use mass_proof_of_space::{GroupIdentity, QualityChain, plot_id};
 
 /// A quality that a plot has for the challenge of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Number of the file in the farm.
-    pub plot: usize,
-    /// Which of the plots of the file.
+    /// The group of the plot.
+    pub identity: GroupIdentity,
+    /// Its id.
+    pub group: GroupId,
+    /// Which plot of the group.
     pub index: PlotIndex,
     /// The chain behind the quality, from which the proof is solved.
     pub chain: QualityChain,
     /// The quality.
     pub quality: Quality,
-    /// Strength of the plot.
-    pub strength: Strength,
+}
+
+impl Found {
+    /// The quality of a chain that a plot has answered with.
+    #[must_use]
+    pub fn new(identity: GroupIdentity, index: PlotIndex, chain: QualityChain) -> Self {
+        let group = identity.group_id();
+        let quality = chain.quality(&plot_id(&group, index), identity.strength);
+        Self { identity, group, index, chain, quality }
+    }
 }
 
 /// One quality in one slot.
@@ -31,9 +43,11 @@ pub struct Draw {
     pub slot: Slot,
     /// The ticket in this slot.
     pub ticket: Ticket,
-    /// Number of the file in the farm.
-    pub plot: usize,
-    /// Which of the plots of the file.
+    /// The group of the plot.
+    pub identity: GroupIdentity,
+    /// Its id.
+    pub group: GroupId,
+    /// Which plot of the group.
     pub index: PlotIndex,
     /// The chain from which the proof is solved.
     pub chain: QualityChain,
@@ -53,20 +67,21 @@ pub fn schedule(
 ) -> Vec<Draw> {
     let start = spec.round_start(round).get();
     let slots = start..start.saturating_add(spec.rules().round_slots);
-    let found = found.iter().filter(|found| spec.allows_strength(found.strength));
+    let found = found.iter().filter(|found| spec.allows_strength(found.identity.strength));
     let mut draws: Vec<Draw> = found
         .flat_map(|found| {
             slots.clone().map(Slot::new).map(|slot| Draw {
                 slot,
                 ticket: ticket(spec.id(), seed, slot, &found.quality, output),
-                plot: found.plot,
+                identity: found.identity,
+                group: found.group,
                 index: found.index,
                 chain: found.chain,
-                weight: lottery_weight(spec, found.strength),
+                weight: lottery_weight(spec, found.identity.strength),
             })
         })
         .collect();
-    draws.sort_by_key(|draw| (draw.slot, draw.ticket, draw.plot, draw.index));
+    draws.sort_by_key(|draw| (draw.slot, draw.ticket, draw.group, draw.index));
     draws
 }
 
@@ -96,7 +111,7 @@ pub fn likely(draws: &[Draw], difficulty: Difficulty, margin: u32) -> Vec<&Draw>
             return false;
         }
         *best = draw.weight;
-        solved.insert((draw.plot, draw.index, *draw.chain.links()))
+        solved.insert((draw.group, draw.index, *draw.chain.links()))
     });
     sorted
 }

@@ -1,13 +1,25 @@
 //! A farm of real plots, from the disk to a proof that verifies.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use mass_consensus::{keys::FarmerSecret, lottery::challenge, spec::ChainSpec};
-use mass_primitives::{FarmerPublicKey, GroupNonce, Round, Seed};
-use mass_proof_of_space::{GroupIdentity, PlotSize, Strength, verify};
+use mass_plot::SolveOptions;
+use mass_primitives::{FarmerPublicKey, GroupNonce, PlotIndex, Round, Seed};
+use mass_proof_of_space::{
+    GroupIdentity, PlotParams, PlotSize, Proof, QUALITY_LINKS, QualityChain, Strength, verify,
+};
 use rand_core::{CryptoRng, Error, RngCore, impls};
 
-use crate::{Answer, Farm, Fault, look_up, scan, schedule, winner};
+use crate::{
+    Farm, Fault,
+    disk::Turn,
+    schedule,
+    shelf::{Answer, Sample, Shelf},
+    winner,
+};
 
 /// A counter for a generator.
 pub(crate) struct Counter(pub u64);
@@ -37,18 +49,45 @@ fn make(dir: &Path, farmer: FarmerPublicKey, nonce: u8) {
     mass_plot::create(dir, &group).unwrap();
 }
 
-/// Looks into all disks, as their threads do.
-fn scan_all(farm: &mut Farm) -> Vec<Fault> {
-    let disks: Vec<_> = farm.disks().iter().map(|disk| scan(disk.path(), &disk.open_files())).collect();
-    disks.into_iter().enumerate().flat_map(|(number, scan)| farm.scanned(number, scan)).collect()
+/// Directories and their books.
+struct Disks {
+    shelves: Vec<Shelf>,
+    farm: Farm,
 }
 
-/// Asks all disks, as their threads do.
-fn look_up_all(farm: &Farm, spec: &ChainSpec, seed: &Seed, round: u64) -> Answer {
-    let round = Round::new(round);
-    let question = challenge(spec.beacon_id(), seed, round);
-    let plots = (0..farm.disks().len()).flat_map(|disk| farm.turn(disk, spec, seed, round));
-    look_up(&plots.collect::<Vec<_>>(), &question)
+impl Disks {
+    fn new(dirs: &[PathBuf], farmer: FarmerPublicKey) -> Self {
+        let mut farm = Farm::new(farmer);
+        dirs.iter().enumerate().for_each(|(number, dir)| farm.add_disk(number, dir.clone()));
+        Self { shelves: dirs.iter().cloned().map(Shelf::new).collect(), farm }
+    }
+
+    /// Looks into all disks, as their threads do.
+    fn scan(&mut self) -> Vec<Fault> {
+        let scans: Vec<_> = self.shelves.iter_mut().map(Shelf::scan).collect();
+        scans.into_iter().enumerate().flat_map(|(number, scan)| self.farm.scanned(number, scan)).collect()
+    }
+
+    /// Asks all disks, as their threads do.
+    fn look_up(&self, spec: &ChainSpec, seed: &Seed, round: u64) -> Answer {
+        let turn = Turn { beacon: *spec.beacon_id(), seed: *seed, round: Round::new(round) };
+        let question = challenge(spec.beacon_id(), seed, turn.round);
+        let mut whole = Answer::default();
+        for (number, shelf) in self.shelves.iter().enumerate() {
+            let answer = shelf.look_up(&question, &self.farm.turn(number, spec, &turn));
+            whole.found.extend(answer.found);
+            whole.faults.extend(answer.faults);
+            whole.asked += answer.asked;
+            whole.reads += answer.reads;
+        }
+        whole
+    }
+}
+
+fn solve(identity: &GroupIdentity, index: PlotIndex, chain: &QualityChain) -> (PlotParams, Proof) {
+    let GroupIdentity { size, strength, .. } = *identity;
+    let params = PlotParams { group_id: identity.group_id(), index, size, strength };
+    (params, mass_plot::solve(&params, chain, &SolveOptions::default()).unwrap())
 }
 
 #[test]
@@ -63,47 +102,46 @@ fn a_farm_of_two_directories_finds_and_proves() {
     fs::write(two.path().join("no.plot"), b"nothing").unwrap();
     let dirs = [one.path().to_owned(), two.path().join("none"), two.path().to_owned()];
 
-    let mut farm = Farm::new(&dirs, secret.public());
-    let faults = scan_all(&mut farm);
-    assert_eq!(farm.plots().count(), 3);
+    let mut disks = Disks::new(&dirs, secret.public());
+    let faults = disks.scan();
+    assert_eq!(disks.farm.groups().count(), 3);
     let count = |wanted: fn(&Fault) -> bool| faults.iter().filter(|fault| wanted(fault)).count();
     assert_eq!(faults.len(), 3);
     assert_eq!(count(|fault| matches!(fault, Fault::Directory { .. })), 1);
     assert_eq!(count(|fault| matches!(fault, Fault::Plot { .. })), 1);
     assert_eq!(count(|fault| matches!(fault, Fault::Duplicate { .. })), 1);
-    assert!(scan_all(&mut farm).is_empty(), "what is wrong is news but once");
+    assert!(disks.scan().is_empty(), "what is wrong is news but once");
 
     let spec = ChainSpec::built_in("dev").unwrap();
-    each_plot_is_asked_once_in_a_filter(&farm, &spec);
-    a_win_is_proved(&farm, &spec, &secret);
-    disks_come_and_go(&mut farm, one.path(), two.path(), &spec);
+    each_plot_is_asked_once_in_a_filter(&disks, &spec);
+    a_win_is_proved(&disks, &spec, &secret);
+    disks_come_and_go(&mut disks, one.path(), two.path(), &spec);
 
-    let mut others = Farm::new(&dirs, FarmerPublicKey::new([9; 32]));
-    let faults = scan_all(&mut others);
-    assert_eq!(others.plots().count(), 0);
+    let mut others = Disks::new(&dirs, FarmerPublicKey::new([9; 32]));
+    let faults = others.scan();
+    assert_eq!(others.farm.groups().count(), 0);
     assert_eq!(faults.iter().filter(|fault| matches!(fault, Fault::OtherFarmer { .. })).count(), 2);
-    assert_eq!(look_up_all(&others, &spec, &Seed::ZERO, 0).reads, 0);
+    assert_eq!(others.look_up(&spec, &Seed::ZERO, 0).reads, 0);
 }
 
-fn each_plot_is_asked_once_in_a_filter(farm: &Farm, spec: &ChainSpec) {
+fn each_plot_is_asked_once_in_a_filter(disks: &Disks, spec: &ChainSpec) {
     let seed = Seed::new([5; 32]);
-    let answers: Vec<_> =
-        (0..spec.rules().filter).map(|round| look_up_all(farm, spec, &seed, round)).collect();
+    let answers: Vec<_> = (0..spec.rules().filter).map(|round| disks.look_up(spec, &seed, round)).collect();
     assert_eq!(answers.iter().map(|answer| answer.asked).sum::<u64>(), 3);
     assert!(answers.iter().all(|answer| answer.reads == 4 * answer.asked && answer.faults.is_empty()));
     let mut file = spec.file().clone();
     file.rules.plot_size = 20;
     let other = ChainSpec::new(file).unwrap();
-    assert!((0..spec.rules().filter).all(|round| look_up_all(farm, &other, &seed, round).asked == 0));
+    assert!((0..spec.rules().filter).all(|round| disks.look_up(&other, &seed, round).asked == 0));
 }
 
-fn a_win_is_proved(farm: &Farm, spec: &ChainSpec, secret: &FarmerSecret) {
+fn a_win_is_proved(disks: &Disks, spec: &ChainSpec, secret: &FarmerSecret) {
     let seed = Seed::new([5; 32]);
     let (round, draw) = (0..1_000)
         .map(Round::new)
         .find_map(|round| {
             let (output, _) = secret.evaluate(spec.id(), &seed, round, Counter(0));
-            let found = look_up_all(farm, spec, &seed, round.get()).found;
+            let found = disks.look_up(spec, &seed, round.get()).found;
             let draws = schedule(spec, &output, &seed, round, &found);
             let slots = draws.iter().map(|draw| draw.slot);
             let won =
@@ -111,35 +149,32 @@ fn a_win_is_proved(farm: &Farm, spec: &ChainSpec, secret: &FarmerSecret) {
             won.map(|draw| (round, draw))
         })
         .unwrap();
-    let plot = farm.plot(draw.plot).unwrap();
-    let proof = plot.solve(&draw.chain).unwrap();
-    verify(plot.params(), &challenge(spec.beacon_id(), &seed, round), &proof).unwrap();
-    let trial = crate::trial::try_out(String::new(), plot, secret);
-    assert_eq!(trial.failure, None);
-    let stranger = FarmerSecret::from_seed(&[8; 32]);
-    let failure = crate::trial::try_out(String::new(), plot, &stranger).failure.unwrap();
-    assert!(failure.starts_with("signing for"), "{failure}");
+    let (params, proof) = solve(&draw.identity, draw.index, &draw.chain);
+    verify(&params, &challenge(spec.beacon_id(), &seed, round), &proof).unwrap();
+    let sample = disks.shelves[0].sample().unwrap();
+    crate::trial::seal(&sample, secret).unwrap();
+    let failure = crate::trial::seal(&sample, &FarmerSecret::from_seed(&[8; 32])).unwrap_err();
+    assert!(failure.starts_with("signing a seal"), "{failure}");
+    let invented = Sample { chain: QualityChain::new([u64::MAX; QUALITY_LINKS]), ..sample };
+    let failure = crate::trial::seal(&invented, secret).unwrap_err();
+    assert!(failure.starts_with("solving a proof"), "{failure}");
 }
 
-/// A disk that is unplugged takes its plots with it, one that is plugged in brings them, and a number is not
-/// given twice.
-fn disks_come_and_go(farm: &mut Farm, one: &Path, two: &Path, spec: &ChainSpec) {
-    let numbers = |farm: &Farm| farm.plots().map(|(number, _)| number).collect::<Vec<_>>();
-    let before = numbers(farm);
+/// A disk that is unplugged takes its plots with it, one that is plugged in brings them.
+fn disks_come_and_go(disks: &mut Disks, one: &Path, two: &Path, spec: &ChainSpec) {
     let away = one.with_extension("away");
     fs::rename(one, &away).unwrap();
-    let faults = scan_all(farm);
+    let faults = disks.scan();
     assert!(faults.iter().any(|fault| matches!(fault, Fault::Directory { path, .. } if path == one)));
-    assert_eq!(farm.plots().count(), 2, "the copy of a plot that is away counts now");
+    assert_eq!(disks.farm.groups().count(), 2, "the copy of a plot that is away counts now");
     fs::rename(&away, one).unwrap();
-    scan_all(farm);
-    assert_eq!(farm.plots().count(), 3);
-    assert!(numbers(farm).iter().filter(|number| !before.contains(number)).count() >= 2);
+    disks.scan();
+    assert_eq!(disks.farm.groups().count(), 3);
 
     // Its files vanish between two looks: the look-up says so, the rest answers.
     fs::remove_dir_all(two).unwrap();
     let answers: Vec<_> =
-        (0..spec.rules().filter).map(|round| look_up_all(farm, spec, &Seed::ZERO, round)).collect();
+        (0..spec.rules().filter).map(|round| disks.look_up(spec, &Seed::ZERO, round)).collect();
     assert_eq!(answers.iter().map(|answer| answer.asked).sum::<u64>(), 3);
     let faults = answers.iter().map(|answer| answer.faults.len()).sum::<usize>();
     assert!((1..3).contains(&faults), "{faults}");
@@ -151,20 +186,17 @@ fn a_group_costs_the_reads_of_one_plot_and_each_of_its_plots_wins() {
     let (farmer, nonce) = (secret.public(), GroupNonce::new([1; 32]));
     let group = GroupIdentity { size: PlotSize::MIN, strength: Strength::MIN, farmer, nonce };
     mass_plot::create_group(dir.path(), &group, 3, &mass_plot::GroupOptions::default()).unwrap();
-    let mut farm = Farm::new(&[dir.path().to_owned()], farmer);
-    assert!(scan_all(&mut farm).is_empty());
+    let mut disks = Disks::new(&[dir.path().to_owned()], farmer);
+    assert!(disks.scan().is_empty());
     let spec = ChainSpec::built_in("dev").unwrap();
     let mut proved = std::collections::BTreeSet::new();
     for round in 0..400 {
         let seed = Seed::new([5; 32]);
-        let answer = look_up_all(&farm, &spec, &seed, round);
+        let answer = disks.look_up(&spec, &seed, round);
         assert_eq!(answer.reads, 4 * answer.asked, "four for the whole group");
         for found in answer.found.iter().filter(|found| !proved.contains(&found.index)) {
-            let (file, question) =
-                (farm.plot(found.plot).unwrap(), challenge(spec.beacon_id(), &seed, Round::new(round)));
-            let proof =
-                file.solve_of(found.index, &found.chain, &mass_plot::SolveOptions::default()).unwrap();
-            verify(file.params_of(found.index).unwrap(), &question, &proof).unwrap();
+            let (params, proof) = solve(&found.identity, found.index, &found.chain);
+            verify(&params, &challenge(spec.beacon_id(), &seed, Round::new(round)), &proof).unwrap();
         }
         proved.extend(answer.found.iter().map(|found| found.index));
     }

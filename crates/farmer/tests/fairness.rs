@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 
 use mass_consensus::{lottery::is_asked, spec::ChainSpec};
 use mass_farmer::{Found, schedule, winner};
-use mass_primitives::{ChainId, Difficulty, GroupId, PlotIndex, Quality, Round, Seed, Slot, VrfOutput};
-use mass_proof_of_space::{QUALITY_LINKS, QualityChain, Strength};
+use mass_primitives::{
+    ChainId, Difficulty, FarmerPublicKey, GroupId, GroupNonce, PlotIndex, Quality, Round, Seed, Slot,
+    VrfOutput,
+};
+use mass_proof_of_space::{GroupIdentity, QUALITY_LINKS, QualityChain, Strength};
 use sha2::{Digest, Sha256};
 
 /// Slots that a good share of the space wins: about one in ten.
@@ -62,12 +65,14 @@ fn found(spec: &ChainSpec, seed: &Seed, round: Round, farm: &Farm) -> Vec<Found>
             let parts: [&[u8]; 4] =
                 [beacon.as_bytes(), seed.as_bytes(), group.as_bytes(), &round.get().to_le_bytes()];
             let random = hash(&parts);
+            let (farmer, nonce) = (FarmerPublicKey::ZERO, GroupNonce::ZERO);
+            let identity = GroupIdentity { size: spec.plot_size(), strength: Strength::MIN, farmer, nonce };
             (0..qualities(random)).map(move |number| Found {
-                plot: usize::from(number),
+                identity,
+                group: *group,
                 index: PlotIndex::ZERO,
                 chain: QualityChain::new([u64::from(number); QUALITY_LINKS]),
                 quality: Quality::new(hash(&[&random, &[number]])),
-                strength: Strength::MIN,
             })
         })
         .collect()

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals};
+use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals, harvest::HarbourConfig};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -15,7 +15,7 @@ use crate::{
     keys,
     node::NodeUrl,
     output::{Output, Verdict, human_bytes},
-    runtime,
+    paths, runtime,
 };
 
 /// What to do with a farm.
@@ -36,7 +36,7 @@ pub enum Command {
     ///   priority = 0                         # the greater is served first
     ///   enabled = true
     #[command(verbatim_doc_comment)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// How the disks and chains of a running farm fare.
     Status(FarmUrl),
     /// Try a running farm out, and say what keeps it from earning and what to do.
@@ -44,7 +44,19 @@ pub enum Command {
     /// A made-up winning challenge goes through a plot of every disk, the solver, the key and the verifier; nothing
     /// is sent. The exit code is 0 only if the farm earns.
     Doctor(FarmUrl),
+    /// Print a code by which one harvester can be paired with a running farm: see `mass harvester pair`.
+    Pair(FarmUrl),
+    /// Take a harvester out of a running farm.
+    Unpair {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        farm: FarmUrl,
+    },
 }
+
+/// The port that harvesters come to, unless it is told another.
+pub const HARVESTERS_PORT: u16 = 29328;
 
 /// The port of a farm's RPC, unless it is told another.
 const RPC_PORT: u16 = 29329;
@@ -63,8 +75,15 @@ pub struct RunArgs {
     #[command(flatten)]
     node: NodeUrl,
     /// A directory of plots; may be given several times.
-    #[arg(long = "dir", value_name = "DIR", required = true, num_args = 1..)]
+    #[arg(long = "dir", value_name = "DIR", required_unless_present = "harvesters", num_args = 1..)]
     dirs: Vec<PathBuf>,
+    /// An address to listen on for harvesters, which read plots on other machines, such as 0.0.0.0:29328. Only those that
+    /// were paired are let in, and all is encrypted: see `mass farm pair`.
+    #[arg(long, value_name = "ADDRESS")]
+    harvesters: Option<SocketAddr>,
+    /// The file of the keys of harvesters [default: harvesters.json in the user's data directory].
+    #[arg(long, value_name = "FILE")]
+    harvester_keys: Option<PathBuf>,
     /// The address that rewards are paid to.
     #[arg(long, value_name = "ADDRESS", required_unless_present = "config")]
     payout: Option<String>,
@@ -89,6 +108,8 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Run(args) => farm_chains(args, output),
         Command::Status(farm) => runtime::block_on(report::status(&farm.farm, output)),
         Command::Doctor(farm) => runtime::block_on(report::doctor(&farm.farm, output)),
+        Command::Pair(farm) => runtime::block_on(report::pair(&farm.farm, output)),
+        Command::Unpair { name, farm } => runtime::block_on(report::unpair(&farm.farm, name, output)),
     }
 }
 
@@ -103,8 +124,12 @@ fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
             vec![chain]
         }
     };
+    let store = paths::file_or(args.harvester_keys.as_deref(), "harvesters.json");
+    let harvesters =
+        args.harvesters.map(|listen| Ok::<_, anyhow::Error>(HarbourConfig { listen, store: store? }));
     let config = FarmerConfig {
         chains,
+        harvesters: harvesters.transpose()?,
         directories: args.dirs.clone(),
         secret: keys::read_secret(&keys::file_or_default(args.key_file.as_deref())?)?,
         guard: keys::guard_or_default(args.guard.as_deref())?,
@@ -138,9 +163,17 @@ fn summary(totals: &Totals) -> String {
 /// An event in a line for people.
 pub fn describe(event: &FarmEvent, totals: &Totals) -> String {
     match event {
-        FarmEvent::Opened { plots, bytes, rpc } => {
+        FarmEvent::Opened { plots, bytes, rpc, harvesters } => {
             let rpc = rpc.as_ref().map(|url| format!("; RPC {url}")).unwrap_or_default();
-            format!("farming {plots} plots, {}{rpc}", human_bytes(*bytes))
+            let harvesters =
+                harvesters.as_ref().map(|addr| format!("; harvesters {addr}")).unwrap_or_default();
+            format!("farming {plots} plots, {}{rpc}{harvesters}", human_bytes(*bytes))
+        }
+        FarmEvent::HarvesterJoined { harvester, disks } => {
+            format!("harvester {harvester} is there with {disks} disks")
+        }
+        FarmEvent::HarvesterLost { harvester, reason } => {
+            format!("harvester {harvester} is gone: {reason}")
         }
         FarmEvent::Plots { disk, plots } => format!("{disk} has {plots} plots now"),
         FarmEvent::DiskHangs { disk } => format!("{disk} does not answer and is left alone until it does"),

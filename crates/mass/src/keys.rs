@@ -88,7 +88,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
 
 /// The record of signed slots given, or the user's own.
 pub fn guard_or_default(file: Option<&Path>) -> anyhow::Result<PathBuf> {
-    file.map_or_else(|| Ok(paths::data_dir()?.join("signed.json")), |file| Ok(file.to_owned()))
+    paths::file_or(file, "signed.json")
 }
 
 fn guard(command: &Guard, output: Output) -> anyhow::Result<Verdict> {
@@ -113,7 +113,7 @@ fn guard(command: &Guard, output: Output) -> anyhow::Result<Verdict> {
 
 /// The file given, or the user's own.
 pub fn file_or_default(file: Option<&Path>) -> anyhow::Result<PathBuf> {
-    file.map_or_else(|| Ok(paths::data_dir()?.join("farmer.key")), |file| Ok(file.to_owned()))
+    paths::file_or(file, "farmer.key")
 }
 
 /// The public half of the key in a file.

@@ -1,4 +1,4 @@
-//! The `mass` program: a development network, node, farmer, wallet, plots, farmer keys, chain specs and
+//! The `mass` program: a development network, node, farmer, harvester, wallet, plots, farmer keys, chain specs and
 //! the attack laboratory, each a subcommand.
 //!
 //! Results go to the standard output, as text or with `--json` as one JSON value; progress, notes and the one
@@ -8,6 +8,7 @@ mod chain;
 mod dev;
 
 mod farm;
+mod harvester;
 mod keys;
 mod node;
 mod output;
@@ -60,6 +61,9 @@ enum Command {
     /// Farm a chain with plots.
     #[command(subcommand)]
     Farm(farm::Command),
+    /// Read plots on another machine than the farmer's.
+    #[command(subcommand)]
+    Harvester(harvester::Command),
     /// Hold coins of a chain: addresses, balance, payments, history.
     #[command(subcommand)]
     Wallet(wallet::Command),
@@ -90,6 +94,7 @@ fn run(cli: &Cli) -> anyhow::Result<Verdict> {
         Command::Dev(args) => dev::run(args, output),
         Command::Node(command) => node::run(command, output),
         Command::Farm(command) => farm::run(command, output),
+        Command::Harvester(command) => harvester::run(command, output),
         Command::Wallet(command) => wallet::run(command, output),
         Command::Plots(command) => plots::run(command, output),
         Command::Keys(command) => keys::run(command, output),

@@ -14,6 +14,14 @@ pub trait Farm {
     /// Tries every part out, and says what is wrong and what to do. Takes as long as a proof takes.
     #[method(name = "mass_farmDoctor")]
     async fn farm_doctor(&self) -> RpcResult<Diagnosis>;
+
+    /// Gives out a code by which one harvester can be paired; the code before it is void.
+    #[method(name = "mass_farmPair")]
+    async fn farm_pair(&self) -> RpcResult<PairingCode>;
+
+    /// Takes a harvester out of the farm, by its name.
+    #[method(name = "mass_farmUnpair")]
+    async fn farm_unpair(&self, name: String) -> RpcResult<()>;
 }
 
 /// A farm.
@@ -21,8 +29,10 @@ pub trait Farm {
 pub struct FarmStatus {
     /// The key that the plots are bound to.
     pub farmer: FarmerPublicKey,
-    /// Its disks.
+    /// Its disks, those of harvesters among them.
     pub disks: Vec<DiskStatus>,
+    /// The harvesters that are paired with it.
+    pub harvesters: Vec<HarvesterStatus>,
     /// The chains that it farms.
     pub chains: Vec<ChainStatus>,
     /// Challenges that all plots whose turn it was have answered.
@@ -38,8 +48,10 @@ pub struct FarmStatus {
 /// A directory of plots.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DiskStatus {
-    /// The directory.
+    /// The directory; of a harvester, with its name before it.
     pub path: String,
+    /// The harvester that reads it, unless that is the farmer.
+    pub harvester: Option<String>,
     /// Plots that are farmed.
     pub plots: u64,
     /// Bytes of their files.
@@ -48,8 +60,10 @@ pub struct DiskStatus {
     pub free_bytes: Option<u64>,
     /// The last round that it has answered.
     pub answered: Option<Round>,
-    /// Challenges that it could not be asked because it hung.
+    /// Challenges that it could not be asked because it hung or was away.
     pub missed: u64,
+    /// Whether its harvester is not connected.
+    pub away: bool,
     /// Whether it has owed an answer for too long.
     pub hangs: bool,
     /// Milliseconds within which half of the last look-ups were answered.
@@ -58,6 +72,34 @@ pub struct DiskStatus {
     pub p99_milliseconds: Option<f64>,
     /// What is wrong with the directory and with files in it.
     pub faults: Vec<String>,
+}
+
+/// A machine that reads plots for the farm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HarvesterStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it is there.
+    pub connected: bool,
+    /// Why it is not, if it was since the farm has started.
+    pub reason: Option<String>,
+    /// Its software, as it said last.
+    pub software: Option<String>,
+    /// Version of the protocol that is spoken with it.
+    pub protocol: Option<u16>,
+    /// How many disks it has.
+    pub disks: u64,
+}
+
+/// A way to pair one harvester.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairingCode {
+    /// The code.
+    pub code: String,
+    /// Where the farm listens.
+    pub address: String,
+    /// How long the code is good.
+    pub seconds: u64,
 }
 
 /// A chain that is farmed.

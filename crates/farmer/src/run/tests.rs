@@ -1,4 +1,4 @@
-//! Real plots before nodes that only tell the time: what look-ups cost, and a disk that hangs.
+//! Real plots before nodes that only tell the time: what look-ups cost, and parts that stop.
 
 use std::{
     path::Path,
@@ -13,11 +13,20 @@ use jsonrpsee::{
     server::{Server, ServerHandle},
 };
 use mass_consensus::spec::ChainSpec;
-use mass_primitives::{BlockId, GroupNonce, Slot};
+use mass_primitives::{BlockId, GroupNonce, Round, Seed, Slot};
 use mass_proof_of_space::{GroupIdentity, PlotSize, Strength};
+use mass_rpc::{
+    Work,
+    farm::{Diagnosis, FarmClient as _, Severity},
+};
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::{
+    disk::Job,
+    harvest::{HarvesterConfig, HarvesterEvent},
+    shelf::Shelf,
+};
 
 const FIRST_ROUND: u64 = 100;
 
@@ -72,6 +81,7 @@ async fn farm(specs: &[ChainSpec], plots: PathBuf, guard: PathBuf, rounds: u64) 
     let config = FarmerConfig {
         chains,
         directories: vec![plots],
+        harvesters: None,
         secret: FarmerSecret::from_seed(&[7; 32]),
         guard,
         rpc: None,
@@ -129,11 +139,11 @@ async fn chains_that_share_a_beacon_cost_the_reads_of_one() {
 static STUCK: AtomicBool = AtomicBool::new(false);
 
 /// A disk whose name is "stuck" hangs while the test says so.
-fn read_or_hang(dir: &Path, job: Job<Turn>) -> Done<Turn> {
-    while dir.ends_with("stuck") && STUCK.load(Ordering::SeqCst) {
+fn read_or_hang(shelf: &mut Shelf, job: Job) -> Option<Done> {
+    while shelf.dir().ends_with("stuck") && STUCK.load(Ordering::SeqCst) {
         std::thread::sleep(Duration::from_millis(20));
     }
-    disk::read(dir, job)
+    disk::read(shelf, job)
 }
 
 /// What happened, in the order in which it did, for the test to look at.
@@ -158,43 +168,152 @@ impl Log {
     }
 }
 
-#[tokio::test]
-async fn a_disk_that_hangs_costs_no_other_disk_a_round() {
-    let dir = tempfile::tempdir().unwrap();
-    let (good, stuck) = (dir.path().join("good"), dir.path().join("stuck"));
-    std::fs::create_dir(&good).unwrap();
-    std::fs::create_dir(&stuck).unwrap();
-    make_plots(&good, 0..4);
-    make_plots(&stuck, 4..8);
-    let (round, log) = (Arc::new(AtomicU64::new(FIRST_ROUND)), Log::default());
-    let (chain, _server) = node(&specs(1, true)[0], &round).await;
-    let config = FarmerConfig {
-        chains: vec![chain],
-        directories: vec![good, stuck.clone()],
-        secret: FarmerSecret::from_seed(&[7; 32]),
-        guard: dir.path().join("guard"),
-        rpc: None,
+/// A harvester in this process, which ends when what is returned is dropped.
+fn harvester(store: &Path, dir: &Path) -> oneshot::Sender<()> {
+    let config = HarvesterConfig { store: store.to_owned(), directories: vec![dir.to_owned()] };
+    let (end, ended) = oneshot::channel::<()>();
+    tokio::spawn(async move {
+        harvest::run(config, |_: &HarvesterEvent| (), async { drop(ended.await) }).await.unwrap();
+    });
+    end
+}
+
+/// What a doctor has to say within a round of the dev chain.
+async fn named_within_a_round(url: &str, is_named: impl Fn(&Diagnosis) -> bool) {
+    let client = mass_rpc::client_that_waits(url, Duration::from_secs(60)).unwrap();
+    let mut last = None;
+    let ask = async {
+        loop {
+            let diagnosis = client.farm_doctor().await.unwrap();
+            if is_named(&diagnosis) {
+                return;
+            }
+            last = Some(diagnosis.findings);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     };
-    let (_, changes) = mpsc::channel(1);
-    let is_round = |event: &FarmEvent| matches!(event, FarmEvent::Round { .. });
-    let name = stuck.display().to_string();
+    let round = Duration::from_secs(16);
+    tokio::time::timeout(round, ask).await.unwrap_or_else(|_| panic!("not named: {last:?}"));
+}
+
+fn names(diagnosis: &Diagnosis, subject: &str) -> bool {
+    let is_it = |severity, named: &str| severity == Severity::Error && named == subject;
+    diagnosis.findings.iter().any(|finding| is_it(finding.severity, &finding.subject))
+}
+
+/// Where a farm answers RPC, and where it listens for harvesters.
+async fn opened(log: &Log) -> (String, String) {
+    log.until("it opens", |event| matches!(event, FarmEvent::Opened { .. }), 0).await;
+    let opened = log.0.lock().unwrap().iter().find_map(|event| match event {
+        FarmEvent::Opened { rpc, harvesters, .. } => Some((rpc.clone()?, harvesters.clone()?)),
+        _ => None,
+    });
+    opened.unwrap()
+}
+
+/// Three directories of four plots each.
+fn three_disks(dir: &Path) -> [PathBuf; 3] {
+    let mut first = 0;
+    ["good", "stuck", "far"].map(|name| {
+        let path = dir.join(name);
+        std::fs::create_dir(&path).unwrap();
+        make_plots(&path, first..first + 4);
+        first += 4;
+        path
+    })
+}
+
+/// A farm that harvesters may come to.
+fn with_harvesters(chains: Vec<ChainConfig>, directories: Vec<PathBuf>, dir: &Path) -> FarmerConfig {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    FarmerConfig {
+        chains,
+        directories,
+        harvesters: Some(HarbourConfig { listen: anywhere, store: dir.join("harvesters.json") }),
+        secret: FarmerSecret::from_seed(&[7; 32]),
+        guard: dir.join("guard"),
+        rpc: Some(anywhere),
+    }
+}
+
+/// Whether a round of this chain's beacon was answered.
+fn is_round_of(spec: &ChainSpec) -> impl Fn(&FarmEvent) -> bool + Copy {
+    let beacon = *spec.beacon_id();
+    move |event| matches!(event, FarmEvent::Round { beacon: of, .. } if *of == beacon)
+}
+
+/// A disk, a harvester and a node stop in turn. The doctor names each within a round, and the rest goes on: a round of
+/// each of two beacons for each that the nodes tell.
+#[tokio::test]
+async fn each_part_that_stops_is_named_within_a_round_and_the_rest_loses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let [good, stuck, far] = three_disks(dir.path());
+    let (round, log, specs) = (Arc::new(AtomicU64::new(FIRST_ROUND)), Log::default(), specs(2, false));
+    let (first, _server) = node(&specs[0], &round).await;
+    let (second, server) = node(&specs[1], &round).await;
+    let config = with_harvesters(vec![first, second], vec![good, stuck.clone()], dir.path());
+    let (first_round, second_round) = (is_round_of(&specs[0]), is_round_of(&specs[1]));
     let test = async {
-        log.until("two rounds", is_round, 1).await;
+        let (url, addr) = opened(&log).await;
+        let code = mass_rpc::client(&url).unwrap().farm_pair().await.unwrap().code;
+        let store = at("harvester.json");
+        harvest::pair(&store, "rig1", &addr, &code).await.unwrap();
+        let far_name = format!("rig1:{}", far.display());
+        let running = harvester(&store, &far);
+        let has_plots = |event: &FarmEvent| *event == FarmEvent::Plots { disk: far_name.clone(), plots: 4 };
+        log.until("the harvester's plots", has_plots, 0).await;
+        named_within_a_round(&url, |diagnosis| {
+            diagnosis.trials.len() == 3 && diagnosis.trials.iter().all(|trial| trial.failure.is_none())
+        })
+        .await;
+        let next_round = async |what: &str, beacons: usize| {
+            let before = (log.count(first_round), log.count(second_round));
+            round.fetch_add(1, Ordering::SeqCst);
+            log.until(what, &first_round, before.0).await;
+            if beacons == 2 {
+                log.until(what, &second_round, before.1).await;
+            }
+        };
+        for _ in 0..4 {
+            next_round("a round of all", 2).await;
+        }
+
         STUCK.store(true, Ordering::SeqCst);
         // A filter of four: within four rounds the disk is asked, and does not answer.
         round.fetch_add(4, Ordering::SeqCst);
-        log.until("it hangs", |event| *event == FarmEvent::DiskHangs { disk: name.clone() }, 0).await;
+        let stuck_name = stuck.display().to_string();
+        named_within_a_round(&url, |diagnosis| names(diagnosis, &stuck_name)).await;
         for _ in 0..4 {
-            let before = log.count(is_round);
-            round.fetch_add(1, Ordering::SeqCst);
-            log.until("the other disk's round", is_round, before).await;
+            next_round("a round without the disk", 2).await;
         }
         STUCK.store(false, Ordering::SeqCst);
-        log.until("it is back", |event| *event == FarmEvent::DiskBack { disk: name.clone() }, 0).await;
-        let before = log.count(is_round);
-        round.fetch_add(1, Ordering::SeqCst);
-        log.until("both disks' round", is_round, before).await;
+        let is_back = |event: &FarmEvent| matches!(event, FarmEvent::DiskBack { .. });
+        log.until("the disk is back", is_back, 0).await;
+
+        drop(running);
+        named_within_a_round(&url, |diagnosis| names(diagnosis, "rig1")).await;
+        for _ in 0..4 {
+            next_round("a round without the harvester", 2).await;
+        }
+        let running = harvester(&store, &far);
+        let is_joined = |event: &FarmEvent| matches!(event, FarmEvent::HarvesterJoined { .. });
+        log.until("the harvester is back", is_joined, 1).await;
+
+        server.stop().unwrap();
+        named_within_a_round(&url, |diagnosis| names(diagnosis, &specs[1].rules().name)).await;
+        for _ in 0..4 {
+            next_round("a round without the node", 1).await;
+        }
+        // The nodes' clock is the test's, far from ours.
+        let errors = |diagnosis: &Diagnosis| {
+            let errors = diagnosis.findings.iter().filter(|f| f.severity == Severity::Error);
+            errors.filter(|finding| !finding.problem.contains("clock")).count()
+        };
+        named_within_a_round(&url, |diagnosis| errors(diagnosis) == 1).await;
+        drop(running);
     };
     let watch = |event: &FarmEvent, _: &Totals| log.0.lock().unwrap().push(event.clone());
+    let (_, changes) = mpsc::channel(1);
     run_on(config, watch, changes, test, read_or_hang).await.unwrap();
 }

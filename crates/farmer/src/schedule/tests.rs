@@ -1,45 +1,53 @@
 //! Draws made by hand and of the dev chain.
 
-use mass_proof_of_space::QUALITY_LINKS;
+use mass_primitives::{FarmerPublicKey, GroupNonce};
+use mass_proof_of_space::{PlotSize, QUALITY_LINKS, Strength};
 
 use super::*;
 
 const EVEN: u128 = 1 << 24;
 
-fn draw(slot: u64, top: u8, plot: usize, weight: u128) -> Draw {
+fn identity(plot: u8, strength: u8) -> GroupIdentity {
+    let (farmer, nonce) = (FarmerPublicKey::ZERO, GroupNonce::new([plot; 32]));
+    GroupIdentity { size: PlotSize::MIN, strength: Strength::new(strength).unwrap(), farmer, nonce }
+}
+
+fn draw(slot: u64, top: u8, plot: u8, weight: u128) -> Draw {
+    let identity = identity(plot, 2);
     Draw {
         slot: Slot::new(slot),
         ticket: Ticket::new(std::array::from_fn(|i| if i == 0 { top } else { 0 })),
-        plot,
+        identity,
+        group: identity.group_id(),
         index: PlotIndex::ZERO,
-        chain: QualityChain::new([plot as u64; QUALITY_LINKS]),
+        chain: QualityChain::new([plot.into(); QUALITY_LINKS]),
         weight: LotteryWeight::new(weight),
     }
 }
 
-fn found(plot: usize, strength: u8) -> Found {
-    Found {
-        plot,
-        index: PlotIndex::ZERO,
-        chain: QualityChain::new([plot as u64; QUALITY_LINKS]),
-        quality: Quality::new([plot as u8; 32]),
-        strength: Strength::new(strength).unwrap(),
-    }
+/// Which of the plots of a test it is.
+fn plot(draw: &Draw) -> u8 {
+    draw.identity.nonce.as_bytes()[0]
+}
+
+fn found(plot: u8, strength: u8) -> Found {
+    Found::new(identity(plot, strength), PlotIndex::ZERO, QualityChain::new([plot.into(); QUALITY_LINKS]))
 }
 
 #[test]
 fn a_round_has_a_draw_per_quality_and_slot_in_order() {
     let spec = ChainSpec::built_in("dev").unwrap();
     let (seed, output, round) = (Seed::new([3; 32]), VrfOutput::new([4; 32]), Round::new(5));
-    let draws = schedule(&spec, &output, &seed, round, &[found(0, 2), found(1, 3), found(2, 2)]);
+    let each = [found(0, 2), found(1, 3), found(2, 2)];
+    let draws = schedule(&spec, &output, &seed, round, &each);
     assert_eq!(draws.len(), 48);
     assert_eq!(draws.first().unwrap().slot, spec.round_start(round));
     assert!(draws.iter().all(|draw| spec.round(draw.slot) == round));
     assert!(draws.is_sorted_by_key(|draw| (draw.slot, draw.ticket)));
     for draw in &draws {
-        let found = found(draw.plot, if draw.plot == 1 { 3 } else { 2 });
+        let found = each.iter().find(|found| found.group == draw.group).unwrap();
         assert_eq!(draw.ticket, ticket(spec.id(), &seed, draw.slot, &found.quality, &output));
-        assert_eq!(draw.weight, lottery_weight(&spec, found.strength));
+        assert_eq!(draw.weight, lottery_weight(&spec, found.identity.strength));
     }
 }
 
@@ -58,7 +66,7 @@ fn a_strength_that_is_not_allowed_draws_nothing() {
     file.rules.strength_max = 3;
     let spec = ChainSpec::new(file).unwrap();
     let draws = schedule(&spec, &VrfOutput::ZERO, &Seed::ZERO, Round::new(1), &[found(0, 4), found(1, 3)]);
-    assert!(draws.len() == 16 && draws.iter().all(|draw| draw.plot == 1));
+    assert!(draws.len() == 16 && draws.iter().all(|draw| plot(draw) == 1));
 }
 
 #[test]
@@ -66,8 +74,7 @@ fn the_lowest_winning_ticket_of_the_slot_wins() {
     let light = EVEN / 64;
     let draws =
         [draw(1, 0x00, 9, EVEN), draw(2, 0x05, 0, light), draw(2, 0x06, 1, EVEN), draw(2, 0x07, 2, EVEN)];
-    let plot =
-        |slot, difficulty| winner(&draws, Slot::new(slot), Difficulty::new(difficulty)).map(|d| d.plot);
+    let plot = |slot, difficulty| winner(&draws, Slot::new(slot), Difficulty::new(difficulty)).map(plot);
     assert_eq!(plot(2, EVEN), Some(1), "the lowest ticket is too light to win");
     assert_eq!(plot(2, light), Some(0));
     assert_eq!(plot(2, EVEN * 64), None);
@@ -78,8 +85,8 @@ fn the_lowest_winning_ticket_of_the_slot_wins() {
 fn proofs_are_solved_ahead_within_the_margin() {
     let weight = EVEN / 16;
     let draws = [draw(1, 0x0f, 0, weight), draw(2, 0x1f, 1, weight), draw(3, 0x20, 2, weight)];
-    let plots = |margin| -> Vec<usize> {
-        likely(&draws, Difficulty::new(EVEN), margin).iter().map(|draw| draw.plot).collect()
+    let plots = |margin| -> Vec<u8> {
+        likely(&draws, Difficulty::new(EVEN), margin).iter().map(|draw| plot(draw)).collect()
     };
     assert_eq!(plots(0), [0]);
     assert_eq!(plots(1), [0]);
@@ -97,20 +104,20 @@ fn each_proof_is_solved_once_and_none_that_cannot_win() {
         draw(3, 0x01, 1, EVEN),
     ];
     let solved: Vec<_> =
-        likely(&draws, Difficulty::new(EVEN), 2).iter().map(|draw| (draw.slot.get(), draw.plot)).collect();
+        likely(&draws, Difficulty::new(EVEN), 2).iter().map(|draw| (draw.slot.get(), plot(draw))).collect();
     assert_eq!(solved, [(1, 0), (1, 2), (3, 1)]);
 }
 
 #[test]
 fn whatever_wins_was_likely() {
     let spec = ChainSpec::built_in("dev").unwrap();
-    let all: Vec<Found> = (0..40).map(|plot| found(plot, 2 + (plot % 4) as u8)).collect();
+    let all: Vec<Found> = (0..40).map(|plot| found(plot, 2 + plot % 4)).collect();
     let draws = schedule(&spec, &VrfOutput::ZERO, &Seed::ZERO, Round::new(1), &all);
     let difficulty = spec.difficulty_initial().get() * 8;
-    let ahead: BTreeSet<usize> =
-        likely(&draws, Difficulty::new(difficulty), 2).iter().map(|draw| draw.plot).collect();
+    let ahead: BTreeSet<u8> =
+        likely(&draws, Difficulty::new(difficulty), 2).iter().map(|draw| plot(draw)).collect();
     for (slot, percent) in (16..32).flat_map(|slot| [50, 75, 100, 200].map(|percent| (slot, percent))) {
         let won = winner(&draws, Slot::new(slot), Difficulty::new(difficulty * percent / 100));
-        assert!(won.is_none_or(|draw| ahead.contains(&draw.plot)));
+        assert!(won.is_none_or(|draw| ahead.contains(&plot(draw))));
     }
 }

@@ -62,6 +62,7 @@ impl Network {
         let config = FarmerConfig {
             chains: farmed.collect::<anyhow::Result<_>>()?,
             directories: vec![place.plots_dir()],
+            harvesters: None,
             secret: place.secret()?,
             guard: place.guard(),
             rpc: Some(([127, 0, 0, 1], 0).into()),

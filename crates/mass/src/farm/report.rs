@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use mass_rpc::farm::{ChainStatus, Diagnosis, DiskStatus, FarmClient, FarmStatus, Severity};
+use mass_rpc::farm::{ChainStatus, Diagnosis, DiskStatus, FarmClient, FarmStatus, HarvesterStatus, Severity};
 
 use crate::output::{Output, Verdict, human_bytes, table};
 
@@ -26,17 +26,43 @@ pub async fn doctor(url: &str, output: Output) -> anyhow::Result<Verdict> {
     Ok(Verdict::good_if(diagnosis.earns))
 }
 
+/// A code for one harvester.
+pub async fn pair(url: &str, output: Output) -> anyhow::Result<Verdict> {
+    let code = mass_rpc::client(url).with_context(|| url.to_owned())?.farm_pair().await;
+    let code = code.with_context(|| format!("the farm at {url}"))?;
+    let text = format!(
+        "within {} minutes, on the machine with the plots (this farm listens at {}):\n  \
+         mass harvester pair --farmer HOST --code {}",
+        code.seconds / 60,
+        code.address,
+        code.code
+    );
+    output.result(&serde_json::to_value(&code)?, &text)?;
+    Ok(Verdict::Good)
+}
+
+/// A harvester is to come no more.
+pub async fn unpair(url: &str, name: &str, output: Output) -> anyhow::Result<Verdict> {
+    let gone = mass_rpc::client(url).with_context(|| url.to_owned())?.farm_unpair(name.to_owned()).await;
+    gone.with_context(|| format!("the farm at {url}"))?;
+    output.result(&serde_json::json!({ "unpaired": name }), &format!("{name} is taken out"))?;
+    Ok(Verdict::Good)
+}
+
 fn describe(status: &FarmStatus) -> String {
     let head = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let mut disks =
         vec![head(&["disk", "plots", "size", "last round", "p50 ms", "p99 ms", "missed", "state"])];
     disks.extend(status.disks.iter().map(disk));
+    let mut harvesters = vec![head(&["harvester", "disks", "version", "state"])];
+    harvesters.extend(status.harvesters.iter().map(harvester));
+    let harvesters = if status.harvesters.is_empty() { String::new() } else { table(&harvesters) };
     let mut chains =
         vec![head(&["chain", "node", "height", "wins", "expected", "p", "lost", "reads", "state"])];
     chains.extend(status.chains.iter().map(chain));
     let FarmStatus { farmer, rounds, reads, qualities, proofs, .. } = status;
     format!(
-        "farmer {farmer}\n{}{}{rounds} rounds, {reads} reads, {qualities} qualities, {proofs} proofs",
+        "farmer {farmer}\n{}{harvesters}{}{rounds} rounds, {reads} reads, {qualities} qualities, {proofs} proofs",
         table(&disks),
         table(&chains)
     )
@@ -45,6 +71,7 @@ fn describe(status: &FarmStatus) -> String {
 fn disk(disk: &DiskStatus) -> Vec<String> {
     let time = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.1}"));
     let state = match (disk.hangs, disk.faults.len()) {
+        _ if disk.away => "away".to_owned(),
         (true, _) => "does not answer".to_owned(),
         (false, 0) => "good".to_owned(),
         (false, faults) => format!("{faults} faults"),
@@ -59,6 +86,16 @@ fn disk(disk: &DiskStatus) -> Vec<String> {
         disk.missed.to_string(),
         state,
     ]
+}
+
+fn harvester(harvester: &HarvesterStatus) -> Vec<String> {
+    let state = match (harvester.connected, &harvester.reason) {
+        (true, _) => "good".to_owned(),
+        (false, Some(reason)) => format!("gone: {reason}"),
+        (false, None) => "not seen yet".to_owned(),
+    };
+    let software = harvester.software.clone().unwrap_or_else(|| "-".to_owned());
+    vec![harvester.name.clone(), harvester.disks.to_string(), software, state]
 }
 
 fn chain(chain: &ChainStatus) -> Vec<String> {

@@ -1,0 +1,160 @@
+//! The farmer's disks: given jobs, looked after, asked and accounted for.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use mass_rpc::farm::{DiskStatus, FarmStatus};
+
+use super::{Farmer, Report};
+use crate::{
+    chain::Member,
+    disk::{self, Done, Give, Job, Reader, Turn},
+    events::{FarmEvent, Totals},
+    farm::{Disk, Fault},
+    link::Ask,
+};
+
+impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
+    /// Starts the threads of directories of this machine.
+    pub(super) fn add_directories(&mut self, directories: Vec<PathBuf>, work: disk::Work) {
+        for path in directories {
+            let (number, reports) = (self.next_disk(), self.reports.clone());
+            // Nobody is left to hear of it only when the farmer has stopped.
+            let report = move |done| drop(reports.send(Report::Disk(number, done)));
+            self.add_disk(number, path.clone(), disk::spawn(path, work, report));
+        }
+    }
+
+    /// A number that no disk has, nor any disk after it.
+    pub(super) fn next_disk(&self) -> usize {
+        self.readers.last_key_value().map_or(0, |(number, _)| number + 1)
+    }
+
+    pub(super) fn add_disk(&mut self, number: usize, path: PathBuf, give: Give) {
+        self.farm.add_disk(number, path);
+        self.readers.insert(number, Reader::new(give));
+    }
+
+    /// Has each disk that is at rest looked into for plots that came or went.
+    pub(super) fn scan(&mut self) {
+        let now = Instant::now();
+        for reader in self.readers.values_mut().filter(|reader| reader.is_idle()) {
+            reader.give(Job::Scan, now);
+        }
+    }
+
+    pub(super) fn look_around(&mut self) {
+        self.scan();
+        self.members.iter().for_each(|member| member.ask(Ask::Health));
+    }
+
+    /// Tells of disks that hang and of those that answer again.
+    pub(super) fn look_after_disks(&mut self) {
+        let now = Instant::now();
+        let mut changed = Vec::new();
+        for (number, reader) in &mut self.readers {
+            let hangs = reader.hangs(now);
+            if std::mem::replace(&mut reader.health.hangs, hangs) != hangs {
+                changed.push((*number, hangs));
+            }
+        }
+        for (number, hangs) in changed {
+            let disk = self.disk_name(number);
+            self.tell(&if hangs { FarmEvent::DiskHangs { disk } } else { FarmEvent::DiskBack { disk } });
+        }
+    }
+
+    fn disk_name(&self, number: usize) -> String {
+        self.farm.disk(number).map(|disk| disk.path().display().to_string()).unwrap_or_default()
+    }
+
+    pub(super) fn disk_done(&mut self, number: usize, done: Done) {
+        let now = Instant::now();
+        let Some(reader) = self.readers.get_mut(&number) else { return };
+        match done {
+            Done::Scan(scan) => {
+                reader.done(None, now);
+                let plots_now = |farmer: &Self| farmer.farm.disk(number).map_or(0, Disk::plots);
+                let before = plots_now(self);
+                let faults = self.farm.scanned(number, scan);
+                let plots = plots_now(self);
+                if plots != before {
+                    self.tell(&FarmEvent::Plots { disk: self.disk_name(number), plots });
+                }
+                self.tell_faults(faults);
+            }
+            Done::Answer(turn, mut answer) => {
+                reader.done(Some(turn.round), now);
+                let faults = std::mem::take(&mut answer.faults).into_iter();
+                self.tell_faults(faults.map(|(path, error)| Fault::Plot { path, error }).collect());
+                self.answered(&turn, &answer);
+                self.settle(&turn, number);
+            }
+        }
+    }
+
+    fn tell_faults(&mut self, faults: Vec<Fault>) {
+        for fault in faults {
+            self.tell(&FarmEvent::Fault { reason: fault.to_string() });
+        }
+    }
+
+    /// A disk has answered, or will not; when all have, the challenge is done.
+    pub(super) fn settle(&mut self, turn: &Turn, disk: usize) {
+        let Some(look) = self.looks.iter_mut().find(|look| look.turn == *turn) else { return };
+        let was_done = look.is_done;
+        look.waiting.remove(&disk);
+        look.is_done = look.waiting.is_empty();
+        if look.is_done && !was_done {
+            let (asked, reads, qualities) = (look.asked, look.reads, look.found.len() as u64);
+            let Turn { beacon, round, .. } = *turn;
+            self.totals.rounds += 1;
+            self.tell(&FarmEvent::Round { beacon, round, asked, reads, qualities });
+        }
+    }
+
+    /// How all parts fare.
+    pub(super) fn status(&self) -> FarmStatus {
+        let disks = self.readers.iter().filter_map(|(number, reader)| self.disk_status(*number, reader));
+        FarmStatus {
+            farmer: self.secret.public(),
+            disks: disks.collect(),
+            harvesters: self.partners.iter().map(|partner| partner.status()).collect(),
+            chains: self.members.iter().map(|member: &Member| member.status(&self.totals)).collect(),
+            rounds: self.totals.rounds,
+            reads: self.totals.reads,
+            qualities: self.totals.qualities,
+            proofs: self.totals.proofs,
+        }
+    }
+
+    fn disk_status(&self, number: usize, reader: &Reader) -> Option<DiskStatus> {
+        let disk = self.farm.disk(number)?;
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
+        let owner = self.partners.iter().find(|partner| partner.disks.contains(&number));
+        Some(DiskStatus {
+            path: disk.path().display().to_string(),
+            harvester: owner.map(|partner| partner.name.clone()),
+            plots: disk.plots(),
+            bytes: disk.groups().map(|file| file.bytes).sum(),
+            free_bytes: disk.free_bytes(),
+            answered: reader.health.answered,
+            missed: reader.health.missed,
+            away: !reader.is_there(),
+            hangs: reader.hangs(Instant::now()),
+            p50_milliseconds: reader.percentile(50).map(milliseconds),
+            p99_milliseconds: reader.percentile(99).map(milliseconds),
+            faults: disk.faults().map(str::to_owned).collect(),
+        })
+    }
+
+    /// The ways to disks with plots that answer, for a plot of each to be tried out.
+    pub(super) fn ways(&self) -> Vec<(String, Give)> {
+        let now = Instant::now();
+        let with_plots =
+            self.readers.iter().filter(|(number, _)| self.farm.disk(**number).is_some_and(|d| d.plots() > 0));
+        with_plots.filter_map(|(number, reader)| Some((self.disk_name(*number), reader.way(now)?))).collect()
+    }
+}

@@ -1,0 +1,259 @@
+//! The farmer's rounds: what its nodes say, which challenges are looked up, which proofs are solved, and what is
+//! signed.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use mass_consensus::{
+    header::{Header, SealClaim},
+    lottery::challenge,
+};
+use mass_plot::SolveOptions;
+use mass_primitives::{Difficulty, Height, Round};
+use mass_proof_of_space::Proof;
+use mass_rpc::Work;
+use rand_core::OsRng;
+
+use super::{Farmer, FarmerError, Look, ROUNDS_AHEAD, Report, SolveError};
+use crate::{
+    chain::{ChainConfig, Member, Sealing},
+    disk::{Job, Turn},
+    events::{FarmEvent, Totals},
+    farm::Farm,
+    link::{Ask, Said},
+    round::{ProofKey, RoundWork},
+    shelf::Answer,
+};
+
+impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
+    /// Farms these chains from now on. A chain that stays keeps its rounds.
+    pub(super) fn set_chains(&mut self, chains: Vec<ChainConfig>) -> Result<(), FarmerError> {
+        let mut members: Vec<Member> = Vec::new();
+        for chain in chains.into_iter().filter(|chain| chain.enabled) {
+            if members.iter().any(|member| member.id() == chain.spec.id()) {
+                return Err(FarmerError::Twice(chain.spec.rules().name.clone()));
+            }
+            let known = self.members.iter().position(|member| member.config.is_like(&chain));
+            members.push(match known {
+                Some(position) => self.members.swap_remove(position).with(chain),
+                None => Member::start(chain, self.reports.clone(), Report::Node)?,
+            });
+        }
+        members.sort_by_key(|member| std::cmp::Reverse(member.config.priority));
+        self.members = members;
+        for member in &self.members {
+            member.note(&mut self.totals);
+        }
+        Ok(())
+    }
+
+    pub(super) fn said(&mut self, position: usize, said: Said) -> Result<(), FarmerError> {
+        match said {
+            Said::Work(work) => self.work(position, *work),
+            Said::Failed(reason) => {
+                if let Some(event) = self.members[position].failed(reason) {
+                    self.tell(&event);
+                }
+                Ok(())
+            }
+            Said::Prepared(claim, header) => self.prepared(position, &claim, header),
+            Said::Submitted(taken) => {
+                let event = self.members[position].submitted(taken, &mut self.totals);
+                event.iter().for_each(|event| self.tell(event));
+                Ok(())
+            }
+            Said::Health(bans, status) => {
+                self.members[position].status = Some(*status);
+                let farmer = self.secret.public();
+                match bans.iter().find(|ban| ban.farmer == farmer) {
+                    Some(ban) => self.banned(position, ban.height),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn banned(&mut self, position: usize, height: Height) -> Result<(), FarmerError> {
+        let member = &mut self.members[position];
+        if member.banned.replace(height).is_none() {
+            let chain = member.name();
+            self.tell(&FarmEvent::Banned { chain, height });
+        }
+        let all = self.members.iter().all(|member| member.banned.is_some());
+        if all { Err(FarmerError::Banned(height)) } else { Ok(()) }
+    }
+
+    fn work(&mut self, position: usize, work: Work) -> Result<(), FarmerError> {
+        let member = &mut self.members[position];
+        if work.chain != *member.id() {
+            let (name, expected) = (member.name(), *member.id());
+            return Err(FarmerError::OtherChain { name, expected, got: work.chain });
+        }
+        if let Some(event) = member.answers() {
+            self.tell(&event);
+        }
+        self.look_ahead(position, &work);
+        let Ok(difficulty) = work.difficulty.parse().map(Difficulty::new) else { return Ok(()) };
+        let spec = &self.members[position].config.spec;
+        let counted = self.farm.groups().filter(|file| Farm::counts(file, spec));
+        let plots: u64 = counted.map(|file| u64::from(file.plots)).sum();
+        let bytes = plots.saturating_mul(spec.plot_size().nominal_bytes());
+        self.members[position].works(work, difficulty, bytes, unix_now());
+        self.solve_next();
+        self.seal_due(position);
+        Ok(())
+    }
+
+    /// Starts the look-up of challenges that come, and forgets those that are over.
+    fn look_ahead(&mut self, position: usize, work: &Work) {
+        let member = &self.members[position];
+        let (beacon, present) = (*member.config.spec.beacon_id(), member.config.spec.round(work.now).get());
+        self.looks
+            .retain(|look| look.turn.beacon != beacon || look.turn.round.get() + ROUNDS_AHEAD >= present);
+        self.members[position].rounds.retain(|round| round.round.get() >= present);
+        for round in present..=present + ROUNDS_AHEAD {
+            let turn = Turn { beacon, seed: work.seed, round: Round::new(round) };
+            if !self.members[position].knows(&turn.seed, turn.round) {
+                self.begin(position, turn);
+            }
+        }
+    }
+
+    /// A chain meets a challenge: it gets what is found already, or its look-up starts.
+    fn begin(&mut self, position: usize, turn: Turn) {
+        let Turn { seed, round, .. } = turn;
+        let known = self.looks.iter().find(|look| look.turn == turn);
+        let (member, found) = (&mut self.members[position], known.map(|look| look.found.clone()));
+        let (output, vrf_proof) = self.secret.evaluate(member.id(), &seed, round, OsRng);
+        let mut work = RoundWork::new(round, seed, output, vrf_proof);
+        work.add(&member.config.spec, found.clone().unwrap_or_default());
+        member.rounds.push(work);
+        if found.is_none() {
+            self.look_up(position, turn);
+        }
+    }
+
+    /// Asks all disks with plots whose turn it is. Chains that share a beacon take the same plots: that is
+    /// checked where a spec names its beacon.
+    fn look_up(&mut self, position: usize, turn: Turn) {
+        let Turn { beacon, seed, round } = turn;
+        let (question, now) = (challenge(&beacon, &seed, round), Instant::now());
+        let mut look = Look::new(turn);
+        let spec = &self.members[position].config.spec;
+        for (number, reader) in &mut self.readers {
+            let groups = self.farm.turn(*number, spec, &turn);
+            if groups.is_empty() {
+                continue;
+            }
+            if reader.give(Job::Ask(turn, question, groups), now) {
+                look.waiting.insert(*number);
+            } else {
+                reader.health.missed += 1;
+            }
+        }
+        self.looks.push(look);
+        self.settle(&turn, usize::MAX);
+    }
+
+    pub(super) fn answered(&mut self, turn: &Turn, answer: &Answer) {
+        self.totals.reads += answer.reads;
+        self.totals.qualities += answer.found.len() as u64;
+        let sharing = self.totals.chains.iter_mut().filter(|chain| chain.beacon == turn.beacon);
+        sharing.for_each(|chain| chain.reads += answer.reads);
+        if let Some(look) = self.looks.iter_mut().find(|look| look.turn == *turn) {
+            look.asked += answer.asked;
+            look.reads += answer.reads;
+            look.found.extend(answer.found.iter().cloned());
+        }
+        for member in self.members.iter_mut().filter(|member| *member.config.spec.beacon_id() == turn.beacon)
+        {
+            member.found(&turn.seed, turn.round, &answer.found);
+        }
+        self.solve_next();
+    }
+
+    /// Sets the cores to work on the proof that is needed first.
+    fn solve_next(&mut self) {
+        if self.solving {
+            return;
+        }
+        let wanted = self.members.iter().filter_map(Member::unsolved);
+        let Some(wanted) = wanted.min_by_key(|wanted| wanted.time) else { return };
+        self.solving = true;
+        let reports = self.reports.clone();
+        tokio::spawn(async move {
+            let (params, chain) = (wanted.params, wanted.chain);
+            let solve = move || mass_plot::solve(&params, &chain, &SolveOptions::default());
+            let proof = match tokio::task::spawn_blocking(solve).await {
+                Ok(proof) => proof.map(Box::new).map_err(SolveError::from),
+                Err(error) => Err(SolveError::Stopped(error.to_string())),
+            };
+            let _ = reports.send(Report::Solved { turn: wanted.turn, key: wanted.key, proof });
+        });
+    }
+
+    /// A proof serves every chain that shares the beacon.
+    pub(super) fn solved(&mut self, turn: &Turn, key: ProofKey, proof: Result<Box<Proof>, SolveError>) {
+        self.solving = false;
+        self.totals.proofs += u64::from(proof.is_ok());
+        if let Err(error) = &proof {
+            let reason = format!("plot {} of group {}: {error}", key.1, key.0);
+            self.tell(&FarmEvent::Fault { reason });
+        }
+        let proof = proof.ok().map(|proof| *proof);
+        for member in self.members.iter_mut().filter(|member| *member.config.spec.beacon_id() == turn.beacon)
+        {
+            member.solved(&turn.seed, turn.round, key, proof);
+        }
+        self.solve_next();
+    }
+
+    /// Asks for the header of the first slot that is won and not sealed yet.
+    fn seal_due(&mut self, position: usize) {
+        let farmer = self.secret.public();
+        let member = &mut self.members[position];
+        let signed = self.guard.last(member.id(), &farmer).unwrap_or_default();
+        if let Some(sealing) = member.due(signed) {
+            let (claim, payout) = (Box::new(sealing.claim), member.config.payout.clone());
+            member.sealing = Some(sealing);
+            member.ask(Ask::Prepare { claim, payout });
+        }
+    }
+
+    /// Signs a header that is for our claim and nothing else. From the permit on the slot is used up.
+    fn prepared(
+        &mut self,
+        position: usize,
+        claim: &SealClaim,
+        header: Result<Header, String>,
+    ) -> Result<(), FarmerError> {
+        let member = &mut self.members[position];
+        let Some(Sealing { tip, vrf_proof, .. }) =
+            member.sealing.clone().filter(|sealing| sealing.claim == *claim)
+        else {
+            return Ok(());
+        };
+        let ours = header.and_then(|header| match member.is_ours(&tip, claim, &header) {
+            true => Ok(header),
+            false => Err("the node's header is not for this win".to_owned()),
+        });
+        let header = match ours {
+            Ok(header) => header,
+            Err(reason) => {
+                let event = member.unprepared(&reason);
+                event.iter().for_each(|event| self.tell(event));
+                return Ok(());
+            }
+        };
+        let permit = self.guard.permit(&claim.chain, claim.farmer(), claim.slot)?;
+        let signature = permit.sign(&self.secret, &header.id(), OsRng)?;
+        if let Some(sealing) = &mut member.sealing {
+            sealing.is_signed = true;
+        }
+        member.ask(Ask::Submit { header, vrf_proof, signature });
+        Ok(())
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
