@@ -196,6 +196,12 @@ async fn named_within_a_round(url: &str, is_named: impl Fn(&Diagnosis) -> bool) 
     tokio::time::timeout(round, ask).await.unwrap_or_else(|_| panic!("not named: {last:?}"));
 }
 
+/// Errors but for those of the nodes' clock, which is the test's and far from ours.
+fn errors(diagnosis: &Diagnosis) -> usize {
+    let errors = diagnosis.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    errors.filter(|finding| !finding.problem.contains("clock")).count()
+}
+
 fn names(diagnosis: &Diagnosis, subject: &str) -> bool {
     let is_it = |severity, named: &str| severity == Severity::Error && named == subject;
     diagnosis.findings.iter().any(|finding| is_it(finding.severity, &finding.subject))
@@ -305,11 +311,6 @@ async fn each_part_that_stops_is_named_within_a_round_and_the_rest_loses_none() 
         for _ in 0..4 {
             next_round("a round without the node", 1).await;
         }
-        // The nodes' clock is the test's, far from ours.
-        let errors = |diagnosis: &Diagnosis| {
-            let errors = diagnosis.findings.iter().filter(|f| f.severity == Severity::Error);
-            errors.filter(|finding| !finding.problem.contains("clock")).count()
-        };
         named_within_a_round(&url, |diagnosis| errors(diagnosis) == 1).await;
         drop(running);
     };
