@@ -23,7 +23,7 @@ use mass_plot::{Plot, PlotError, SolveOptions};
 use mass_primitives::{ChainId, Difficulty, Height, Round, Seed};
 use mass_proof_of_space::Proof;
 use mass_rpc::{
-    ClientError, Work,
+    ClientError, LastSeal, Work,
     farm::{DiskStatus, FarmServer as _, FarmStatus},
 };
 use rand_core::OsRng;
@@ -66,6 +66,9 @@ pub struct FarmerConfig {
     pub secret: FarmerSecret,
     /// The record of what was signed.
     pub guard: PathBuf,
+    /// Rounds in which nothing is sealed at the start, while others with the key are looked for. 0 says that there
+    /// are none: then only what is sealed after the start counts.
+    pub watch_rounds: u32,
     /// Address to listen on for RPC, on this machine alone.
     pub rpc: Option<SocketAddr>,
 }
@@ -148,6 +151,7 @@ struct Farmer<W> {
     farm: Farm,
     readers: Vec<Reader<Turn>>,
     guard: SigningGuard,
+    watch_rounds: u32,
     reports: mpsc::UnboundedSender<Report>,
     members: Vec<Member>,
     looks: Vec<Look>,
@@ -190,6 +194,7 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
     };
     let mut farmer = Farmer {
         guard: SigningGuard::open(&config.guard)?,
+        watch_rounds: config.watch_rounds,
         farm: Farm::new(&config.directories, secret.public()),
         readers: spawn_readers(&config.directories, work, &reports),
         secret,
@@ -427,7 +432,10 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             let known = self.members.iter().position(|member| member.config.is_like(&chain));
             members.push(match known {
                 Some(position) => self.members.swap_remove(position).with(chain),
-                None => Member::start(chain, self.reports.clone(), Report::Node)?,
+                None => {
+                    let (farmer, reports) = (self.secret.public(), self.reports.clone());
+                    Member::start(chain, farmer, self.watch_rounds, reports, Report::Node)?
+                }
             });
         }
         members.sort_by_key(|member| std::cmp::Reverse(member.config.priority));
@@ -454,7 +462,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
 
     fn said(&mut self, position: usize, said: Said) -> Result<(), FarmerError> {
         match said {
-            Said::Work(work) => self.work(position, *work),
+            Said::Work(work, sealed) => self.work(position, *work, sealed),
             Said::Failed(reason) => {
                 if let Some(event) = self.members[position].failed(reason) {
                     self.tell(&event);
@@ -488,15 +496,15 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         if all { Err(FarmerError::Banned(height)) } else { Ok(()) }
     }
 
-    fn work(&mut self, position: usize, work: Work) -> Result<(), FarmerError> {
+    fn work(&mut self, position: usize, work: Work, sealed: Option<LastSeal>) -> Result<(), FarmerError> {
         let member = &mut self.members[position];
         if work.chain != *member.id() {
             let (name, expected) = (member.name(), *member.id());
             return Err(FarmerError::OtherChain { name, expected, got: work.chain });
         }
-        if let Some(event) = member.answers() {
-            self.tell(&event);
-        }
+        let signed = self.guard.last(member.id(), &self.secret.public());
+        let events = [member.answers(), member.watch(work.now, sealed, signed)];
+        events.iter().flatten().for_each(|event| self.tell(event));
         self.look_ahead(position, &work);
         let Ok(difficulty) = work.difficulty.parse().map(Difficulty::new) else { return Ok(()) };
         let spec = &self.members[position].config.spec;

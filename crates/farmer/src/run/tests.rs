@@ -40,6 +40,7 @@ async fn node(spec: &ChainSpec, round: &Arc<AtomicU64>) -> (ChainConfig, ServerH
     module
         .register_method("mass_work", |_, (spec, round), _| serde_json::to_value(work(spec, round)).unwrap())
         .unwrap();
+    module.register_method("mass_lastSeal", |_, _, _| serde_json::Value::Null).unwrap();
     module.register_method("mass_bans", |_, _, _| serde_json::json!([])).unwrap();
     let server = Server::builder().build("127.0.0.1:0").await.unwrap();
     let node = format!("http://{}", server.local_addr().unwrap());
@@ -74,6 +75,7 @@ async fn farm(specs: &[ChainSpec], plots: PathBuf, guard: PathBuf, rounds: u64) 
         directories: vec![plots],
         secret: FarmerSecret::from_seed(&[7; 32]),
         guard,
+        watch_rounds: 0,
         rpc: None,
     };
     let (end, ended) = oneshot::channel::<()>();
@@ -173,6 +175,7 @@ async fn a_disk_that_hangs_costs_no_other_disk_a_round() {
         directories: vec![good, stuck.clone()],
         secret: FarmerSecret::from_seed(&[7; 32]),
         guard: dir.path().join("guard"),
+        watch_rounds: 0,
         rpc: None,
     };
     let (_, changes) = mpsc::channel(1);
