@@ -328,3 +328,50 @@ impl Member {
         totals.chains.iter_mut().filter(move |chain| chain.chain == id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mass_primitives::{GroupNonce, PlotIndex, VrfOutput};
+    use mass_proof_of_space::{GroupIdentity, PROOF_X_VALUES, PlotSize, Strength};
+
+    use super::*;
+
+    fn sealing(slot: Slot, is_signed: bool) -> Sealing {
+        let (size, strength) = (PlotSize::MIN, Strength::MIN);
+        let group =
+            GroupIdentity { size, strength, farmer: FarmerPublicKey::ZERO, nonce: GroupNonce::new([1; 32]) };
+        let claim = SealClaim {
+            chain: ChainId::ZERO,
+            height: Height::new(1),
+            slot,
+            difficulty: Difficulty::new(1),
+            seed: Seed::ZERO,
+            group,
+            index: PlotIndex::new(0),
+            proof: Proof::new(PlotSize::MIN, [1; PROOF_X_VALUES]).unwrap(),
+            vrf_output: VrfOutput::ZERO,
+        };
+        Sealing { claim, tip: BlockId::ZERO, vrf_proof: VrfProof::ZERO, is_signed }
+    }
+
+    /// A header that was asked for before the other farmer was seen comes after: it must find nothing to sign.
+    #[tokio::test]
+    async fn a_win_in_hand_is_given_up_when_another_farmer_is_seen_unless_it_is_signed() {
+        for is_signed in [false, true] {
+            let (spec, payout) = (ChainSpec::built_in("dev").unwrap(), String::new());
+            let node = "http://127.0.0.1:1".to_owned();
+            let config = ChainConfig { spec, node, payout, priority: 0, enabled: true };
+            let (reports, _inbox) = mpsc::unbounded_channel();
+            let mut member =
+                Member::start(config, FarmerPublicKey::ZERO, 0, reports, |_, said| said).unwrap();
+            let (start, now) = (Slot::new(100), Slot::new(101));
+            assert_eq!(member.watch(start, None, None), None);
+            member.sealing = Some(sealing(now, is_signed));
+            let seal = LastSeal { slot: now, height: Height::new(1), id: BlockId::ZERO };
+            let event = member.watch(now, Some(seal), Some(start));
+            let chain = "dev".to_owned();
+            assert_eq!(event, Some(FarmEvent::OtherFarmer { chain, slot: now, height: seal.height }));
+            assert_eq!(member.sealing.is_some(), is_signed);
+        }
+    }
+}
