@@ -174,6 +174,12 @@ impl Engine {
         self.bans.farmers()
     }
 
+    /// A header of the newest slot that a key has sealed, on whatever branch, unless it is too old for evidence.
+    #[must_use]
+    pub fn last_seal(&self, farmer: &FarmerPublicKey) -> Option<&SealedHeader> {
+        self.seals.last(farmer)
+    }
+
     /// Evidence for a block on the tip, ascending by key.
     #[must_use]
     pub fn evidence_for_next(&self) -> Vec<Evidence> {

@@ -158,6 +158,27 @@ fn a_double_seal_bans_the_key_from_the_block_that_shows_it() {
 }
 
 #[test]
+fn the_last_seal_of_a_key_is_found_on_every_branch_and_after_a_restart() {
+    let farm = Farm::new(8);
+    let mut driver = Driver::new(&farm);
+    assert_eq!(driver.engine.last_seal(&farm.secret.public()), None);
+    let lone = branch(&farm, &driver.engine, GENESIS, 3, 6);
+    let long = branch(&farm, &driver.engine, GENESIS, 4, 5);
+    // Headers alone, on what is no branch of the tip; what comes later in an older slot changes nothing.
+    driver.feed(Input::Header(long[0].header().clone()));
+    lone.iter().for_each(|block| driver.feed(Input::Header(block.header().clone())));
+    driver.feed(Input::Header(long[1].header().clone()));
+    assert_eq!(*driver.engine.tip(), GENESIS);
+    let last = |engine: &Engine| engine.last_seal(&farm.secret.public()).map(SealedHeader::id);
+    assert_eq!(last(&driver.engine), Some(id(&lone[2])));
+    assert_eq!(driver.engine.last_seal(&Farm::with_key(8, [8; 32]).secret.public()), None);
+
+    let mut restored = Engine::new(farm.spec.clone(), GENESIS);
+    lone.iter().for_each(|block| restored.restore_header(block.header()).unwrap());
+    assert_eq!(last(&restored), Some(id(&lone[2])));
+}
+
+#[test]
 fn a_block_of_the_future_is_held_until_its_slot() {
     let farm = Farm::new(8);
     let mut engine = Engine::new(farm.spec.clone(), GENESIS);

@@ -88,8 +88,13 @@ fn fill(page: &mut Page, status: &FarmStatus) {
     }
     for chain in &status.chains {
         let labels = [("chain", chain.name.as_str())];
-        let up = f64::from(u8::from(chain.connected && chain.banned.is_none()));
-        page.gauge("mass_farm_chain_up", "Whether the node gives work and the key may farm", &labels, up);
+        let up = chain.connected && chain.banned.is_none() && chain.other_farmer.is_none();
+        page.gauge(
+            "mass_farm_chain_up",
+            "Whether the node gives work and the key may farm",
+            &labels,
+            f64::from(u8::from(up)),
+        );
         let help = "Blocks that this much space wins on average in the time that the node gave work";
         page.gauge("mass_farm_expected_wins", help, &labels, chain.expected_wins);
         page.counter("mass_farm_wins", "Blocks that the node took", &labels, chain.wins);

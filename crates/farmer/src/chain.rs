@@ -5,9 +5,9 @@ use mass_consensus::{
     header::{Header, SealClaim},
     spec::ChainSpec,
 };
-use mass_primitives::{BlockId, ChainId, Difficulty, Height, Round, Seed, Slot, VrfProof};
+use mass_primitives::{BlockId, ChainId, Difficulty, FarmerPublicKey, Height, Round, Seed, Slot, VrfProof};
 use mass_proof_of_space::{GroupIdentity, PlotParams, Proof, QualityChain};
-use mass_rpc::{Status, Work, farm::ChainStatus};
+use mass_rpc::{LastSeal, Status, Work, farm::ChainStatus};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     round::{ProofKey, RoundWork, proof_key},
     run::FarmerError,
     schedule::Found,
+    watch::{News, Watch},
 };
 
 /// How a chain is farmed.
@@ -53,6 +54,7 @@ pub(crate) struct Member {
     pub status: Option<Status>,
     /// Height of the block that banned the key.
     pub banned: Option<Height>,
+    watch: Watch,
     /// The last slot of which was told that the node gives no header for it.
     refused: Option<Slot>,
     asks: mpsc::UnboundedSender<Ask>,
@@ -86,12 +88,15 @@ impl Member {
     /// Opens the line to the node.
     pub fn start<R: Send + 'static>(
         config: ChainConfig,
+        farmer: FarmerPublicKey,
+        watch_rounds: u32,
         reports: mpsc::UnboundedSender<R>,
         report: fn(ChainId, Said) -> R,
     ) -> Result<Self, FarmerError> {
         let client = mass_rpc::client(&config.node);
         let client = client.map_err(|error| FarmerError::Url(config.node.clone(), error))?;
-        let asks = link::spawn(*config.spec.id(), client, reports, report);
+        let asks = link::spawn(*config.spec.id(), farmer, client, reports, report);
+        let watch = Watch::new(config.spec.rules().round_slots.saturating_mul(watch_rounds.into()));
         Ok(Self {
             config,
             rounds: Vec::new(),
@@ -99,6 +104,7 @@ impl Member {
             sealing: None,
             status: None,
             banned: None,
+            watch,
             refused: None,
             asks,
             node_lost: None,
@@ -153,9 +159,24 @@ impl Member {
         self.node_lost.take().map(|_| FarmEvent::NodeBack { chain: self.name() })
     }
 
+    /// Looks for another farmer: `sealed` is the newest seal of the key that the node knows, `signed` the last slot
+    /// of the record. What is not signed yet is given up if there is one.
+    pub fn watch(&mut self, now: Slot, sealed: Option<LastSeal>, signed: Option<Slot>) -> Option<FarmEvent> {
+        let is_synced = self.status.as_ref().is_none_or(|status| status.synced);
+        let chain = self.name();
+        Some(match self.watch.hear(now, is_synced, sealed, signed)? {
+            News::Begun(slots) => FarmEvent::Watching { chain, slots },
+            News::Over => FarmEvent::Watched { chain },
+            News::Other(LastSeal { slot, height, .. }) => {
+                self.sealing.take_if(|sealing| !sealing.is_signed);
+                FarmEvent::OtherFarmer { chain, slot, height }
+            }
+        })
+    }
+
     /// The node has work; `bytes` of plots (LOT-2, nominal) compete for the slots that have passed since.
     pub fn works(&mut self, work: Work, difficulty: Difficulty, bytes: u64, unix_now: u64) {
-        if let Some((last, _)) = &self.work {
+        if let Some((last, _)) = self.work.as_ref().filter(|_| self.watch.may_seal_after().is_some()) {
             // A jump of the clock is no time farmed.
             let passed =
                 work.now.get().saturating_sub(last.now.get()).min(self.config.spec.rules().round_slots);
@@ -182,6 +203,8 @@ impl Member {
             synced: self.status.as_ref().map(|status| status.synced),
             clock_skew_slots: self.skew_slots,
             banned: self.banned,
+            watch_slots: self.watch.slots_left(),
+            other_farmer: self.watch.other(),
             reads: counted.map_or(0, |chain| chain.reads),
             wins,
             lost: counted.map_or(0, |chain| chain.lost),
@@ -222,7 +245,7 @@ impl Member {
 
     /// The proof that this chain needs first.
     pub fn unsolved(&self) -> Option<Wanted> {
-        if self.banned.is_some() {
+        if self.banned.is_some() || self.watch.other().is_some() {
             return None;
         }
         let spec = &self.config.spec;
@@ -237,13 +260,15 @@ impl Member {
         wanted.min_by_key(|wanted| wanted.time)
     }
 
-    /// The block to seal now: the first slot after `signed` that has come, is won, and whose proof is there.
+    /// The block to seal now: the first slot after `signed` and after the watch that has come, is won, and whose
+    /// proof is there.
     pub fn due(&self, signed: Slot) -> Option<Sealing> {
         if self.sealing.is_some() || self.banned.is_some() {
             return None;
         }
+        let after = self.watch.may_seal_after()?.max(signed);
         self.current().find_map(|(round, work, difficulty)| {
-            let (draw, proof) = round.due(work.after.max(signed), work.now, difficulty)?;
+            let (draw, proof) = round.due(work.after.max(after), work.now, difficulty)?;
             let claim = SealClaim {
                 chain: *self.id(),
                 height: work.height,
@@ -303,5 +328,52 @@ impl Member {
     fn totals_of<'a>(&self, totals: &'a mut Totals) -> impl Iterator<Item = &'a mut ChainTotals> {
         let id = *self.id();
         totals.chains.iter_mut().filter(move |chain| chain.chain == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mass_primitives::{GroupNonce, PlotIndex, VrfOutput};
+    use mass_proof_of_space::{GroupIdentity, PROOF_X_VALUES, PlotSize, Strength};
+
+    use super::*;
+
+    fn sealing(slot: Slot, is_signed: bool) -> Sealing {
+        let (size, strength) = (PlotSize::MIN, Strength::MIN);
+        let group =
+            GroupIdentity { size, strength, farmer: FarmerPublicKey::ZERO, nonce: GroupNonce::new([1; 32]) };
+        let claim = SealClaim {
+            chain: ChainId::ZERO,
+            height: Height::new(1),
+            slot,
+            difficulty: Difficulty::new(1),
+            seed: Seed::ZERO,
+            group,
+            index: PlotIndex::new(0),
+            proof: Proof::new(PlotSize::MIN, [1; PROOF_X_VALUES]).unwrap(),
+            vrf_output: VrfOutput::ZERO,
+        };
+        Sealing { claim, tip: BlockId::ZERO, vrf_proof: VrfProof::ZERO, is_signed }
+    }
+
+    /// A header that was asked for before the other farmer was seen comes after: it must find nothing to sign.
+    #[tokio::test]
+    async fn a_win_in_hand_is_given_up_when_another_farmer_is_seen_unless_it_is_signed() {
+        for is_signed in [false, true] {
+            let (spec, payout) = (ChainSpec::built_in("dev").unwrap(), String::new());
+            let node = "http://127.0.0.1:1".to_owned();
+            let config = ChainConfig { spec, node, payout, priority: 0, enabled: true };
+            let (reports, _inbox) = mpsc::unbounded_channel();
+            let mut member =
+                Member::start(config, FarmerPublicKey::ZERO, 0, reports, |_, said| said).unwrap();
+            let (start, now) = (Slot::new(100), Slot::new(101));
+            assert_eq!(member.watch(start, None, None), None);
+            member.sealing = Some(sealing(now, is_signed));
+            let seal = LastSeal { slot: now, height: Height::new(1), id: BlockId::ZERO };
+            let event = member.watch(now, Some(seal), Some(start));
+            let chain = "dev".to_owned();
+            assert_eq!(event, Some(FarmEvent::OtherFarmer { chain, slot: now, height: seal.height }));
+            assert_eq!(member.sealing.is_some(), is_signed);
+        }
     }
 }

@@ -10,6 +10,10 @@ const SLOW_MILLISECONDS: f64 = 1_000.0;
 const P_VALUE_MIN: f64 = 0.01;
 /// A clock that is further off than this many slots loses wins.
 const SKEW_SLOTS_MAX: u64 = 1;
+/// The way out when two farm with one key.
+const END_OTHER_FARMER: &str = "stop the other farmer, export its record (mass keys guard export), stop this one, import \
+    it here (mass keys guard import), and start again; if the record is lost and nobody else farms with the key, start \
+    with --watch-rounds 0";
 
 /// What is wrong with a farm.
 #[must_use]
@@ -103,6 +107,17 @@ fn of_chain(chain: &ChainStatus) -> Vec<Finding> {
         findings.push(error(&chain.name, problem, "farm this chain with another key and new plots"));
         return findings;
     }
+    if let Some(seal) = chain.other_farmer {
+        let problem = format!(
+            "another farmer seals with this key: block {} in slot {} is not in the signing record",
+            seal.height, seal.slot
+        );
+        findings.push(error(&chain.name, problem, END_OTHER_FARMER));
+    } else if chain.watch_slots > 0 {
+        let problem =
+            format!("nothing is sealed for {} slots: others with this key are looked for", chain.watch_slots);
+        findings.push(warning(&chain.name, problem, "wait until the start-up watch is over"));
+    }
     if !chain.connected {
         let reason = chain.reason.clone().unwrap_or_else(|| "it has not answered yet".to_owned());
         let problem = format!("no work from {}: {reason}", chain.node);
@@ -159,7 +174,8 @@ pub fn poisson_at_most(count: u64, mean: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use mass_primitives::{ChainId, FarmerPublicKey};
+    use mass_primitives::{BlockId, ChainId, FarmerPublicKey, Height, Slot};
+    use mass_rpc::LastSeal;
 
     use super::*;
 
@@ -193,6 +209,8 @@ mod tests {
             synced: Some(true),
             clock_skew_slots: 0,
             banned: None,
+            watch_slots: 0,
+            other_farmer: None,
             reads: 0,
             wins: 9,
             lost: 0,
@@ -234,6 +252,10 @@ mod tests {
         one(disk(), ChainStatus { peers: Some(0), ..chain() }, vec![], true, "no peers");
         one(disk(), ChainStatus { clock_skew_slots: -3, ..chain() }, vec![], false, "-3 slots");
         one(disk(), ChainStatus { banned: Some(Default::default()), ..chain() }, vec![], false, "banned");
+        one(disk(), ChainStatus { watch_slots: 32, ..chain() }, vec![], true, "sealed for 32 slots");
+        let (slot, height) = (Slot::new(8), Height::new(4));
+        let other_farmer = Some(LastSeal { slot, height, id: BlockId::ZERO });
+        one(disk(), ChainStatus { other_farmer, ..chain() }, vec![], false, "block 4 in slot 8");
         one(disk(), ChainStatus { p_value: 0.001, ..chain() }, vec![], true, "9 wins where 10.0");
         let trial = Trial { disk: "d".into(), failure: Some("solving".into()), milliseconds: 1 };
         one(disk(), chain(), vec![trial], false, "solving");

@@ -106,6 +106,27 @@ pub enum FarmEvent {
         /// Height of the block with the evidence.
         height: Height,
     },
+    /// Nothing is sealed on the chain for so many slots, while others with the key are looked for.
+    Watching {
+        /// Name of the chain.
+        chain: String,
+        /// The slots, by the node's clock.
+        slots: u64,
+    },
+    /// No other farmer with the key was seen; slots are sealed from now on.
+    Watched {
+        /// Name of the chain.
+        chain: String,
+    },
+    /// A block is sealed with the key that is not in the signing record: nothing more is sealed on the chain.
+    OtherFarmer {
+        /// Name of the chain.
+        chain: String,
+        /// Slot of the block.
+        slot: Slot,
+        /// Height of the block.
+        height: Height,
+    },
     /// The chains that are farmed are others now, or their settings are.
     Changed {
         /// Names of the chains that are farmed.

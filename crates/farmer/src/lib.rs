@@ -17,6 +17,7 @@ mod run;
 pub mod schedule;
 pub mod shelf;
 mod trial;
+mod watch;
 
 pub use chain::ChainConfig;
 pub use doctor::diagnose;

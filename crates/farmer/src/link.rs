@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use mass_consensus::header::{Header, SealClaim};
-use mass_primitives::{BlockId, ChainId, Decode, Encode, SealSignature, VrfProof};
-use mass_rpc::{Ban, ClientError, HttpClient, MassClient, Status, Work};
+use mass_primitives::{BlockId, ChainId, Decode, Encode, FarmerPublicKey, SealSignature, VrfProof};
+use mass_rpc::{Ban, ClientError, HttpClient, LastSeal, MassClient, Status, Work};
 use tokio::sync::mpsc;
 
 /// How often the node is asked for work: a fraction of the shortest slot.
@@ -26,7 +26,8 @@ pub enum Ask {
 /// What the node says.
 #[derive(Debug)]
 pub enum Said {
-    Work(Box<Work>),
+    /// What the next block must carry, and the newest slot that the key has sealed.
+    Work(Box<Work>, Option<LastSeal>),
     /// It does not answer, or has no work.
     Failed(String),
     /// The header for a claim, or why there is none.
@@ -39,6 +40,7 @@ pub enum Said {
 /// Starts the line; it ends when the sender of questions is dropped.
 pub fn spawn<R: Send + 'static>(
     chain: ChainId,
+    farmer: FarmerPublicKey,
     client: HttpClient,
     reports: mpsc::UnboundedSender<R>,
     report: fn(ChainId, Said) -> R,
@@ -54,8 +56,8 @@ pub fn spawn<R: Send + 'static>(
                     Some(ask) => answer(&client, ask).await,
                     None => return,
                 },
-                _ = clock.tick() => match client.work().await {
-                    Ok(work) => Said::Work(Box::new(work)),
+                _ = clock.tick() => match tokio::try_join!(client.work(), client.last_seal(farmer)) {
+                    Ok((work, sealed)) => Said::Work(Box::new(work), sealed),
                     Err(error) => Said::Failed(text(&error)),
                 },
             };

@@ -67,6 +67,9 @@ pub struct FarmerConfig {
     pub secret: FarmerSecret,
     /// The record of what was signed.
     pub guard: PathBuf,
+    /// Rounds in which nothing is sealed at the start, while others with the key are looked for. 0 says that there
+    /// are none: then only what is sealed after the start counts.
+    pub watch_rounds: u32,
     /// Address to listen on for RPC, on this machine alone.
     pub rpc: Option<SocketAddr>,
 }
@@ -159,6 +162,7 @@ struct Farmer<W> {
     readers: BTreeMap<usize, Reader>,
     partners: Vec<Partner>,
     guard: SigningGuard,
+    watch_rounds: u32,
     reports: mpsc::UnboundedSender<Report>,
     members: Vec<Member>,
     looks: Vec<Look>,
@@ -208,6 +212,7 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
     };
     let mut farmer = Farmer {
         guard,
+        watch_rounds: config.watch_rounds,
         farm: Farm::new(secret.public()),
         readers: BTreeMap::new(),
         partners: Partner::known(harbour.as_deref()),

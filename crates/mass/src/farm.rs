@@ -100,6 +100,10 @@ pub struct RunArgs {
     /// twice, and the key is banned [default: signed.json in the user's data directory].
     #[arg(long, value_name = "FILE")]
     guard: Option<PathBuf>,
+    /// Rounds in which nothing is sealed at the start, while other farmers with this key are looked for; they are
+    /// looked for later too. 0 says that nobody else farms with this key.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    watch_rounds: u32,
 }
 
 /// Runs a command.
@@ -133,6 +137,7 @@ fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
         directories: args.dirs.clone(),
         secret: keys::read_secret(&keys::file_or_default(args.key_file.as_deref())?)?,
         guard: keys::guard_or_default(args.guard.as_deref())?,
+        watch_rounds: args.watch_rounds,
         rpc: Some(args.rpc),
     };
     let totals = runtime::block_on(farm(config, args.config.clone(), output))?;
@@ -195,6 +200,16 @@ pub fn describe(event: &FarmEvent, totals: &Totals) -> String {
         FarmEvent::Banned { chain, height } => {
             format!("{chain}: the key is banned since block {height}: it sealed twice in one slot")
         }
+        FarmEvent::Watching { chain, slots } => {
+            format!("{chain}: looking for other farmers with this key; nothing is sealed for {slots} slots")
+        }
+        FarmEvent::Watched { chain } => {
+            format!("{chain}: nobody else was seen to seal with this key; slots are sealed from now on")
+        }
+        FarmEvent::OtherFarmer { chain, slot, height } => format!(
+            "{chain}: another farmer seals with this key: block {height} in slot {slot} is not in the signing record; \
+             nothing is sealed here: mass farm doctor says what to do"
+        ),
         FarmEvent::Changed { chains } => format!("farming {}", chains.join(", ")),
     }
 }

@@ -79,7 +79,7 @@ enum Command {
     /// Call a method of a node and print what it returns.
     ///
     /// The methods are those of Bitcoin Core, as getblockcount, getblockhash HEIGHT, getblock HASH, gettxout TXID
-    /// N, sendrawtransaction HEX, and our own, as mass_status, mass_supply, mass_bans, mass_pending FARMER-KEY.
+    /// N, sendrawtransaction HEX, and our own, as mass_status, mass_supply, mass_bans, mass_lastSeal FARMER-KEY.
     /// A text is printed bare, or with --json as JSON. The exit code is 1 if the node refuses.
     Rpc(rpc::RpcArgs),
     /// The attack laboratory: measure what attacks achieve, beside what the literature says.

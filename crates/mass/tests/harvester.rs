@@ -11,7 +11,9 @@ fn a_harvester_wins_blocks_without_the_farmer_key() {
     let plots = home.plots("plots", 16);
     let node = home.node("node", &[]);
     let mut command = home.command(&["farm", "run", "--json", "--rpc", "127.0.0.1:0", "--node", &node.url]);
-    command.args(["--harvesters", "127.0.0.1:0", "--payout", &payout(1), "--key-file"]).arg(&plots.key);
+    command
+        .args(["--harvesters", "127.0.0.1:0", "--watch-rounds", "0", "--payout", &payout(1), "--key-file"])
+        .arg(&plots.key);
     let mut farm = Process::start(command, &home.path("farm.out"));
     let opened = farm.event(|event| event["event"] == "opened");
     let text = |name: &str| opened[name].as_str().unwrap().to_owned();

@@ -14,7 +14,8 @@ use mass_ledger_utxo::{
 use mass_network::{Command, Topic};
 use mass_primitives::{BlockId, Decode, Encode, FarmerPublicKey, Height, SealSignature, VrfProof};
 use mass_rpc::{
-    Ban, ErrorObjectOwned, MassServer, Pending, RpcResult, Status, Supply, Work, async_trait, errors,
+    Ban, ErrorObjectOwned, LastSeal, MassServer, Pending, RpcResult, Status, Supply, Work, async_trait,
+    errors,
     metrics::{Page, Render},
 };
 use serde_json::{Value, json};
@@ -263,6 +264,17 @@ impl MassServer for Api {
 
     async fn bans(&self) -> RpcResult<Vec<Ban>> {
         self.ask(|node| Ok(bans(&node.chain))).await
+    }
+
+    async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>> {
+        let query = move |node: &mut Node| {
+            let last = node.chain.engine().last_seal(&farmer);
+            Ok(last.map(|sealed| {
+                let claim = &sealed.seal.claim;
+                LastSeal { slot: claim.slot, height: claim.height, id: sealed.id() }
+            }))
+        };
+        self.ask(query).await
     }
 
     async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {

@@ -47,7 +47,7 @@ async fn three_nodes_agree_after_partition_and_restart() {
 
     // Three is cut off and makes one block; the others make three.
     rpc_three.set_network_active(false).await.unwrap();
-    mine(&other, &rpc_three).await;
+    let lost = mine(&other, &rpc_three).await;
     for _ in 0..3 {
         tip = mine(&farm, &rpc_two).await;
     }
@@ -55,6 +55,8 @@ async fn three_nodes_agree_after_partition_and_restart() {
     rpc_three.set_network_active(true).await.unwrap();
     reaches(&rpc_three, tip).await;
     assert_eq!(rpc_three.status().await.unwrap().reorgs, 1);
+    let seal = rpc_three.last_seal(other.secret.public()).await.unwrap().unwrap();
+    assert_eq!((seal.id, seal.height), (lost, Height::new(5)), "a branch that was left counts");
 
     // Two stops, misses a block, and catches up from its own directory.
     two.stop().await.unwrap();
@@ -63,6 +65,11 @@ async fn three_nodes_agree_after_partition_and_restart() {
     reaches(&rpc_two, tip).await;
     let info = rpc_two.get_block(tip, None).await.unwrap();
     assert_eq!(info["height"], 8);
+    let seal = rpc_two.last_seal(farm.secret.public()).await.unwrap().unwrap();
+    assert_eq!(
+        (seal.id, serde_json::json!(seal.slot)),
+        (tip, rpc_two.get_block_header(tip, None).await.unwrap()["slot"].clone())
+    );
     assert!(rpc_two.get_block(BlockId::ZERO, None).await.is_err());
     for handle in [one, two, three] {
         handle.stop().await.unwrap();

@@ -74,6 +74,17 @@ pub struct Ban {
     pub height: Height,
 }
 
+/// The newest slot that a farmer key has sealed, as far as a node knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSeal {
+    /// The slot.
+    pub slot: Slot,
+    /// Height of a block that was sealed in it, on whatever branch.
+    pub height: Height,
+    /// Id of that block.
+    pub id: BlockId,
+}
+
 /// A reward on its way to a farmer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {

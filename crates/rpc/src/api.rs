@@ -4,7 +4,7 @@ use jsonrpsee::{core::RpcResult, proc_macros::rpc};
 use mass_primitives::{BlockId, FarmerPublicKey, Height, SealSignature, VrfProof};
 use serde_json::Value;
 
-use crate::answers::{Ban, Pending, Status, Supply, Work};
+use crate::answers::{Ban, LastSeal, Pending, Status, Supply, Work};
 
 /// The methods of a node. Refusals carry the codes of [`errors`](crate::errors).
 #[rpc(server, client)]
@@ -39,6 +39,10 @@ pub trait Mass {
     /// Farmer keys that may not seal any more.
     #[method(name = "mass_bans")]
     async fn bans(&self) -> RpcResult<Vec<Ban>>;
+
+    /// The newest slot that a farmer key has sealed on any branch, or null; what is too old for evidence is forgotten.
+    #[method(name = "mass_lastSeal")]
+    async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>>;
 
     /// Rewards on their way to a farmer.
     #[method(name = "mass_pending")]

@@ -4,6 +4,8 @@ use jsonrpsee::{core::RpcResult, proc_macros::rpc};
 use mass_primitives::{ChainId, FarmerPublicKey, Height, Round};
 use serde::{Deserialize, Serialize};
 
+use crate::answers::LastSeal;
+
 /// The methods of a farm.
 #[rpc(server, client)]
 pub trait Farm {
@@ -127,6 +129,10 @@ pub struct ChainStatus {
     pub clock_skew_slots: i64,
     /// Height of the block that banned the key.
     pub banned: Option<Height>,
+    /// Slots for which the start-up watch still lasts: nothing is sealed before it is over.
+    pub watch_slots: u64,
+    /// A seal of the key that is not in the signing record: nothing is sealed beside another farmer.
+    pub other_farmer: Option<LastSeal>,
     /// Short reads made for the beacon.
     pub reads: u64,
     /// Blocks that the node took.

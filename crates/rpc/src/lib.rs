@@ -13,7 +13,7 @@ pub mod farm;
 pub mod metrics;
 mod transport;
 
-pub use answers::{Ban, Pending, Status, Supply, Work};
+pub use answers::{Ban, LastSeal, Pending, Status, Supply, Work};
 pub use api::{MassClient, MassServer};
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::http_client::HttpClient;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height, SealSignature, Seed, Slot, VrfProof};
 use mass_rpc::{
-    Ban, ClientError, HttpClient, MassClient, MassServer, Pending, RpcResult, ServeError, ServerHandle,
-    Status, Supply, Work, async_trait, client, errors, serve,
+    Ban, ClientError, HttpClient, LastSeal, MassClient, MassServer, Pending, RpcResult, ServeError,
+    ServerHandle, Status, Supply, Work, async_trait, client, errors, serve,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -81,6 +81,10 @@ impl MassServer for Fake {
         assert_eq!(farmer, FARMER);
         Ok(vec![Pending { height: Height::new(1), amount: Amount::new(5), address: "a".to_owned() }])
     }
+    async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>> {
+        let seal = LastSeal { slot: Slot::new(6), height: Height::new(2), id: TIP };
+        Ok((farmer == FARMER).then_some(seal))
+    }
     async fn get_block_count(&self) -> RpcResult<Height> {
         Ok(Height::new(2))
     }
@@ -149,6 +153,8 @@ async fn the_client_gets_what_the_node_answers() {
     assert_eq!(node.supply().await.unwrap(), SUPPLY);
     assert_eq!(node.bans().await.unwrap(), [Ban { farmer: FARMER, height: Height::new(1) }]);
     assert_eq!(node.pending(FARMER).await.unwrap().len(), 1);
+    assert_eq!(node.last_seal(FARMER).await.unwrap().unwrap().slot, Slot::new(6));
+    assert_eq!(node.last_seal(FarmerPublicKey::ZERO).await.unwrap(), None);
     assert_eq!(node.prepare_block("ab".to_owned(), "cd".to_owned()).await.unwrap(), "abcd");
     let (proof, signature) = (VrfProof::new([2; 64]), SealSignature::new([3; 64]));
     assert_eq!(node.submit_seal(String::new(), proof, signature).await.unwrap(), TIP);

@@ -34,6 +34,8 @@ struct Sealed {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seals {
     linked: BTreeMap<(Slot, FarmerPublicKey), Sealed>,
+    /// The newest slot of each key in `linked`.
+    newest: BTreeMap<FarmerPublicKey, Slot>,
     loose: BTreeMap<(Slot, FarmerPublicKey), SealedHeader>,
     parked: BTreeMap<BlockId, ProvenHeader>,
     double: BTreeMap<FarmerPublicKey, ProvenEvidence>,
@@ -51,6 +53,8 @@ impl Seals {
             if !entry.linked.contains(header.id()) {
                 entry.linked.push(*header.id());
             }
+            let newest = self.newest.entry(key.1).or_insert(key.0);
+            *newest = key.0.max(*newest);
             self.loose.remove(&key);
         } else if known.is_none() {
             if self.loose.len() >= LOOSE_MAX {
@@ -62,6 +66,12 @@ impl Seals {
         let evidence = ProvenEvidence::prove(spec, Evidence::new(known, sealed)).ok()?;
         self.adopt(&evidence);
         Some(*evidence.evidence())
+    }
+
+    /// The first linked header of the newest slot that a key sealed and that is not forgotten.
+    pub fn last(&self, farmer: &FarmerPublicKey) -> Option<&SealedHeader> {
+        let slot = self.newest.get(farmer)?;
+        self.linked.get(&(*slot, *farmer)).map(|seal| &seal.first)
     }
 
     /// Keeps evidence, the youngest for each key: a height in it is what its farmer wrote there, and older
@@ -115,5 +125,6 @@ impl Seals {
         let lowest = (slot, FarmerPublicKey::ZERO);
         self.linked = self.linked.split_off(&lowest);
         self.loose = self.loose.split_off(&lowest);
+        self.newest.retain(|_, newest| *newest >= slot);
     }
 }

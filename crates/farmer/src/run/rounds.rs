@@ -10,7 +10,7 @@ use mass_consensus::{
 use mass_plot::SolveOptions;
 use mass_primitives::{Difficulty, Height, Round};
 use mass_proof_of_space::Proof;
-use mass_rpc::Work;
+use mass_rpc::{LastSeal, Work};
 use rand_core::OsRng;
 
 use super::{Farmer, FarmerError, Look, ROUNDS_AHEAD, Report, SolveError};
@@ -35,7 +35,10 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             let known = self.members.iter().position(|member| member.config.is_like(&chain));
             members.push(match known {
                 Some(position) => self.members.swap_remove(position).with(chain),
-                None => Member::start(chain, self.reports.clone(), Report::Node)?,
+                None => {
+                    let (farmer, reports) = (self.secret.public(), self.reports.clone());
+                    Member::start(chain, farmer, self.watch_rounds, reports, Report::Node)?
+                }
             });
         }
         members.sort_by_key(|member| std::cmp::Reverse(member.config.priority));
@@ -48,7 +51,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
 
     pub(super) fn said(&mut self, position: usize, said: Said) -> Result<(), FarmerError> {
         match said {
-            Said::Work(work) => self.work(position, *work),
+            Said::Work(work, sealed) => self.work(position, *work, sealed),
             Said::Failed(reason) => {
                 if let Some(event) = self.members[position].failed(reason) {
                     self.tell(&event);
@@ -82,15 +85,15 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         if all { Err(FarmerError::Banned(height)) } else { Ok(()) }
     }
 
-    fn work(&mut self, position: usize, work: Work) -> Result<(), FarmerError> {
+    fn work(&mut self, position: usize, work: Work, sealed: Option<LastSeal>) -> Result<(), FarmerError> {
         let member = &mut self.members[position];
         if work.chain != *member.id() {
             let (name, expected) = (member.name(), *member.id());
             return Err(FarmerError::OtherChain { name, expected, got: work.chain });
         }
-        if let Some(event) = member.answers() {
-            self.tell(&event);
-        }
+        let signed = self.guard.last(member.id(), &self.secret.public());
+        let events = [member.answers(), member.watch(work.now, sealed, signed)];
+        events.iter().flatten().for_each(|event| self.tell(event));
         self.look_ahead(position, &work);
         let Ok(difficulty) = work.difficulty.parse().map(Difficulty::new) else { return Ok(()) };
         let spec = &self.members[position].config.spec;

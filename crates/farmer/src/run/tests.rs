@@ -50,6 +50,7 @@ async fn node(spec: &ChainSpec, round: &Arc<AtomicU64>) -> (ChainConfig, ServerH
         .register_method("mass_work", |_, (spec, round), _| serde_json::to_value(work(spec, round)).unwrap())
         .unwrap();
     module.register_method("mass_bans", |_, _, _| serde_json::json!([])).unwrap();
+    module.register_method("mass_lastSeal", |_, _, _| serde_json::Value::Null).unwrap();
     let server = Server::builder().build("127.0.0.1:0").await.unwrap();
     let node = format!("http://{}", server.local_addr().unwrap());
     let (spec, payout) = (spec.clone(), String::new());
@@ -84,6 +85,7 @@ async fn farm(specs: &[ChainSpec], plots: PathBuf, guard: PathBuf, rounds: u64) 
         harvesters: None,
         secret: FarmerSecret::from_seed(&[7; 32]),
         guard,
+        watch_rounds: 0,
         rpc: None,
     };
     let (end, ended) = oneshot::channel::<()>();
@@ -238,6 +240,7 @@ fn with_harvesters(chains: Vec<ChainConfig>, directories: Vec<PathBuf>, dir: &Pa
         harvesters: Some(HarbourConfig { listen: anywhere, store: dir.join("harvesters.json") }),
         secret: FarmerSecret::from_seed(&[7; 32]),
         guard: dir.join("guard"),
+        watch_rounds: 0,
         rpc: Some(anywhere),
     }
 }

@@ -65,6 +65,8 @@ impl Network {
             harvesters: None,
             secret: place.secret()?,
             guard: place.guard(),
+            // The key is of this directory, which is locked.
+            watch_rounds: 0,
             rpc: Some(([127, 0, 0, 1], 0).into()),
         };
         let (tell, totals) = watch::channel(Totals::default());

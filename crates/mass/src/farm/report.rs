@@ -99,11 +99,18 @@ fn harvester(harvester: &HarvesterStatus) -> Vec<String> {
 }
 
 fn chain(chain: &ChainStatus) -> Vec<String> {
-    let state = match (chain.banned, chain.connected, chain.synced) {
-        (Some(height), ..) => format!("banned since block {height}"),
-        (None, false, _) => "no work from the node".to_owned(),
-        (None, true, Some(false)) => "the node is behind".to_owned(),
-        (None, true, _) => "good".to_owned(),
+    let state = if let Some(height) = chain.banned {
+        format!("banned since block {height}")
+    } else if let Some(seal) = chain.other_farmer {
+        format!("another farmer sealed slot {}", seal.slot)
+    } else if !chain.connected {
+        "no work from the node".to_owned()
+    } else if chain.synced == Some(false) {
+        "the node is behind".to_owned()
+    } else if chain.watch_slots > 0 {
+        format!("watching for {} slots", chain.watch_slots)
+    } else {
+        "good".to_owned()
     };
     vec![
         chain.name.clone(),

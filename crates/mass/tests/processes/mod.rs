@@ -82,8 +82,13 @@ impl Home {
         (process, started)
     }
 
-    /// Starts a farm on a node with a signing record of its own.
+    /// Starts a farm on a node with a signing record of its own, and tells it that it is alone.
     pub fn farm(&self, name: &str, plots: &Plots, node: &Node, payee: u8) -> Process {
+        self.farm_with(name, plots, node, payee, &["--watch-rounds", "0"])
+    }
+
+    /// Starts a farm on a node with a signing record of its own and with further arguments.
+    pub fn farm_with(&self, name: &str, plots: &Plots, node: &Node, payee: u8, more: &[&str]) -> Process {
         let guard = self.path(&format!("{name}.signed"));
         let args = [
             "farm",
@@ -105,7 +110,8 @@ impl Home {
             .arg("--key-file")
             .arg(&plots.key)
             .arg("--guard")
-            .arg(guard);
+            .arg(guard)
+            .args(more);
         Process::start(command, &self.path(&format!("{name}.out")))
     }
 }
