@@ -4,6 +4,7 @@
 //! difficulties and randomness are arguments.
 
 mod api;
+pub mod bus;
 mod chain;
 mod disk;
 mod doctor;
