@@ -64,6 +64,7 @@ pub enum BusError {
     },
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 pub(crate) fn refused(error: impl ToString) -> BusError {
     BusError::Refused(error.to_string())
 }

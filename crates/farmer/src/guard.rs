@@ -184,6 +184,18 @@ impl SigningGuard {
         Ok(Permit { chain: *chain, farmer: *farmer, slot })
     }
 
+    /// Gives up all slots up to one that somebody else may have signed.
+    ///
+    /// # Errors
+    /// [`GuardError::Io`].
+    pub fn raise(&mut self, chain: &ChainId, farmer: &FarmerPublicKey, slot: Slot) -> Result<(), GuardError> {
+        if self.last(chain, farmer).is_some_and(|last| slot <= last) {
+            return Ok(());
+        }
+        self.slots.insert((*chain, *farmer), slot);
+        write(&self.path, &print(&self.slots))
+    }
+
     /// The record as text, for another machine.
     #[must_use]
     pub fn export(&self) -> String {

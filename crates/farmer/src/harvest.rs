@@ -6,13 +6,14 @@
 //!
 //! The two meet over TCP, through Noise (revision 34) of the crate `snow`. Once, to be paired, by `XXpsk0` with a
 //! one-time code as the pre-shared key, by which each learns the other's static key; from then on by `IK`.
-//! Then they exchange [`message`]s in JSON, from versions that both know.
+//! Or all meet at a cluster's message bus. Either way they exchange [`message`]s in JSON, from versions that both know.
 
 pub(crate) mod harbour;
 pub(crate) mod harvester;
 pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod secure;
+pub(crate) mod session;
 pub(crate) mod store;
 
 #[cfg(test)]
@@ -20,9 +21,10 @@ mod tests;
 
 pub use harbour::HarbourConfig;
 pub(crate) use harbour::{Harbour, listen};
-pub use harvester::{HarvesterConfig, HarvesterEvent, pair, run};
+pub use harvester::{HarvesterConfig, HarvesterEvent, WayToFarmer, pair, run};
 pub(crate) use link::Landed;
 pub use secure::SecureError;
+pub(crate) use session::gather;
 pub use store::StoreError;
 
 /// Why harvesters cannot be had.
@@ -50,6 +52,9 @@ pub enum HarvestError {
     /// No secure channel came about.
     #[error(transparent)]
     Secure(#[from] SecureError),
+    /// The cluster's bus fails.
+    #[error(transparent)]
+    Bus(#[from] crate::bus::BusError),
     /// The other side does not want to.
     #[error("the farmer refuses: {0}")]
     Refused(String),

@@ -6,6 +6,7 @@
 mod api;
 pub mod bus;
 mod chain;
+pub mod cluster;
 mod disk;
 mod doctor;
 mod events;

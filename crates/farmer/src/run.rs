@@ -18,9 +18,12 @@ use std::{
     time::Duration,
 };
 
-use mass_consensus::keys::FarmerSecret;
+use mass_consensus::{
+    header::{Header, SealClaim},
+    keys::FarmerSecret,
+};
 use mass_plot::PlotError;
-use mass_primitives::{ChainId, Height};
+use mass_primitives::{ChainId, Height, Slot};
 use mass_proof_of_space::Proof;
 use mass_rpc::{ClientError, farm::FarmServer as _};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
@@ -28,7 +31,9 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 use self::harvesters::Partner;
 use crate::{
     api::{Api, Query, metrics},
+    bus::BusError,
     chain::{ChainConfig, Member},
+    cluster::Cluster,
     disk::{self, Done, Reader, Turn},
     events::{FarmEvent, Totals},
     farm::Farm,
@@ -63,6 +68,8 @@ pub struct FarmerConfig {
     pub directories: Vec<PathBuf>,
     /// Where harvesters may come to, if they may.
     pub harvesters: Option<HarbourConfig>,
+    /// The cluster that it is the active farmer of, if it is one of several.
+    pub cluster: Option<Cluster>,
     /// The key that the plots are bound to.
     pub secret: FarmerSecret,
     /// The record of what was signed.
@@ -107,6 +114,9 @@ pub enum FarmerError {
     /// RPC cannot listen.
     #[error(transparent)]
     Rpc(#[from] mass_rpc::ServeError),
+    /// The cluster's bus fails.
+    #[error(transparent)]
+    Bus(#[from] BusError),
     /// Harvesters cannot be listened for.
     #[error(transparent)]
     Harvest(#[from] HarvestError),
@@ -134,6 +144,10 @@ enum Report {
     Solved { turn: Turn, key: ProofKey, proof: Result<Box<Proof>, SolveError> },
     /// The node of a chain has said something.
     Node(ChainId, Said),
+    /// What the cluster has signed of a chain, asked for because of a seal in this slot.
+    Vetted { chain: ChainId, slot: Slot, signed: Option<Slot> },
+    /// The cluster lets a header be signed, or does not.
+    Permitted { claim: Box<SealClaim>, header: Header, permit: Result<(), String> },
     /// A harvester has come, gone, or done something.
     Harvester(Landed),
 }
@@ -163,6 +177,9 @@ struct Farmer<W> {
     partners: Vec<Partner>,
     guard: SigningGuard,
     watch_rounds: u32,
+    cluster: Option<Cluster>,
+    /// The last seal on each chain for which the cluster was asked whether it is its own, and whether it has answered.
+    vetted: BTreeMap<ChainId, (Slot, bool)>,
     reports: mpsc::UnboundedSender<Report>,
     members: Vec<Member>,
     looks: Vec<Look>,
@@ -195,7 +212,15 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
     let (reports, mut inbox) = mpsc::unbounded_channel();
     let (queries, mut questions) = mpsc::channel(16);
     let secret = Arc::new(config.secret);
-    let guard = SigningGuard::open(&config.guard)?;
+    let (mut guard, mut watch_rounds) = (SigningGuard::open(&config.guard)?, config.watch_rounds);
+    if let Some(cluster) = &config.cluster {
+        for (chain, slot) in cluster.signed(&secret.public()).await? {
+            guard.raise(&chain, &secret.public(), slot)?;
+            // It goes on where the one before it was; the record keeps both from signing in one slot.
+            watch_rounds = 0;
+        }
+        harvest::gather(cluster.bus().clone(), secret.public(), reports.clone(), Report::Harvester).await?;
+    }
     let harbour = match &config.harvesters {
         Some(config) => {
             Some(harvest::listen(config, secret.public(), reports.clone(), Report::Harvester).await?)
@@ -212,7 +237,9 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
     };
     let mut farmer = Farmer {
         guard,
-        watch_rounds: config.watch_rounds,
+        watch_rounds,
+        cluster: config.cluster,
+        vetted: BTreeMap::new(),
         farm: Farm::new(secret.public()),
         readers: BTreeMap::new(),
         partners: Partner::known(harbour.as_deref()),
@@ -226,7 +253,9 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
     };
     farmer.add_directories(config.directories, work);
     let rpc = rpc.as_ref().map(|(addr, _)| *addr);
-    farmer.open(&config.chains, &mut inbox, rpc, harbour.as_deref()).await?;
+    let alone = harbour.is_none() && farmer.cluster.is_none();
+    let harvesters = harbour.as_deref().map(Harbour::address);
+    farmer.open(&config.chains, &mut inbox, rpc, harvesters, alone).await?;
     farmer.set_chains(config.chains)?;
     tokio::select! {
         () = stop => {}
@@ -278,13 +307,15 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         tokio::time::timeout(FAREWELL, hand_over).await.unwrap_or(Ok(()))
     }
 
-    /// Waits for the first look into the disks; a disk that hangs is not waited for.
+    /// Waits for the first look into the disks; a disk that hangs is not waited for. A farm that is `alone`, without
+    /// harvesters, must have plots of its own.
     async fn open(
         &mut self,
         chains: &[ChainConfig],
         inbox: &mut mpsc::UnboundedReceiver<Report>,
         rpc: Option<SocketAddr>,
-        harbour: Option<&Harbour>,
+        harvesters: Option<SocketAddr>,
+        alone: bool,
     ) -> Result<(), FarmerError> {
         self.scan();
         let first_look = async {
@@ -303,14 +334,14 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         self.farm.groups().filter(counts).for_each(|file| {
             (plots, bytes) = (plots + u64::from(file.plots), bytes + file.bytes);
         });
-        if plots == 0 && is_complete && harbour.is_none() {
+        if plots == 0 && is_complete && alone {
             return Err(FarmerError::NoPlots {
                 chains: chains.iter().map(|chain| chain.spec.rules().name.clone()).collect(),
                 directories: self.farm.disks().map(|(_, disk)| disk.path().to_owned()).collect(),
             });
         }
         let rpc = rpc.map(|addr| format!("http://{addr}"));
-        let harvesters = harbour.map(|harbour| harbour.address().to_string());
+        let harvesters = harvesters.map(|addr| addr.to_string());
         self.tell(&FarmEvent::Opened { plots, bytes, rpc, harvesters });
         Ok(())
     }
@@ -320,6 +351,13 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             Report::Disk(number, done) => self.disk_done(number, done),
             Report::Solved { turn, key, proof } => self.solved(&turn, key, proof),
             Report::Harvester(landed) => self.landed(landed),
+            Report::Vetted { chain, slot, signed } => {
+                if let Some(signed) = signed {
+                    self.guard.raise(&chain, &self.secret.public(), signed)?;
+                }
+                self.vetted.insert(chain, (slot, true));
+            }
+            Report::Permitted { claim, header, permit } => self.permitted(&claim, header, permit)?,
             Report::Node(chain, said) => {
                 let Some(position) = self.members.iter().position(|member| *member.id() == chain) else {
                     return Ok(());

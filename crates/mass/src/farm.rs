@@ -7,11 +7,16 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals, harvest::HarbourConfig};
+use futures::FutureExt as _;
+use mass_farmer::{
+    ChainConfig, FarmEvent, FarmerConfig, Totals, bus::BusConfig, cluster::Cluster, harvest::HarbourConfig,
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
+    bus::BusArgs,
+    harvester::machine_name,
     keys,
     node::NodeUrl,
     output::{Output, Verdict, human_bytes},
@@ -75,7 +80,7 @@ pub struct RunArgs {
     #[command(flatten)]
     node: NodeUrl,
     /// A directory of plots; may be given several times.
-    #[arg(long = "dir", value_name = "DIR", required_unless_present = "harvesters", num_args = 1..)]
+    #[arg(long = "dir", value_name = "DIR", required_unless_present_any = ["harvesters", "url"], num_args = 1..)]
     dirs: Vec<PathBuf>,
     /// An address to listen on for harvesters, which read plots on other machines, such as 0.0.0.0:29328. Only those that
     /// were paired are let in, and all is encrypted: see `mass farm pair`.
@@ -104,6 +109,10 @@ pub struct RunArgs {
     /// looked for later too. 0 says that nobody else farms with this key.
     #[arg(long, value_name = "N", default_value_t = 2)]
     watch_rounds: u32,
+    /// With a bus, this is one farmer of a cluster: one is active, and the others stand by to take over within seconds.
+    /// They may share a key, for a slot is used up on the bus before it is signed.
+    #[command(flatten)]
+    bus: BusArgs,
 }
 
 /// Runs a command.
@@ -128,27 +137,89 @@ fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
             vec![chain]
         }
     };
-    let store = paths::file_or(args.harvester_keys.as_deref(), "harvesters.json");
-    let harvesters =
-        args.harvesters.map(|listen| Ok::<_, anyhow::Error>(HarbourConfig { listen, store: store? }));
-    let config = FarmerConfig {
-        chains,
-        harvesters: harvesters.transpose()?,
-        directories: args.dirs.clone(),
-        secret: keys::read_secret(&keys::file_or_default(args.key_file.as_deref())?)?,
-        guard: keys::guard_or_default(args.guard.as_deref())?,
-        watch_rounds: args.watch_rounds,
-        rpc: Some(args.rpc),
-    };
-    let totals = runtime::block_on(farm(config, args.config.clone(), output))?;
+    let totals = runtime::block_on(async {
+        let (stop, file) = (runtime::stop_signal()?.shared(), args.config.clone());
+        match args.bus.config() {
+            None => farm(configure(args, chains, None)?, file, stop, output).await,
+            Some(bus) => farm_in_cluster(args, &chains, &bus, stop, output).await,
+        }
+    })?;
     let mut value = serde_json::to_value(&totals)?;
     value["event"] = json!("stopped");
     output.line(&value, &format!("stopped: {}", summary(&totals)))?;
     Ok(Verdict::Good)
 }
 
-async fn farm(config: FarmerConfig, file: Option<PathBuf>, output: Output) -> anyhow::Result<Totals> {
-    let stop = runtime::stop_signal()?;
+fn configure(
+    args: &RunArgs,
+    chains: Vec<ChainConfig>,
+    cluster: Option<Cluster>,
+) -> anyhow::Result<FarmerConfig> {
+    let store = paths::file_or(args.harvester_keys.as_deref(), "harvesters.json");
+    let harvesters =
+        args.harvesters.map(|listen| Ok::<_, anyhow::Error>(HarbourConfig { listen, store: store? }));
+    Ok(FarmerConfig {
+        chains,
+        harvesters: harvesters.transpose()?,
+        cluster,
+        directories: args.dirs.clone(),
+        secret: keys::read_secret(&keys::file_or_default(args.key_file.as_deref())?)?,
+        guard: keys::guard_or_default(args.guard.as_deref())?,
+        watch_rounds: args.watch_rounds,
+        rpc: Some(args.rpc),
+    })
+}
+
+/// Stands by, farms while this is the active farmer, and stands by again when it is no more.
+async fn farm_in_cluster(
+    args: &RunArgs,
+    chains: &[ChainConfig],
+    bus: &BusConfig,
+    stop: impl Future<Output = ()> + Clone,
+    output: Output,
+) -> anyhow::Result<Totals> {
+    // What is wrong with the key or the addresses is to be known before it is needed.
+    configure(args, chains.to_vec(), None)?;
+    let cluster = tokio::select! {
+        cluster = Cluster::join(bus, machine_name()) => cluster?,
+        () = stop.clone() => return Ok(Totals::default()),
+    };
+    loop {
+        let stand_by = |active: &str| {
+            let value = json!({ "event": "standby", "active": active });
+            let _ = output.line(&value, &format!("standing by: {active} is the active farmer"));
+        };
+        let mut active = tokio::select! {
+            active = cluster.activate(stand_by) => active,
+            () = stop.clone() => return Ok(Totals::default()),
+        };
+        output.line(&json!({ "event": "active" }), "this is the active farmer now")?;
+        let chains = match &args.config {
+            Some(file) => settings::read(file)?,
+            None => chains.to_vec(),
+        };
+        let config = configure(args, chains, Some(cluster.clone()))?;
+        let end = async {
+            tokio::select! {
+                () = stop.clone() => {}
+                () = active.lost() => {}
+            }
+        };
+        let totals = farm(config, args.config.clone(), end, output).await;
+        active.release().await;
+        if stop.clone().now_or_never().is_some() {
+            return totals;
+        }
+        totals?;
+    }
+}
+
+async fn farm(
+    config: FarmerConfig,
+    file: Option<PathBuf>,
+    stop: impl Future<Output = ()>,
+    output: Output,
+) -> anyhow::Result<Totals> {
     let (tell, changes) = mpsc::channel(1);
     if let Some(file) = file {
         tokio::spawn(settings::watch(file, tell));

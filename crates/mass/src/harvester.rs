@@ -7,10 +7,11 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use mass_farmer::harvest::{self, HarvesterConfig, HarvesterEvent};
+use mass_farmer::harvest::{self, HarvesterConfig, HarvesterEvent, WayToFarmer};
 use serde_json::{Value, json};
 
 use crate::{
+    bus::BusArgs,
     farm::HARVESTERS_PORT,
     output::{Output, Verdict, note},
     paths, runtime,
@@ -26,6 +27,8 @@ pub enum Command {
     /// say is encrypted. The farmer key never comes here: what is stolen with this machine is its plots.
     Pair(PairArgs),
     /// Read plots for the farmer until Ctrl-C. A farmer that is gone is waited for.
+    ///
+    /// In a cluster there is no pairing: with --bus, the farmer is whoever is the active one on that bus.
     Run(RunArgs),
 }
 
@@ -53,6 +56,11 @@ pub struct RunArgs {
     dirs: Vec<PathBuf>,
     #[command(flatten)]
     store: Store,
+    #[command(flatten)]
+    bus: BusArgs,
+    /// The name that the farmer of a cluster shows for this machine [default: the machine's own].
+    #[arg(long, value_name = "NAME", requires = "url")]
+    name: Option<String>,
 }
 
 /// Where the keys for the farmer are.
@@ -99,7 +107,7 @@ fn pair(args: &PairArgs, output: Output) -> anyhow::Result<Verdict> {
 }
 
 /// The machine's name, as far as it can stand before a path.
-fn machine_name() -> String {
+pub fn machine_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let name: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
@@ -123,7 +131,11 @@ fn harvest(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
     for dir in args.dirs.iter().filter(|dir| !Path::is_dir(dir)) {
         note(&format!("{} is no directory yet; it is looked into until it is", dir.display()));
     }
-    let config = HarvesterConfig { store: args.store.path()?, directories: args.dirs.clone() };
+    let way = match args.bus.config() {
+        Some(bus) => WayToFarmer::Bus(bus, args.name.clone().unwrap_or_else(machine_name)),
+        None => WayToFarmer::Paired(args.store.path()?),
+    };
+    let config = HarvesterConfig { way, directories: args.dirs.clone() };
     runtime::block_on(async {
         let stop = runtime::stop_signal()?;
         // A reader that is gone does not stop the harvester.

@@ -4,6 +4,7 @@
 //! Results go to the standard output, as text or with `--json` as one JSON value; progress, notes and the one
 //! sentence of an error go to the standard error. The exit code is 0 only if everything was as asked.
 
+mod bus;
 mod chain;
 mod dev;
 

@@ -13,13 +13,15 @@ use serde::Serialize;
 use tokio::{net::TcpStream, sync::mpsc, time::Instant};
 
 use super::{
-    HarvestError,
+    HarvestError, StoreError,
     link::{receive, send},
     message::{FAULTS_MAX, File, PART, Quality, ToFarmer, ToHarvester, VERSION, VERSION_MIN},
-    secure::{self, Code, Pipe},
-    store::HarvesterFile,
+    secure::{self, Code, NoiseKey, Pipe},
+    session,
+    store::{HarvesterFile, check_name},
 };
 use crate::{
+    bus::{Bus, BusConfig},
     disk::{self, Done, Give, Job, Sampled},
     shelf::{Answer, GroupFile, Scan},
 };
@@ -30,11 +32,20 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A farmer that was silent for so long is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// How a harvester meets its farmer.
+#[derive(Clone, Debug)]
+pub enum WayToFarmer {
+    /// As they were paired: the file that [`pair`] has written.
+    Paired(PathBuf),
+    /// At a cluster's bus, under this name.
+    Bus(BusConfig, String),
+}
+
 /// What a harvester needs.
 #[derive(Clone, Debug)]
 pub struct HarvesterConfig {
-    /// The file that [`pair`] has written.
-    pub store: PathBuf,
+    /// How it meets its farmer.
+    pub way: WayToFarmer,
     /// Directories of plots.
     pub directories: Vec<PathBuf>,
 }
@@ -124,6 +135,57 @@ async fn greet(
     }
 }
 
+/// An open [`WayToFarmer`].
+enum Way {
+    Paired { file: HarvesterFile, addr: String, key: NoiseKey },
+    Bus { bus: Box<Bus>, name: String },
+}
+
+impl Way {
+    async fn open(way: &WayToFarmer) -> Result<Self, HarvestError> {
+        match way {
+            WayToFarmer::Paired(store) => {
+                let file = HarvesterFile::read(store)?;
+                let farmer = file.farmer.clone();
+                let (addr, key) = farmer.ok_or_else(|| StoreError::NotPaired(store.clone()))?;
+                Ok(Self::Paired { file, addr, key })
+            }
+            WayToFarmer::Bus(config, name) => {
+                check_name(name)?;
+                Ok(Self::Bus { bus: Box::new(Bus::connect(config).await?), name: name.clone() })
+            }
+        }
+    }
+
+    /// Where the farmer is.
+    fn place(&self) -> &str {
+        match self {
+            Self::Paired { addr, .. } => addr,
+            Self::Bus { bus, .. } => bus.cluster(),
+        }
+    }
+
+    /// A cluster has a standby farmer, who need not be waited for long.
+    const fn pause_max(&self) -> Duration {
+        match self {
+            Self::Paired { .. } => PAUSE_MAX,
+            Self::Bus { .. } => PAUSE_MIN,
+        }
+    }
+
+    /// Meets the farmer; its software and key.
+    async fn join(&self, directories: &[PathBuf]) -> Result<(Pipe, String, FarmerPublicKey), HarvestError> {
+        let (mut pipe, name) = match self {
+            Self::Paired { file, addr, key } => {
+                (secure::join(reach(addr).await?, &file.secret, key).await?, &file.name)
+            }
+            Self::Bus { bus, name } => (session::join(bus).await?, name),
+        };
+        let (software, key) = greet(&mut pipe, name, directories).await?;
+        Ok((pipe, software, key))
+    }
+}
+
 /// A directory and what was told of it.
 struct Disk {
     path: PathBuf,
@@ -151,16 +213,13 @@ struct Harvester<W> {
 /// Harvests until `stop` is ready. A farmer that is gone is waited for.
 ///
 /// # Errors
-/// [`HarvestError::Store`] if this machine was not paired.
+/// [`HarvestError::Store`] if this machine was not paired; [`HarvestError::Bus`] if the bus can never be had.
 pub async fn run(
     config: HarvesterConfig,
     watch: impl FnMut(&HarvesterEvent),
     stop: impl Future<Output = ()>,
 ) -> Result<(), HarvestError> {
-    let file = HarvesterFile::read(&config.store)?;
-    let Some((addr, key)) = file.farmer.clone() else {
-        return Err(super::StoreError::NotPaired(config.store).into());
-    };
+    let way = Way::open(&config.way).await?;
     let (reports, mut inbox) = mpsc::unbounded_channel();
     let disks = config.directories.iter().enumerate().map(|(number, path)| {
         let reports = reports.clone();
@@ -172,15 +231,14 @@ pub async fn run(
     let work = async {
         let mut pause = PAUSE_MIN;
         loop {
-            let joined = async {
-                let mut pipe = secure::join(reach(&addr).await?, &file.secret, &key).await?;
-                let (software, key) = greet(&mut pipe, &file.name, &config.directories).await?;
-                Ok::<_, HarvestError>((pipe, software, key))
-            };
-            let reason = match joined.await {
+            let reason = match way.join(&config.directories).await {
                 Ok((pipe, software, key)) => {
                     pause = PAUSE_MIN;
-                    (harvester.watch)(&HarvesterEvent::Joined { farmer: addr.clone(), key, software });
+                    (harvester.watch)(&HarvesterEvent::Joined {
+                        farmer: way.place().to_owned(),
+                        key,
+                        software,
+                    });
                     harvester.serve(pipe, &mut inbox).await
                 }
                 Err(error) => error.to_string(),
@@ -189,7 +247,7 @@ pub async fn run(
             let again_in_milliseconds = wait.as_millis() as u64;
             (harvester.watch)(&HarvesterEvent::Lost { reason, again_in_milliseconds });
             tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause = (pause * 2).min(way.pause_max());
         }
     };
     tokio::select! {

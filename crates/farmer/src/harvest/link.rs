@@ -59,8 +59,11 @@ pub(super) fn send<T: Serialize>(pipe: &Pipe, message: &T) {
 }
 
 pub(super) async fn receive<T: DeserializeOwned>(pipe: &mut Pipe) -> Result<T, String> {
-    let bytes = pipe.rx.recv().await.ok_or("the connection broke")?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("a message that is none: {error}"))
+    parse(&pipe.rx.recv().await.ok_or("the connection broke")?)
+}
+
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|error| format!("a message that is none: {error}"))
 }
 
 /// What a harvester has said of a disk so far.
@@ -81,8 +84,12 @@ pub(super) struct Hello {
 
 /// Waits for the hello.
 pub(super) async fn hello(pipe: &mut Pipe) -> Result<Hello, String> {
-    let hello = tokio::time::timeout(HELLO, receive(pipe)).await.map_err(|_| "no hello")??;
-    let ToFarmer::Hello { version, software, name, disks } = hello else {
+    as_hello(tokio::time::timeout(HELLO, receive(pipe)).await.map_err(|_| "no hello")??)
+}
+
+/// The hello that a message is.
+pub(super) fn as_hello(message: ToFarmer) -> Result<Hello, String> {
+    let ToFarmer::Hello { version, software, name, disks } = message else {
         return Err("no hello".to_owned());
     };
     Ok(Hello { name, version: version.min(VERSION), software, disks })
@@ -128,11 +135,21 @@ pub(super) async fn serve(
     farmer: FarmerPublicKey,
     report: impl Fn(News),
 ) -> String {
-    let hello = match hello(&mut pipe).await {
-        Ok(hello) => hello,
-        Err(reason) => return reason,
-    };
-    if let Err(reason) = welcome(&pipe, &hello, farmer) {
+    match hello(&mut pipe).await {
+        Ok(hello) => serve_after(&mut pipe, hello, name, farmer, report).await,
+        Err(reason) => reason,
+    }
+}
+
+/// [`serve`] once it has said hello.
+pub(super) async fn serve_after(
+    pipe: &mut Pipe,
+    hello: Hello,
+    name: String,
+    farmer: FarmerPublicKey,
+    report: impl Fn(News),
+) -> String {
+    if let Err(reason) = welcome(pipe, &hello, farmer) {
         return reason;
     }
     let (give, mut jobs) = mpsc::unbounded_channel();
@@ -153,21 +170,21 @@ pub(super) async fn serve(
     let mut last = Instant::now();
     loop {
         tokio::select! {
-            message = receive(&mut pipe) => {
+            message = receive(pipe) => {
                 last = Instant::now();
                 if let Err(reason) = message.and_then(|message| line.hear(message)) {
                     return reason;
                 }
             }
             job = jobs.recv() => match job {
-                Some((disk, job)) => line.give(&pipe, disk, job),
+                Some((disk, job)) => line.give(pipe, disk, job),
                 None => return "it was taken out, or has come again".to_owned(),
             },
             _ = clock.tick() => {
                 if last.elapsed() > SILENCE_MAX {
                     return format!("it was silent for {} seconds", SILENCE_MAX.as_secs());
                 }
-                send(&pipe, &ToHarvester::Ping);
+                send(pipe, &ToHarvester::Ping);
             }
         }
     }

@@ -8,7 +8,7 @@ use mass_consensus::{
     lottery::challenge,
 };
 use mass_plot::SolveOptions;
-use mass_primitives::{Difficulty, Height, Round};
+use mass_primitives::{ChainId, Difficulty, Height, Round, Slot};
 use mass_proof_of_space::Proof;
 use mass_rpc::{LastSeal, Work};
 use rand_core::OsRng;
@@ -91,7 +91,10 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             let (name, expected) = (member.name(), *member.id());
             return Err(FarmerError::OtherChain { name, expected, got: work.chain });
         }
-        let signed = self.guard.last(member.id(), &self.secret.public());
+        let chain = *member.id();
+        let signed = self.guard.last(&chain, &self.secret.public());
+        let sealed = self.vet(chain, sealed, signed);
+        let member = &mut self.members[position];
         let events = [member.answers(), member.watch(work.now, sealed, signed)];
         events.iter().flatten().for_each(|event| self.tell(event));
         self.look_ahead(position, &work);
@@ -104,6 +107,26 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         self.solve_next();
         self.seal_due(position);
         Ok(())
+    }
+
+    /// In a cluster, a seal that the record of this machine does not know may be of the farmer before this one: the
+    /// cluster is asked before it is taken for a stranger's.
+    fn vet(&mut self, chain: ChainId, sealed: Option<LastSeal>, signed: Option<Slot>) -> Option<LastSeal> {
+        let (Some(cluster), Some(LastSeal { slot, .. })) = (&self.cluster, sealed) else { return sealed };
+        match self.vetted.get(&chain) {
+            _ if Some(slot) <= signed => sealed,
+            Some((known, is_answered)) if *known == slot => sealed.filter(|_| *is_answered),
+            _ => {
+                self.vetted.insert(chain, (slot, false));
+                let (cluster, farmer, reports) =
+                    (cluster.clone(), self.secret.public(), self.reports.clone());
+                tokio::spawn(async move {
+                    let signed = cluster.signed_of(chain, farmer).await;
+                    let _ = reports.send(Report::Vetted { chain, slot, signed });
+                });
+                None
+            }
+        }
     }
 
     /// Starts the look-up of challenges that come, and forgets those that are over.
@@ -222,7 +245,8 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         }
     }
 
-    /// Signs a header that is for our claim and nothing else. From the permit on the slot is used up.
+    /// A header that is for our claim and nothing else may be signed; in a cluster, if no other farmer has used the
+    /// slot up.
     fn prepared(
         &mut self,
         position: usize,
@@ -230,8 +254,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         header: Result<Header, String>,
     ) -> Result<(), FarmerError> {
         let member = &mut self.members[position];
-        let Some(Sealing { tip, vrf_proof, .. }) =
-            member.sealing.clone().filter(|sealing| sealing.claim == *claim)
+        let Some(Sealing { tip, .. }) = member.sealing.clone().filter(|sealing| sealing.claim == *claim)
         else {
             return Ok(());
         };
@@ -247,6 +270,41 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                 return Ok(());
             }
         };
+        let Some(cluster) = self.cluster.clone() else { return self.sign(claim, header) };
+        let (claim, reports) = (Box::new(*claim), self.reports.clone());
+        tokio::spawn(async move {
+            let permit = cluster.permit(claim.chain, *claim.farmer(), claim.slot).await;
+            let _ = reports.send(Report::Permitted { claim, header, permit });
+        });
+        Ok(())
+    }
+
+    /// The cluster has decided.
+    pub(super) fn permitted(
+        &mut self,
+        claim: &SealClaim,
+        header: Header,
+        permit: Result<(), String>,
+    ) -> Result<(), FarmerError> {
+        let Err(reason) = permit else { return self.sign(claim, header) };
+        let is_it =
+            |member: &&mut Member| member.sealing.as_ref().is_some_and(|sealing| sealing.claim == *claim);
+        if let Some(member) = self.members.iter_mut().find(is_it) {
+            let event = member.lost(reason, &mut self.totals);
+            self.tell(&event);
+        }
+        // Used up here as well: another may have signed it, or the bus may have written it without a word.
+        Ok(self.guard.raise(&claim.chain, claim.farmer(), claim.slot)?)
+    }
+
+    /// Signs the header of the win in hand. From the permit on the slot is used up.
+    fn sign(&mut self, claim: &SealClaim, header: Header) -> Result<(), FarmerError> {
+        let members = self.members.iter_mut();
+        let mut sealings = members.filter_map(|member| {
+            let sealing = member.sealing.as_ref().filter(|sealing| sealing.claim == *claim)?;
+            Some((sealing.vrf_proof, member))
+        });
+        let Some((vrf_proof, member)) = sealings.next() else { return Ok(()) };
         let permit = self.guard.permit(&claim.chain, claim.farmer(), claim.slot)?;
         let signature = permit.sign(&self.secret, &header.id(), OsRng)?;
         if let Some(sealing) = &mut member.sealing {

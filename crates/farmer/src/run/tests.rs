@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::{
     disk::Job,
-    harvest::{HarvesterConfig, HarvesterEvent},
+    harvest::{HarvesterConfig, HarvesterEvent, WayToFarmer},
     shelf::Shelf,
 };
 
@@ -83,6 +83,7 @@ async fn farm(specs: &[ChainSpec], plots: PathBuf, guard: PathBuf, rounds: u64) 
         chains,
         directories: vec![plots],
         harvesters: None,
+        cluster: None,
         secret: FarmerSecret::from_seed(&[7; 32]),
         guard,
         watch_rounds: 0,
@@ -172,7 +173,8 @@ impl Log {
 
 /// A harvester in this process, which ends when what is returned is dropped.
 fn harvester(store: &Path, dir: &Path) -> oneshot::Sender<()> {
-    let config = HarvesterConfig { store: store.to_owned(), directories: vec![dir.to_owned()] };
+    let config =
+        HarvesterConfig { way: WayToFarmer::Paired(store.to_owned()), directories: vec![dir.to_owned()] };
     let (end, ended) = oneshot::channel::<()>();
     tokio::spawn(async move {
         harvest::run(config, |_: &HarvesterEvent| (), async { drop(ended.await) }).await.unwrap();
@@ -238,6 +240,7 @@ fn with_harvesters(chains: Vec<ChainConfig>, directories: Vec<PathBuf>, dir: &Pa
         chains,
         directories,
         harvesters: Some(HarbourConfig { listen: anywhere, store: dir.join("harvesters.json") }),
+        cluster: None,
         secret: FarmerSecret::from_seed(&[7; 32]),
         guard: dir.join("guard"),
         watch_rounds: 0,

@@ -63,6 +63,7 @@ impl Network {
             chains: farmed.collect::<anyhow::Result<_>>()?,
             directories: vec![place.plots_dir()],
             harvesters: None,
+            cluster: None,
             secret: place.secret()?,
             guard: place.guard(),
             // The key is of this directory, which is locked.

@@ -1,0 +1,29 @@
+//! The command line of a cluster's message bus.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mass_farmer::bus::BusConfig;
+
+/// Which bus, and which cluster on it.
+#[derive(Args)]
+pub struct BusArgs {
+    /// The NATS server of a cluster, with JetStream: nats://HOST:4222, or tls://; several, parted by commas. Whoever may
+    /// connect there is a part of the cluster.
+    #[arg(long = "bus", value_name = "URL")]
+    url: Option<String>,
+    /// The cluster's name, where several share a bus.
+    #[arg(long, value_name = "NAME", default_value = "farm", requires = "url")]
+    cluster: String,
+    /// A file of NATS credentials.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    bus_credentials: Option<PathBuf>,
+}
+
+impl BusArgs {
+    /// The bus, if one was named.
+    pub fn config(&self) -> Option<BusConfig> {
+        let (credentials, cluster) = (self.bus_credentials.clone(), self.cluster.clone());
+        self.url.clone().map(|url| BusConfig { url, credentials, cluster })
+    }
+}
