@@ -55,7 +55,11 @@ fn fill(page: &mut Page, status: &FarmStatus) {
         page.gauge("mass_farm_disk_up", "Whether the disk answers and has no fault", &labels, up);
         page.gauge("mass_farm_plots", "Plots that are farmed", &labels, disk.plots as f64);
         page.gauge("mass_farm_plot_bytes", "Bytes of the plot files", &labels, disk.bytes as f64);
-        page.gauge("mass_farm_free_bytes", "Free bytes", &labels, disk.free_bytes.unwrap_or(0) as f64);
+        if let Some(free) = disk.free_bytes {
+            page.gauge("mass_farm_free_bytes", "Free bytes", &labels, free as f64);
+        }
+        let help = "Groups that are begun and that nobody is making";
+        page.gauge("mass_farm_unfinished_groups", help, &labels, disk.unfinished.len() as f64);
         let help = "Time within which half of the last look-ups were answered";
         page.gauge("mass_farm_lookup_p50_seconds", help, &labels, seconds(disk.p50_milliseconds));
         let help = "Time within which 99 of 100 of the last look-ups were answered";
@@ -68,9 +72,19 @@ fn fill(page: &mut Page, status: &FarmStatus) {
         page.gauge("mass_farm_chain_up", "Whether the node gives work and the key may farm", &labels, up);
         let help = "Blocks that this much space wins on average in the time that the node gave work";
         page.gauge("mass_farm_expected_wins", help, &labels, chain.expected_wins);
+        if let Some(pending) = chain.pending {
+            let help = "Rewards earned and not paid yet, in the chain's smallest unit";
+            page.gauge("mass_farm_pending_amount", help, &labels, pending.amount.get() as f64);
+        }
         page.counter("mass_farm_wins", "Blocks that the node took", &labels, chain.wins);
         page.counter("mass_farm_lost", "Slots won and not sealed", &labels, chain.lost);
     }
+    if let Some(free) = status.record_free_bytes {
+        let help = "Free bytes where the record of signed slots is";
+        page.gauge("mass_farm_record_free_bytes", help, &[], free as f64);
+    }
+    let labels = [("version", status.version.as_str())];
+    page.gauge("mass_farm_build", "Always 1; the label says which version runs", &labels, 1.0);
     page.counter("mass_farm_rounds", "Challenges that all plots have answered", &[], status.rounds);
     page.counter("mass_farm_reads", "Short reads made", &[], status.reads);
     page.counter("mass_farm_qualities", "Qualities found", &[], status.qualities);

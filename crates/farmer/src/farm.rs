@@ -10,8 +10,9 @@ use std::{
 };
 
 use mass_consensus::{lottery::is_asked, spec::ChainSpec};
-use mass_plot::{Plot, PlotError, READS_PER_CHALLENGE};
+use mass_plot::{Plot, PlotError, READS_PER_CHALLENGE, UnfinishedGroup};
 use mass_primitives::{Challenge, FarmerPublicKey, GroupId, Round, Seed};
+use mass_rpc::farm::{DiskFault, FaultKind, Unfinished};
 
 use crate::schedule::Found;
 
@@ -66,6 +67,8 @@ pub struct Answer {
     pub reads: u64,
     /// Plots that failed.
     pub faults: Vec<Fault>,
+    /// Numbers of the files that did not.
+    pub sound: Vec<usize>,
 }
 
 /// What a directory holds.
@@ -79,6 +82,7 @@ pub struct Scan {
     faults: Vec<(PathBuf, PlotError)>,
     /// Free bytes of the file system, if it tells.
     free_bytes: Option<u64>,
+    unfinished: Vec<Unfinished>,
 }
 
 /// Looks into a directory, and opens the plots that are not open already.
@@ -92,7 +96,18 @@ pub fn scan(dir: &Path, open: &BTreeSet<PathBuf>) -> Scan {
             Err(error) => faults.push((path.clone(), error)),
         }
     }
-    Scan { files, opened, faults, free_bytes: mass_plot::free_bytes(dir).ok() }
+    Scan { files, opened, faults, free_bytes: mass_plot::free_bytes(dir).ok(), unfinished: unfinished(dir) }
+}
+
+/// The groups of a directory that nobody is making. One that cannot be read has a fault already.
+fn unfinished(dir: &Path) -> Vec<Unfinished> {
+    let groups = mass_plot::unfinished_groups(dir).unwrap_or_default().into_iter();
+    let group = |group: UnfinishedGroup| Unfinished {
+        plots: group.plots,
+        staged: group.staged,
+        bytes_missing: group.bytes_missing,
+    };
+    groups.map(group).collect()
 }
 
 /// Asks plots a challenge.
@@ -104,10 +119,13 @@ pub fn look_up(plots: &[(usize, Arc<Plot>)], challenge: &Challenge) -> Answer {
         answer.reads += READS_PER_CHALLENGE;
         let strength = plot.params().strength;
         match plot.group_qualities(challenge) {
-            Ok(chains) => answer.found.extend(chains.into_iter().filter_map(|(index, chain)| {
-                let quality = chain.quality(plot.plot_id_of(index)?, strength);
-                Some(Found { plot: *number, index, quality, chain, strength })
-            })),
+            Ok(chains) => {
+                answer.sound.push(*number);
+                answer.found.extend(chains.into_iter().filter_map(|(index, chain)| {
+                    let quality = chain.quality(plot.plot_id_of(index)?, strength);
+                    Some(Found { plot: *number, index, quality, chain, strength })
+                }));
+            }
             Err(error) => answer.faults.push(Fault::Plot { path: plot.path().to_owned(), error }),
         }
     }
@@ -119,9 +137,12 @@ pub fn look_up(plots: &[(usize, Arc<Plot>)], challenge: &Challenge) -> Answer {
 pub struct Disk {
     path: PathBuf,
     plots: BTreeMap<PathBuf, usize>,
-    /// What is wrong, in words, so that a fault is news only once.
-    faults: BTreeSet<String>,
+    /// What is wrong, so that a fault is news only once.
+    faults: BTreeSet<DiskFault>,
+    /// Files that failed when they were asked last.
+    failing: BTreeMap<usize, DiskFault>,
     free_bytes: Option<u64>,
+    unfinished: Vec<Unfinished>,
 }
 
 impl Disk {
@@ -149,9 +170,15 @@ impl Disk {
         self.free_bytes
     }
 
-    /// What was wrong at the last scan.
-    pub fn faults(&self) -> impl Iterator<Item = &str> {
-        self.faults.iter().map(String::as_str)
+    /// What was wrong at the last scan, and with files when they were asked last.
+    pub fn faults(&self) -> impl Iterator<Item = &DiskFault> {
+        self.faults.iter().chain(self.failing.values())
+    }
+
+    /// The groups that were begun and in nobody's hands at the last scan.
+    #[must_use]
+    pub fn unfinished(&self) -> &[Unfinished] {
+        &self.unfinished
     }
 
     /// The files that are open.
@@ -179,7 +206,9 @@ impl Farm {
             path: path.clone(),
             plots: BTreeMap::new(),
             faults: BTreeSet::new(),
+            failing: BTreeMap::new(),
             free_bytes: None,
+            unfinished: Vec::new(),
         };
         let (plots, groups) = (BTreeMap::new(), BTreeMap::new());
         Self { farmer, disks: directories.iter().map(disk).collect(), plots, groups, next: 0 }
@@ -228,16 +257,28 @@ impl Farm {
         self.drop_gone(disk, &files);
         faults.extend(scan.opened.into_iter().filter_map(|plot| self.add(disk, plot)));
         let Some(disk) = self.disks.get_mut(disk) else { return faults };
-        disk.free_bytes = scan.free_bytes;
-        let known = std::mem::replace(&mut disk.faults, faults.iter().map(ToString::to_string).collect());
-        faults.retain(|fault| !known.contains(&fault.to_string()));
+        (disk.free_bytes, disk.unfinished) = (scan.free_bytes, scan.unfinished);
+        let known = std::mem::replace(&mut disk.faults, faults.iter().map(Fault::told).collect());
+        faults.retain(|fault| !known.contains(&fault.told()));
         faults
+    }
+
+    /// Takes note of which files of a disk failed when they were asked.
+    pub fn asked(&mut self, disk: usize, answer: &Answer) {
+        let Some(disk) = self.disks.get_mut(disk) else { return };
+        disk.failing.retain(|number, _| !answer.sound.contains(number));
+        for fault in &answer.faults {
+            if let Some(number) = disk.plots.get(fault.path()) {
+                disk.failing.insert(*number, fault.told());
+            }
+        }
     }
 
     fn drop_gone(&mut self, disk: usize, files: &BTreeSet<PathBuf>) {
         let Some(disk) = self.disks.get_mut(disk) else { return };
         let gone: Vec<usize> =
             disk.plots.extract_if(.., |path, _| !files.contains(path)).map(|(_, n)| n).collect();
+        disk.failing.retain(|number, _| !gone.contains(number));
         for number in gone {
             if let Some(plot) = self.plots.remove(&number) {
                 self.groups.remove(&plot.params().group_id);
@@ -280,6 +321,23 @@ impl Farm {
 }
 
 impl Fault {
+    /// What kind of fault it is.
+    #[must_use]
+    pub const fn kind(&self) -> FaultKind {
+        match self {
+            Self::Directory { .. } => FaultKind::Directory,
+            Self::Plot { .. } => FaultKind::Plot,
+            Self::OtherFarmer { .. } => FaultKind::OtherFarmer,
+            Self::Duplicate { .. } => FaultKind::Duplicate,
+        }
+    }
+
+    /// The fault as it is told of.
+    #[must_use]
+    pub fn told(&self) -> DiskFault {
+        DiskFault { kind: self.kind(), path: self.path().display().to_string(), reason: self.to_string() }
+    }
+
     /// The directory or file that is at fault.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -15,6 +15,7 @@ pub mod round;
 mod run;
 pub mod schedule;
 mod trial;
+mod troubles;
 
 pub use chain::ChainConfig;
 pub use doctor::diagnose;

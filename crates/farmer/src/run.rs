@@ -33,12 +33,14 @@ use crate::{
     api::{Api, Query, metrics},
     chain::{ChainConfig, Member, Sealing},
     disk::{self, Done, Job, Reader},
+    doctor::diagnose,
     events::{FarmEvent, Totals},
     farm::{Answer, Farm, Fault},
     guard::{GuardError, SigningGuard},
     link::{Ask, Said},
     round::{ProofKey, RoundWork},
     schedule::Found,
+    troubles::Troubles,
 };
 
 /// Rounds that are looked up ahead of the present one.
@@ -153,6 +155,7 @@ struct Farmer<W> {
     looks: Vec<Look>,
     solving: bool,
     totals: Totals,
+    troubles: Troubles,
     watch: W,
 }
 
@@ -198,6 +201,7 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
         looks: Vec::new(),
         solving: false,
         totals: Totals::default(),
+        troubles: Troubles::default(),
         watch,
     };
     farmer.open(&config.chains, &mut inbox, rpc.as_ref().map(|(addr, _)| *addr)).await?;
@@ -243,7 +247,10 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                     let chains = self.members.iter().map(Member::name).collect();
                     self.tell(&FarmEvent::Changed { chains });
                 }
-                _ = care.tick() => self.look_after_disks(),
+                _ = care.tick() => {
+                    self.look_after_disks();
+                    self.look_for_trouble();
+                }
                 _ = scan.tick() => self.look_around(),
             }
         }
@@ -313,7 +320,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
 
     fn look_around(&mut self) {
         self.scan();
-        self.members.iter().for_each(|member| member.ask(Ask::Health));
+        self.members.iter().for_each(Member::ask_health);
     }
 
     /// Tells of disks that hang and of those that answer again.
@@ -325,6 +332,14 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                 let disk = self.disk_name(number);
                 self.tell(&if hangs { FarmEvent::DiskHangs { disk } } else { FarmEvent::DiskBack { disk } });
             }
+        }
+    }
+
+    /// Tells of troubles that begin and of those that are over. Without trials: those take minutes.
+    fn look_for_trouble(&mut self) {
+        let findings = diagnose(self.status(), Vec::new()).findings;
+        for event in self.troubles.look(findings, Instant::now()) {
+            self.tell(&event);
         }
     }
 
@@ -351,6 +366,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             }
             Done::Answer(turn, answer) => {
                 self.readers[number].done(Some(turn.2), now);
+                self.farm.asked(number, &answer);
                 self.answered(&turn, &answer);
                 self.settle(&turn, number);
             }
@@ -389,11 +405,14 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                 hangs: reader.hangs(Instant::now()),
                 p50_milliseconds: reader.percentile(50).map(milliseconds),
                 p99_milliseconds: reader.percentile(99).map(milliseconds),
-                faults: disk.faults().map(str::to_owned).collect(),
+                faults: disk.faults().cloned().collect(),
+                unfinished: disk.unfinished().to_vec(),
             }
         });
         FarmStatus {
             farmer: self.secret.public(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            record_free_bytes: self.guard.free_bytes(),
             disks: disks.collect(),
             chains: self.members.iter().map(|member| member.status(&self.totals)).collect(),
             rounds: self.totals.rounds,
@@ -427,7 +446,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             let known = self.members.iter().position(|member| member.config.is_like(&chain));
             members.push(match known {
                 Some(position) => self.members.swap_remove(position).with(chain),
-                None => Member::start(chain, self.reports.clone(), Report::Node)?,
+                None => Member::start(chain, self.secret.public(), self.reports.clone(), Report::Node)?,
             });
         }
         members.sort_by_key(|member| std::cmp::Reverse(member.config.priority));
@@ -467,8 +486,8 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                 event.iter().for_each(|event| self.tell(event));
                 Ok(())
             }
-            Said::Health(bans, status) => {
-                self.members[position].status = Some(*status);
+            Said::Health(bans, status, pending) => {
+                self.members[position].fares(*status, pending.as_deref());
                 let farmer = self.secret.public();
                 match bans.iter().find(|ban| ban.farmer == farmer) {
                     Some(ban) => self.banned(position, ban.height),

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use mass_consensus::{keys::FarmerSecret, lottery::challenge, spec::ChainSpec};
 use mass_primitives::{FarmerPublicKey, GroupNonce, Round, Seed};
 use mass_proof_of_space::{GroupIdentity, PlotSize, Strength, verify};
+use mass_rpc::farm::FaultKind;
 use rand_core::{CryptoRng, Error, RngCore, impls};
 
 use crate::{Answer, Farm, Fault, look_up, scan, schedule, winner};
@@ -143,6 +144,17 @@ fn disks_come_and_go(farm: &mut Farm, one: &Path, two: &Path, spec: &ChainSpec) 
     assert_eq!(answers.iter().map(|answer| answer.asked).sum::<u64>(), 3);
     let faults = answers.iter().map(|answer| answer.faults.len()).sum::<usize>();
     assert!((1..3).contains(&faults), "{faults}");
+
+    // A file that failed is at fault until it answers.
+    let failing =
+        |farm: &Farm| farm.disks()[2].faults().filter(|fault| fault.kind == FaultKind::Plot).count();
+    let before = failing(farm);
+    let failed = answers.into_iter().find(|answer| !answer.faults.is_empty()).unwrap();
+    farm.asked(2, &failed);
+    assert_eq!(failing(farm), before + failed.faults.len());
+    let sound = farm.plots().map(|(number, _)| number).collect();
+    farm.asked(2, &Answer { sound, ..Answer::default() });
+    assert_eq!(failing(farm), before);
 }
 
 #[test]

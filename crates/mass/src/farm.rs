@@ -8,6 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals};
+use mass_rpc::farm::Finding;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -162,6 +163,10 @@ pub fn describe(event: &FarmEvent, totals: &Totals) -> String {
         FarmEvent::Banned { chain, height } => {
             format!("{chain}: the key is banned since block {height}: it sealed twice in one slot")
         }
+        FarmEvent::Trouble(Finding { subject, problem, action, .. }) => {
+            format!("trouble: {subject}: {problem}; do: {action}")
+        }
+        FarmEvent::Over(Finding { subject, problem, .. }) => format!("over: {subject}: {problem}"),
         FarmEvent::Changed { chains } => format!("farming {}", chains.join(", ")),
     }
 }

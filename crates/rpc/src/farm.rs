@@ -1,7 +1,7 @@
 //! What a farm answers: how each of its parts fares, and what to do about it.
 
 use jsonrpsee::{core::RpcResult, proc_macros::rpc};
-use mass_primitives::{ChainId, FarmerPublicKey, Height, Round};
+use mass_primitives::{Amount, ChainId, FarmerPublicKey, Height, Round};
 use serde::{Deserialize, Serialize};
 
 /// The methods of a farm.
@@ -21,6 +21,10 @@ pub trait Farm {
 pub struct FarmStatus {
     /// The key that the plots are bound to.
     pub farmer: FarmerPublicKey,
+    /// Version of the program.
+    pub version: String,
+    /// Free bytes of the file system where the record of signed slots is, if it tells.
+    pub record_free_bytes: Option<u64>,
     /// Its disks.
     pub disks: Vec<DiskStatus>,
     /// The chains that it farms.
@@ -46,6 +50,8 @@ pub struct DiskStatus {
     pub bytes: u64,
     /// Free bytes of the file system, if it tells.
     pub free_bytes: Option<u64>,
+    /// Groups that somebody began to make and nobody is making.
+    pub unfinished: Vec<Unfinished>,
     /// The last round that it has answered.
     pub answered: Option<Round>,
     /// Challenges that it could not be asked because it hung.
@@ -57,7 +63,43 @@ pub struct DiskStatus {
     /// Milliseconds within which 99 of 100 were.
     pub p99_milliseconds: Option<f64>,
     /// What is wrong with the directory and with files in it.
-    pub faults: Vec<String>,
+    pub faults: Vec<DiskFault>,
+}
+
+/// A group that is begun and in nobody's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// Plots that it is to have.
+    pub plots: u16,
+    /// Plots of it that are there.
+    pub staged: u16,
+    /// Bytes of disk that going on with it takes.
+    pub bytes_missing: u64,
+}
+
+/// What kind of fault a directory or a file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The directory cannot be read.
+    Directory,
+    /// The file is no plot, or is damaged.
+    Plot,
+    /// The plot is bound to another key.
+    OtherFarmer,
+    /// The plot is in the farm already.
+    Duplicate,
+}
+
+/// What is wrong with a directory or with a file in it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DiskFault {
+    /// What kind of fault.
+    pub kind: FaultKind,
+    /// The directory or the file.
+    pub path: String,
+    /// What is wrong, in words.
+    pub reason: String,
 }
 
 /// A chain that is farmed.
@@ -77,6 +119,10 @@ pub struct ChainStatus {
     pub reason: Option<String>,
     /// Height of the node's tip.
     pub height: Option<Height>,
+    /// Version of the node's program, if it tells.
+    pub node_version: Option<String>,
+    /// Rewards that the farmer has earned and that are not paid yet, if the node tells.
+    pub pending: Option<PendingRewards>,
     /// Peers of the node.
     pub peers: Option<u32>,
     /// Whether the node has caught up with its peers.
@@ -95,6 +141,15 @@ pub struct ChainStatus {
     pub expected_wins: f64,
     /// Probability that an honest farm has so few wins or fewer: Poisson.
     pub p_value: f64,
+}
+
+/// Rewards on their way to a farmer, whenever they were earned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingRewards {
+    /// How many.
+    pub rewards: u64,
+    /// Their sum, in maxwell.
+    pub amount: Amount,
 }
 
 /// What is wrong.
@@ -120,13 +175,75 @@ pub enum Severity {
     Warning,
 }
 
+/// What a finding is about. The names are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// A disk does not answer.
+    DiskHangs,
+    /// A disk did not answer for a while.
+    DiskHung,
+    /// A disk answers late.
+    DiskSlow,
+    /// A directory cannot be read.
+    Directory,
+    /// A file is no plot, or is damaged.
+    Plot,
+    /// A plot is bound to another key.
+    OtherFarmer,
+    /// A plot is there twice.
+    Duplicate,
+    /// A group on the disk is begun and not finished.
+    UnfinishedGroup,
+    /// There is hardly space for the record of signed slots.
+    RecordSpace,
+    /// The key is banned.
+    Banned,
+    /// The node gives no work.
+    NoWork,
+    /// The node is behind its peers.
+    NodeBehind,
+    /// The node has no peers.
+    NodeAlone,
+    /// Node and farm are of different versions.
+    Version,
+    /// The clocks of node and farm differ.
+    Clock,
+    /// Slots were won and not sealed.
+    Lost,
+    /// There are fewer wins than luck explains.
+    FewWins,
+    /// A made-up winning challenge was lost.
+    Trial,
+    /// There is nothing to farm with.
+    NoPlots,
+    /// There is nothing to farm.
+    NoChains,
+}
+
+impl From<FaultKind> for FindingKind {
+    fn from(kind: FaultKind) -> Self {
+        match kind {
+            FaultKind::Directory => Self::Directory,
+            FaultKind::Plot => Self::Plot,
+            FaultKind::OtherFarmer => Self::OtherFarmer,
+            FaultKind::Duplicate => Self::Duplicate,
+        }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
+    /// What it is about.
+    pub kind: FindingKind,
     /// How bad it is.
     pub severity: Severity,
-    /// The disk, file, chain or node.
+    /// The disk, chain or farm.
     pub subject: String,
+    /// The file, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// What is wrong.
     pub problem: String,
     /// The one thing to do.
