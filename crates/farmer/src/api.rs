@@ -6,7 +6,7 @@ use mass_consensus::keys::FarmerSecret;
 use mass_plot::Plot;
 use mass_rpc::{
     RpcResult, async_trait, errors,
-    farm::{Diagnosis, FarmServer, FarmStatus, Trial},
+    farm::{Diagnosis, FarmReads, FarmServer, FarmStatus, Trial},
     metrics::{Page, Render},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -16,8 +16,16 @@ use crate::{doctor::diagnose, trial::try_out};
 /// How long a trial may take: look-up and proof of the largest plot on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the loop is asked: how all parts fare, and a plot of each disk to try out.
-pub(crate) type Query = oneshot::Sender<(FarmStatus, Vec<(String, Arc<Plot>)>)>;
+/// A plot of each disk to try out.
+type Samples = Vec<(String, Arc<Plot>)>;
+
+/// What the loop is asked.
+pub(crate) enum Query {
+    /// How all parts fare, and a plot of each disk to try out.
+    Status(oneshot::Sender<(FarmStatus, Samples)>),
+    /// When the disks will be read.
+    Reads(oneshot::Sender<FarmReads>),
+}
 
 /// The RPC of a farm.
 pub(crate) struct Api {
@@ -26,10 +34,10 @@ pub(crate) struct Api {
 }
 
 /// Asks the loop.
-async fn ask(queries: &mpsc::Sender<Query>) -> RpcResult<(FarmStatus, Vec<(String, Arc<Plot>)>)> {
+async fn ask<T>(queries: &mpsc::Sender<Query>, query: fn(oneshot::Sender<T>) -> Query) -> RpcResult<T> {
     let (reply, answer) = oneshot::channel();
     let gone = || errors::misc("the farm is stopping");
-    queries.send(reply).await.map_err(|_| gone())?;
+    queries.send(query(reply)).await.map_err(|_| gone())?;
     answer.await.map_err(|_| gone())
 }
 
@@ -39,7 +47,7 @@ pub(crate) fn metrics(queries: mpsc::Sender<Query>) -> Render {
         let queries = queries.clone();
         Box::pin(async move {
             let mut page = Page::default();
-            if let Ok((status, _)) = ask(&queries).await {
+            if let Ok((status, _)) = ask(&queries, Query::Status).await {
                 fill(&mut page, &status);
             }
             page
@@ -94,11 +102,15 @@ fn fill(page: &mut Page, status: &FarmStatus) {
 #[async_trait]
 impl FarmServer for Api {
     async fn farm_status(&self) -> RpcResult<FarmStatus> {
-        Ok(ask(&self.queries).await?.0)
+        Ok(ask(&self.queries, Query::Status).await?.0)
+    }
+
+    async fn farm_reads(&self) -> RpcResult<FarmReads> {
+        ask(&self.queries, Query::Reads).await
     }
 
     async fn farm_doctor(&self) -> RpcResult<Diagnosis> {
-        let (status, plots) = ask(&self.queries).await?;
+        let (status, plots) = ask(&self.queries, Query::Status).await?;
         let mut trials = Vec::new();
         for (disk, plot) in plots {
             let (name, secret) = (disk.clone(), Arc::clone(&self.secret));

@@ -11,6 +11,7 @@ mod events;
 pub mod farm;
 pub mod guard;
 mod link;
+mod reads;
 pub mod round;
 mod run;
 pub mod schedule;

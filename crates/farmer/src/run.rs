@@ -38,13 +38,14 @@ use crate::{
     farm::{Answer, Farm, Fault},
     guard::{GuardError, SigningGuard},
     link::{Ask, Said},
+    reads::upcoming,
     round::{ProofKey, RoundWork},
     schedule::Found,
     troubles::Troubles,
 };
 
 /// Rounds that are looked up ahead of the present one.
-const ROUNDS_AHEAD: u64 = 1;
+pub(crate) const ROUNDS_AHEAD: u64 = 1;
 
 /// How often disks and nodes are looked after.
 const CARE: Duration = Duration::from_secs(1);
@@ -241,7 +242,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         loop {
             tokio::select! {
                 Some(report) = inbox.recv() => self.report(report)?,
-                Some(question) = questions.recv() => drop(question.send((self.status(), self.samples()))),
+                Some(question) = questions.recv() => self.reply(question),
                 Some(chains) = changes.recv() => {
                     self.set_chains(chains)?;
                     let chains = self.members.iter().map(Member::name).collect();
@@ -253,6 +254,14 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                 }
                 _ = scan.tick() => self.look_around(),
             }
+        }
+    }
+
+    /// Answers a question. Who asks may be gone by then.
+    fn reply(&self, question: Query) {
+        match question {
+            Query::Status(reply) => drop(reply.send((self.status(), self.samples()))),
+            Query::Reads(reply) => drop(reply.send(upcoming(&self.farm, &self.members, unix_now()))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `mass farm`: farming chains through their nodes.
 
+mod reads;
 mod report;
 mod settings;
 
@@ -45,6 +46,18 @@ pub enum Command {
     /// A made-up winning challenge goes through a plot of every disk, the solver, the key and the verifier; nothing
     /// is sent. The exit code is 0 only if the farm earns.
     Doctor(FarmUrl),
+    /// When the disks of a running farm will be read, and until when each may sleep.
+    ///
+    /// A seed gives every group one turn, so the turns are known until the period ends; then each has another. When
+    /// that is depends on blocks that are still to come, so it is an expectation. Chains that share a beacon share
+    /// reads.
+    Reads {
+        #[command(flatten)]
+        farm: FarmUrl,
+        /// Turns to show for people, the first first; --json has them all.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        turns: usize,
+    },
 }
 
 /// The port of a farm's RPC, unless it is told another.
@@ -89,6 +102,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     match command {
         Command::Run(args) => farm_chains(args, output),
         Command::Status(farm) => runtime::block_on(report::status(&farm.farm, output)),
+        Command::Reads { farm, turns } => runtime::block_on(reads::show(&farm.farm, *turns, output)),
         Command::Doctor(farm) => runtime::block_on(report::doctor(&farm.farm, output)),
     }
 }

@@ -1,7 +1,7 @@
 //! What a farm answers: how each of its parts fares, and what to do about it.
 
 use jsonrpsee::{core::RpcResult, proc_macros::rpc};
-use mass_primitives::{Amount, ChainId, FarmerPublicKey, Height, Round};
+use mass_primitives::{Amount, ChainId, FarmerPublicKey, GroupId, Height, Round, Seed};
 use serde::{Deserialize, Serialize};
 
 /// The methods of a farm.
@@ -14,6 +14,95 @@ pub trait Farm {
     /// Tries every part out, and says what is wrong and what to do. Takes as long as a proof takes.
     #[method(name = "mass_farmDoctor")]
     async fn farm_doctor(&self) -> RpcResult<Diagnosis>;
+
+    /// When the disks will be read, as far as that is known.
+    #[method(name = "mass_farmReads")]
+    async fn farm_reads(&self) -> RpcResult<FarmReads>;
+}
+
+/// The reads to come. Times are unix seconds by the clock of the farm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FarmReads {
+    /// When this was said.
+    pub time: u64,
+    /// Beacon by beacon: chains that share one share its reads.
+    pub beacons: Vec<BeaconReads>,
+    /// All beacons together, disk by disk.
+    pub disks: Vec<DiskRest>,
+}
+
+/// The reads for one beacon.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BeaconReads {
+    /// The chain whose seeds are used.
+    pub beacon: ChainId,
+    /// Names of the chains that use them.
+    pub chains: Vec<String>,
+    /// The seed of which all this follows.
+    pub seed: Seed,
+    /// The present round. It and the next are read already.
+    pub round: Round,
+    /// How long a round is.
+    pub round_seconds: u64,
+    /// Where knowledge ends; nothing if the chain that makes the seeds is not farmed, for then nobody here knows.
+    pub known: Option<KnownUntil>,
+    /// Its reads, disk by disk.
+    pub disks: Vec<DiskReads>,
+}
+
+/// Where the period of a seed ends. Another seed gives each group another turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownUntil {
+    /// Blocks of the period that are still to come.
+    pub blocks: u32,
+    /// When the last of them is expected.
+    pub expected: u64,
+    /// When it can come at the earliest.
+    pub earliest: u64,
+}
+
+/// The reads of a disk for one beacon.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DiskReads {
+    /// The directory.
+    pub disk: String,
+    /// Groups that the chains take.
+    pub groups: u64,
+    /// Short reads in an hour on average, whatever the seed.
+    pub reads_per_hour: f64,
+    /// When each group is asked next, the first first, if the seed lasts. Bounded: see `left_off`.
+    pub turns: Vec<GroupTurn>,
+    /// Later turns that are left off here.
+    pub left_off: u64,
+}
+
+/// When a group is asked next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupTurn {
+    /// The group.
+    pub group: GroupId,
+    /// Its plots.
+    pub plots: u16,
+    /// The round that asks it.
+    pub round: Round,
+    /// When it is read: a round earlier.
+    pub time: u64,
+    /// Whether that is before the period is expected to end.
+    pub is_expected: bool,
+}
+
+/// When a disk may rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DiskRest {
+    /// The directory.
+    pub disk: String,
+    /// Short reads in an hour on average, of all beacons.
+    pub reads_per_hour: f64,
+    /// Until when nothing is read there: the first turn, or the end of the first period, when all turns change. Nothing if
+    /// that is not known.
+    pub sleeps_until: Option<u64>,
+    /// Whether that is the end of a period, which is an expectation, and not a turn.
+    pub is_period_end: bool,
 }
 
 /// A farm.
