@@ -3,15 +3,18 @@
 mod reads;
 mod report;
 mod settings;
+mod webhook;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals};
 use mass_rpc::farm::Finding;
 use serde_json::{Value, json};
+use settings::Settings;
 use tokio::sync::mpsc;
+use webhook::{Url, Webhooks};
 
 use crate::{
     keys,
@@ -31,6 +34,7 @@ pub enum Command {
     /// One chain is named on the command line. Several are farmed with the same plots from a file, which may be
     /// changed while the farm runs; chains that share a beacon cost the reads of one:
     ///
+    ///   webhook = ["https://..."]            # told of troubles and wins: see --webhook
     ///   [[chain]]
     ///   chain = "dev"                        # a built-in chain or a spec file
     ///   payout = "dms1q..."
@@ -85,6 +89,13 @@ pub struct RunArgs {
     /// The file of chains to farm, instead of --chain, --node and --payout.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payout", "chain", "node"])]
     config: Option<PathBuf>,
+    /// A URL that is told by a POST of JSON of each trouble that begins and each that is over, and of each win; may
+    /// be given several times.
+    ///
+    /// Slack, Mattermost and Discord show the line in it. The URL is checked at the start, and is not shown again;
+    /// other users of this machine can see it in the list of processes, but not if it is in the file of --config.
+    #[arg(long = "webhook", value_name = "URL")]
+    webhooks: Vec<String>,
     /// The address to listen on for `mass farm status` and `doctor`, on this machine alone; port 0 takes any.
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from(([127, 0, 0, 1], RPC_PORT)))]
     rpc: SocketAddr,
@@ -108,14 +119,15 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
 }
 
 fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
-    let chains = match (&args.config, &args.payout) {
+    let fixed = Url::parse_all(&args.webhooks).context("--webhook")?;
+    let Settings { chains, webhooks } = match (&args.config, &args.payout) {
         (Some(file), _) => settings::read(file)?,
         (None, payout) => {
             let (spec, node) = args.node.resolve()?;
             let payout = payout.clone().context("--payout is missing")?;
             let chain = ChainConfig { spec, node, payout, priority: 0, enabled: true };
             settings::check(std::slice::from_ref(&chain)).context("--payout")?;
-            vec![chain]
+            Settings { chains: vec![chain], ..Settings::default() }
         }
     };
     let config = FarmerConfig {
@@ -125,21 +137,33 @@ fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
         guard: keys::guard_or_default(args.guard.as_deref())?,
         rpc: Some(args.rpc),
     };
-    let totals = runtime::block_on(farm(config, args.config.clone(), output))?;
+    let webhooks = Arc::new(Webhooks::start(fixed, &webhooks));
+    let outcome = runtime::block_on(farm(config, args.config.clone(), Arc::clone(&webhooks), output));
+    if let Err(error) = &outcome {
+        webhooks.tell_end(&format!("{error:#}"));
+    }
+    webhooks.farewell();
+    let totals = outcome?;
     let mut value = serde_json::to_value(&totals)?;
     value["event"] = json!("stopped");
     output.line(&value, &format!("stopped: {}", summary(&totals)))?;
     Ok(Verdict::Good)
 }
 
-async fn farm(config: FarmerConfig, file: Option<PathBuf>, output: Output) -> anyhow::Result<Totals> {
+async fn farm(
+    config: FarmerConfig,
+    file: Option<PathBuf>,
+    webhooks: Arc<Webhooks>,
+    output: Output,
+) -> anyhow::Result<Totals> {
     let stop = runtime::stop_signal()?;
     let (tell, changes) = mpsc::channel(1);
     if let Some(file) = file {
-        tokio::spawn(settings::watch(file, tell));
+        tokio::spawn(settings::watch(file, tell, Arc::clone(&webhooks)));
     }
     // A reader that is gone does not stop the farm.
     let watch = |event: &FarmEvent, totals: &Totals| {
+        webhooks.tell(event, totals);
         let _ = output.line(&serde_json::to_value(event).unwrap_or(Value::Null), &describe(event, totals));
     };
     Ok(mass_farmer::run(config, watch, changes, stop).await?)
