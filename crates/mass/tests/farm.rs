@@ -1,10 +1,11 @@
 //! A farm that cannot fail silently: a disk that vanishes and comes back, a bad plot, a node that dies. Each is
 //! named by the doctor, and the rest goes on.
 
+mod ops;
 mod processes;
 mod receiver;
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use processes::{Home, Process, output, payout};
 use receiver::Receiver;
@@ -60,12 +61,7 @@ fn whatever_fails_is_named_and_the_rest_goes_on() {
     let name = two.display().to_string();
     reads_are_foretold(&home, &url, &name);
 
-    // The metrics that the alert rules in ops/ name are there, for node and farm.
-    let rules = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ops/alerts.yml")).unwrap();
-    let pages = [url.as_str(), node.url.as_str()].map(|url| http_get(url, "/metrics")).concat();
-    let named = rules.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    let named: Vec<&str> = named.filter(|word| word.starts_with("mass_")).collect();
-    assert!(named.len() > 5 && named.iter().all(|name| pages.contains(name)), "{named:?}: {pages}");
+    what_ops_names_is_measured(&[&url, &node.url]);
 
     // A disk is unplugged and plugged in again.
     let away = home.path("away");
@@ -124,6 +120,23 @@ fn a_webhook_that_is_no_url_is_refused_at_the_start() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("webhook 1: it must begin with https://"), "{said}");
     assert!(!said.contains(receiver::SECRET), "{said}");
+}
+
+/// The metrics that the alert rules and dashboards in ops/ name are on the pages of farm and node, and the dashboards
+/// show all that is there.
+fn what_ops_names_is_measured(urls: &[&str]) {
+    let (rules, shown) =
+        (ops::named(&["alerts.yml"]), ops::named(&["grafana-farm.json", "grafana-node.json"]));
+    let measured = || -> BTreeSet<String> {
+        let pages = urls.iter().map(|url| http_get(url, "/metrics")).collect::<String>();
+        let lines = pages.lines().filter(|line| line.starts_with("mass_"));
+        lines.filter_map(|line| line.split(['{', ' ']).next()).map(str::to_owned).collect()
+    };
+    assert!(rules.len() > 10 && shown.len() > 20, "{rules:?} {shown:?}");
+    // What the node tells the farm of is there once it has told.
+    wait_until(&format!("all metrics: {rules:?} {shown:?} {:?}", measured()), || {
+        rules.is_subset(&measured()) && shown == measured()
+    });
 }
 
 fn http_get(url: &str, path: &str) -> String {
