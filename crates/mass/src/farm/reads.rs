@@ -56,12 +56,14 @@ fn wait(time: u64, now: u64) -> String {
 fn seed(beacon: &BeaconReads, now: u64) -> String {
     let BeaconReads { chains, round, round_seconds, known, .. } = beacon;
     let lasts = match known {
-        Some(known) => format!(
-            "the turns hold for {} blocks more, about {}, and at least for {}",
-            known.blocks,
-            wait(known.expected, now),
-            wait(known.earliest, now)
-        ),
+        Some(known) => {
+            let about = wait(known.expected, now);
+            let least = match known.earliest > now {
+                true => format!(", and at least for {}", wait(known.earliest, now)),
+                false => String::new(),
+            };
+            format!("the turns hold for {} blocks more, about {about}{least}", known.blocks)
+        }
         None => "where its period ends is known to the chain of its beacon alone, which is not farmed: turns may change at any round"
             .to_owned(),
     };
