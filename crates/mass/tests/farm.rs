@@ -47,7 +47,7 @@ fn whatever_fails_is_named_and_the_rest_goes_on() {
     command.arg("--dir").arg(&one.dir).arg(&two).args(["--key-file", key, "--payout", &payout(1)]);
     command.arg("--guard").arg(home.path("signed"));
     let hook = Receiver::start();
-    command.args(["--webhook", &hook.url, "--log", "warn,ureq=trace"]);
+    command.args(["--webhook", &hook.url, "--log", "warn,ureq=trace,ureq::run=trace,ureq_proto::util=trace"]);
     let mut farm = Process::start(command, &home.path("farm.out"));
     let url = farm.event(|event| event["event"] == "opened")["rpc"].as_str().unwrap().to_owned();
     farm.event(|event| event["event"] == "round");
