@@ -29,6 +29,8 @@ const QUEUE_MAX: usize = 100;
 const RECEIVERS_MAX: usize = 16;
 /// Bytes of a URL at the most.
 const URL_BYTES_MAX: usize = 2_048;
+/// Characters of a line for people at the most: Discord takes 2,000.
+const TEXT_CHARS_MAX: usize = 1_900;
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// How long messages may still be delivered when the farm ends.
@@ -278,8 +280,12 @@ fn message(event: &FarmEvent, totals: &Totals) -> Option<Value> {
 /// The line for people goes where Slack and Mattermost look for it, and where Discord does.
 fn with_text(mut message: Value, text: &str) -> Value {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let text = format!("MASS: {text}");
-    for (key, value) in [("time", json!(time)), ("text", json!(text)), ("content", json!(text))] {
+    let name = rustix::system::uname();
+    let machine = name.nodename().to_string_lossy();
+    let text: String = format!("MASS on {machine}: {text}").chars().take(TEXT_CHARS_MAX).collect();
+    let fields =
+        [("machine", json!(machine)), ("time", json!(time)), ("text", json!(text)), ("content", json!(text))];
+    for (key, value) in fields {
         message[key] = value;
     }
     message

@@ -97,14 +97,16 @@ fn machines_get_fields_and_people_a_line() {
 
     let (path, trouble) = next();
     assert_eq!(path, "/hook/secret");
-    let text = "MASS: trouble: /mnt/a: it does not answer; do: check the cable";
+    let machine = trouble["machine"].as_str().unwrap();
+    let text = &format!("MASS on {machine}: trouble: /mnt/a: it does not answer; do: check the cable");
+    assert!(!machine.is_empty());
     for (key, value) in [
         ("event", "trouble"),
         ("kind", "disk_hangs"),
         ("severity", "error"),
         ("subject", "/mnt/a"),
-        ("text", text),
-        ("content", text),
+        ("text", text.as_str()),
+        ("content", text.as_str()),
     ] {
         assert_eq!(trouble[key], value, "{trouble}");
     }
@@ -117,7 +119,7 @@ fn machines_get_fields_and_people_a_line() {
         (&json!("sealed"), &json!(7), &json!(9))
     );
     assert_eq!(next().1["reason"], "late");
-    assert_eq!(next().1["text"], "MASS: the farm has ended: no disk");
+    assert_eq!(next().1["text"], format!("MASS on {machine}: the farm has ended: no disk"));
     webhooks.farewell();
     assert!(told.try_recv().is_err(), "each is told once");
 }
