@@ -26,10 +26,24 @@ pub fn challenge(beacon: &ChainId, seed: &Seed, round: Round) -> Challenge {
 /// the hash read as a big-endian number.
 #[must_use]
 pub fn is_asked(beacon: &ChainId, seed: &Seed, group: &GroupId, filter: u64, round: Round) -> bool {
+    let residue = filter_residue(beacon, seed, group, filter);
+    residue.is_some() && residue == round.get().checked_rem(filter)
+}
+
+/// FLT-1, seen from the group: the first round from `from` on in which it is asked; `None` if there is none.
+#[must_use]
+pub fn next_asked(beacon: &ChainId, seed: &Seed, group: &GroupId, filter: u64, from: Round) -> Option<Round> {
+    let residue = filter_residue(beacon, seed, group, filter)?;
+    let passed = from.get().checked_rem(filter)?;
+    let wait = residue.checked_add(filter)?.checked_sub(passed)?.checked_rem(filter)?;
+    from.get().checked_add(wait).map(Round::new)
+}
+
+/// `H("filter", beacon chain id, eta, group id) mod F_s`.
+fn filter_residue(beacon: &ChainId, seed: &Seed, group: &GroupId, filter: u64) -> Option<u64> {
     let hash = TaggedHasher::new(Tag::Filter).chain(beacon.as_bytes()).chain(seed.as_bytes());
     let number = U256::from_be_bytes(hash.chain(group.as_bytes()).finish());
-    let residue = number.checked_rem(U256::from(filter)).and_then(|residue| u64::try_from(residue).ok());
-    residue.is_some() && residue == round.get().checked_rem(filter)
+    number.checked_rem(U256::from(filter)).and_then(|residue| u64::try_from(residue).ok())
 }
 
 /// LOT-1: the ticket of a quality in a slot, `H("ticket", chain id, eta, slot, Q, y)`.

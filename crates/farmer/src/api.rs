@@ -9,7 +9,7 @@ use futures::future::join_all;
 use mass_consensus::keys::FarmerSecret;
 use mass_rpc::{
     RpcResult, async_trait, errors,
-    farm::{Diagnosis, FarmServer, FarmStatus, PairingCode, Trial},
+    farm::{Diagnosis, FarmReads, FarmServer, FarmStatus, PairingCode, Trial},
     metrics::{Page, Render},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -30,11 +30,16 @@ const SEAL_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a pairing code is good.
 const CODE_GOOD: Duration = Duration::from_secs(600);
 
-/// How all parts fare, and the ways to disks that can be tried out, by their names.
-pub(crate) type Reply = (FarmStatus, Vec<(String, Give)>);
+/// The ways to disks that can be tried out, by their names.
+type Ways = Vec<(String, Give)>;
 
 /// What the loop is asked.
-pub(crate) type Query = oneshot::Sender<Reply>;
+pub(crate) enum Query {
+    /// How all parts fare, and the disks to try out.
+    Status(oneshot::Sender<(FarmStatus, Ways)>),
+    /// When the disks will be read.
+    Reads(oneshot::Sender<FarmReads>),
+}
 
 /// The RPC of a farm.
 pub(crate) struct Api {
@@ -45,10 +50,10 @@ pub(crate) struct Api {
 }
 
 /// Asks the loop.
-async fn ask(queries: &mpsc::Sender<Query>) -> RpcResult<Reply> {
+async fn ask<T>(queries: &mpsc::Sender<Query>, query: fn(oneshot::Sender<T>) -> Query) -> RpcResult<T> {
     let (reply, answer) = oneshot::channel();
     let gone = || errors::misc("the farm is stopping");
-    queries.send(reply).await.map_err(|_| gone())?;
+    queries.send(query(reply)).await.map_err(|_| gone())?;
     answer.await.map_err(|_| gone())
 }
 
@@ -58,7 +63,7 @@ pub(crate) fn metrics(queries: mpsc::Sender<Query>) -> Render {
         let queries = queries.clone();
         Box::pin(async move {
             let mut page = Page::default();
-            if let Ok((status, _)) = ask(&queries).await {
+            if let Ok((status, _)) = ask(&queries, Query::Status).await {
                 fill(&mut page, &status);
             }
             page
@@ -74,7 +79,11 @@ fn fill(page: &mut Page, status: &FarmStatus) {
         page.gauge("mass_farm_disk_up", "Whether the disk answers and has no fault", &labels, up);
         page.gauge("mass_farm_plots", "Plots that are farmed", &labels, disk.plots as f64);
         page.gauge("mass_farm_plot_bytes", "Bytes of the plot files", &labels, disk.bytes as f64);
-        page.gauge("mass_farm_free_bytes", "Free bytes", &labels, disk.free_bytes.unwrap_or(0) as f64);
+        if let Some(free) = disk.free_bytes {
+            page.gauge("mass_farm_free_bytes", "Free bytes", &labels, free as f64);
+        }
+        let help = "Groups that are begun and that nobody is making";
+        page.gauge("mass_farm_unfinished_groups", help, &labels, disk.unfinished.len() as f64);
         let help = "Time within which half of the last look-ups were answered";
         page.gauge("mass_farm_lookup_p50_seconds", help, &labels, seconds(disk.p50_milliseconds));
         let help = "Time within which 99 of 100 of the last look-ups were answered";
@@ -97,9 +106,19 @@ fn fill(page: &mut Page, status: &FarmStatus) {
         );
         let help = "Blocks that this much space wins on average in the time that the node gave work";
         page.gauge("mass_farm_expected_wins", help, &labels, chain.expected_wins);
+        if let Some(pending) = chain.pending {
+            let help = "Rewards earned and not paid yet, in the chain's smallest unit";
+            page.gauge("mass_farm_pending_amount", help, &labels, pending.amount.get() as f64);
+        }
         page.counter("mass_farm_wins", "Blocks that the node took", &labels, chain.wins);
         page.counter("mass_farm_lost", "Slots won and not sealed", &labels, chain.lost);
     }
+    if let Some(free) = status.record_free_bytes {
+        let help = "Free bytes where the record of signed slots is";
+        page.gauge("mass_farm_record_free_bytes", help, &[], free as f64);
+    }
+    let labels = [("version", status.version.as_str())];
+    page.gauge("mass_farm_build", "Always 1; the label says which version runs", &labels, 1.0);
     page.counter("mass_farm_rounds", "Challenges that all plots have answered", &[], status.rounds);
     page.counter("mass_farm_reads", "Short reads made", &[], status.reads);
     page.counter("mass_farm_qualities", "Qualities found", &[], status.qualities);
@@ -109,11 +128,15 @@ fn fill(page: &mut Page, status: &FarmStatus) {
 #[async_trait]
 impl FarmServer for Api {
     async fn farm_status(&self) -> RpcResult<FarmStatus> {
-        Ok(ask(&self.queries).await?.0)
+        Ok(ask(&self.queries, Query::Status).await?.0)
+    }
+
+    async fn farm_reads(&self) -> RpcResult<FarmReads> {
+        ask(&self.queries, Query::Reads).await
     }
 
     async fn farm_doctor(&self) -> RpcResult<Diagnosis> {
-        let (status, ways) = ask(&self.queries).await?;
+        let (status, ways) = ask(&self.queries, Query::Status).await?;
         let samples = join_all(ways.into_iter().map(|(disk, give)| sample(disk, give))).await;
         let mut trials = Vec::new();
         for (disk, sample, taken) in samples {

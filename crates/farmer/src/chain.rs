@@ -5,9 +5,14 @@ use mass_consensus::{
     header::{Header, SealClaim},
     spec::ChainSpec,
 };
-use mass_primitives::{BlockId, ChainId, Difficulty, FarmerPublicKey, Height, Round, Seed, Slot, VrfProof};
+use mass_primitives::{
+    Amount, BlockId, ChainId, Difficulty, FarmerPublicKey, Height, Round, Seed, Slot, VrfProof,
+};
 use mass_proof_of_space::{GroupIdentity, PlotParams, Proof, QualityChain};
-use mass_rpc::{LastSeal, Status, Work, farm::ChainStatus};
+use mass_rpc::{
+    LastSeal, Pending, Status, Work,
+    farm::{ChainStatus, PendingRewards},
+};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -52,11 +57,14 @@ pub(crate) struct Member {
     pub sealing: Option<Sealing>,
     /// How the node fares, as it said last.
     pub status: Option<Status>,
+    /// What the farmer is still to be paid, as the node said last.
+    pub pending: Option<PendingRewards>,
     /// Height of the block that banned the key.
     pub banned: Option<Height>,
     watch: Watch,
     /// The last slot of which was told that the node gives no header for it.
     refused: Option<Slot>,
+    farmer: FarmerPublicKey,
     asks: mpsc::UnboundedSender<Ask>,
     node_lost: Option<String>,
     /// What this much space wins on average in the slots that have passed.
@@ -103,9 +111,11 @@ impl Member {
             work: None,
             sealing: None,
             status: None,
+            pending: None,
             banned: None,
             watch,
             refused: None,
+            farmer,
             asks,
             node_lost: None,
             expected_wins: 0.0,
@@ -129,6 +139,22 @@ impl Member {
     /// Asks the node. The line ends with the member alone.
     pub fn ask(&self, ask: Ask) {
         let _ = self.asks.send(ask);
+    }
+
+    /// Asks the node how it fares.
+    pub fn ask_health(&self) {
+        self.ask(Ask::Health(self.farmer));
+    }
+
+    /// The node has said how it fares.
+    pub fn fares(&mut self, status: Status, pending: Option<&[Pending]>) {
+        self.status = Some(status);
+        self.pending = pending.map(|pending| PendingRewards {
+            rewards: pending.len() as u64,
+            amount: pending
+                .iter()
+                .fold(Amount::ZERO, |sum, reward| Amount::new(sum.get().saturating_add(reward.amount.get()))),
+        });
     }
 
     /// Puts the chain into the totals.
@@ -199,6 +225,8 @@ impl Member {
             connected: self.work.is_some() && self.node_lost.is_none(),
             reason: self.node_lost.clone(),
             height: self.status.as_ref().map(|status| status.height),
+            node_version: self.status.as_ref().and_then(|status| status.version.clone()),
+            pending: self.pending,
             peers: self.status.as_ref().map(|status| status.peers),
             synced: self.status.as_ref().map(|status| status.synced),
             clock_skew_slots: self.skew_slots,
@@ -299,7 +327,7 @@ impl Member {
         if self.refused.replace(slot) == Some(slot) {
             return None;
         }
-        self.ask(Ask::Health);
+        self.ask_health();
         let chain = self.name();
         Some(FarmEvent::Fault { reason: format!("{chain}: no header for slot {slot}: {reason}") })
     }
@@ -309,7 +337,7 @@ impl Member {
         let slot = self.sealing.take().map_or(Slot::ZERO, |sealing| sealing.claim.slot);
         totals.lost += 1;
         self.totals_of(totals).for_each(|chain| chain.lost += 1);
-        self.ask(Ask::Health);
+        self.ask_health();
         FarmEvent::Lost { chain: self.name(), slot, reason }
     }
 

@@ -51,7 +51,8 @@ pub struct Cluster {
 /// The lease in hand. It is given back when this is [`released`](Self::release), and expires otherwise.
 pub struct Active {
     cluster: Cluster,
-    keeper: tokio::task::JoinHandle<u64>,
+    /// Nothing once it has ended.
+    keeper: Option<tokio::task::JoinHandle<u64>>,
     stop: oneshot::Sender<()>,
 }
 
@@ -136,7 +137,7 @@ impl Cluster {
                 }
             }
         });
-        Active { cluster: self.clone(), keeper, stop }
+        Active { cluster: self.clone(), keeper: Some(keeper), stop }
     }
 
     /// The last slots signed by a key.
@@ -202,8 +203,11 @@ fn signed_key(chain: &ChainId, farmer: &FarmerPublicKey) -> String {
 impl Active {
     /// Ready when somebody else has the lease.
     pub async fn lost(&mut self) {
-        // A keeper that has panicked keeps nothing.
-        let _ = (&mut self.keeper).await;
+        if let Some(keeper) = &mut self.keeper {
+            // One that has panicked keeps nothing.
+            let _ = keeper.await;
+            self.keeper = None;
+        }
     }
 
     /// Gives the lease back, so that another need not wait for it to expire.
@@ -211,6 +215,7 @@ impl Active {
         let Self { cluster, keeper, stop } = self;
         let _ = stop.send(());
         let release = async {
+            let Some(keeper) = keeper else { return };
             if let Ok(revision) = keeper.await {
                 let lease = Lease { holder: None, name: cluster.name.clone() };
                 let _ = cluster.store.set(LEASE, &lease, Some(revision)).await;

@@ -1,6 +1,7 @@
 //! What a farmer tells those who watch it: what happened, and what it has done so far.
 
 use mass_primitives::{BlockId, ChainId, Height, Round, Slot};
+use mass_rpc::farm::Finding;
 use serde::Serialize;
 
 /// What happened.
@@ -127,6 +128,10 @@ pub enum FarmEvent {
         /// Height of the block.
         height: Height,
     },
+    /// The doctor has found what keeps a part from earning, and it has stood for a while.
+    Trouble(Finding),
+    /// What the doctor had found is over.
+    Over(Finding),
     /// The chains that are farmed are others now, or their settings are.
     Changed {
         /// Names of the chains that are farmed.

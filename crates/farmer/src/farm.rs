@@ -10,6 +10,7 @@ use std::{
 
 use mass_consensus::{lottery::is_asked, spec::ChainSpec};
 use mass_primitives::{FarmerPublicKey, GroupId};
+use mass_rpc::farm::{DiskFault, FaultKind, Unfinished};
 
 use crate::{
     disk::Turn,
@@ -58,9 +59,12 @@ pub enum Fault {
 pub struct Disk {
     path: PathBuf,
     groups: BTreeMap<GroupId, Arc<GroupFile>>,
-    /// What is wrong, in words, so that a fault is news only once.
-    faults: BTreeSet<String>,
+    /// What is wrong, so that a fault is news only once.
+    faults: BTreeSet<DiskFault>,
+    /// Files that failed when they were asked last.
+    failing: BTreeMap<GroupId, DiskFault>,
     free_bytes: Option<u64>,
+    unfinished: Vec<Unfinished>,
 }
 
 impl Disk {
@@ -87,9 +91,15 @@ impl Disk {
         self.free_bytes
     }
 
-    /// What was wrong at the last scan.
-    pub fn faults(&self) -> impl Iterator<Item = &str> {
-        self.faults.iter().map(String::as_str)
+    /// What was wrong at the last scan, and with files when they were asked last.
+    pub fn faults(&self) -> impl Iterator<Item = &DiskFault> {
+        self.faults.iter().chain(self.failing.values())
+    }
+
+    /// The groups that were begun and in nobody's hands at the last scan.
+    #[must_use]
+    pub fn unfinished(&self) -> &[Unfinished] {
+        &self.unfinished
     }
 }
 
@@ -110,8 +120,9 @@ impl Farm {
 
     /// Adds a disk that was not looked into yet, by a number of its own.
     pub fn add_disk(&mut self, number: usize, path: PathBuf) {
-        let (groups, faults) = (BTreeMap::new(), BTreeSet::new());
-        self.disks.insert(number, Disk { path, groups, faults, free_bytes: None });
+        let (groups, faults, failing) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let disk = Disk { path, groups, faults, failing, free_bytes: None, unfinished: Vec::new() };
+        self.disks.insert(number, disk);
     }
 
     /// Takes a disk out of the farm.
@@ -168,9 +179,25 @@ impl Farm {
                 }
             }
         }
-        disk.free_bytes = scan.free_bytes;
-        let known = std::mem::replace(&mut disk.faults, faults.iter().map(ToString::to_string).collect());
-        faults.retain(|fault| !known.contains(&fault.to_string()));
+        disk.failing.retain(|group, _| disk.groups.contains_key(group));
+        (disk.free_bytes, disk.unfinished) = (scan.free_bytes, scan.unfinished);
+        let known = std::mem::replace(&mut disk.faults, faults.iter().map(Fault::told).collect());
+        faults.retain(|fault| !known.contains(&fault.told()));
+        faults
+    }
+
+    /// Takes note of which of the groups that a disk was asked have failed. Returns the faults.
+    pub fn asked(&mut self, disk: usize, groups: &[GroupId], failed: Vec<(PathBuf, String)>) -> Vec<Fault> {
+        let faults: Vec<Fault> =
+            failed.into_iter().map(|(path, error)| Fault::Plot { path, error }).collect();
+        let Some(disk) = self.disks.get_mut(&disk) else { return faults };
+        for group in groups {
+            let Some(file) = disk.groups.get(group) else { continue };
+            match faults.iter().find(|fault| fault.path() == file.path) {
+                Some(fault) => drop(disk.failing.insert(*group, fault.told())),
+                None => drop(disk.failing.remove(group)),
+            }
+        }
         faults
     }
 
@@ -201,6 +228,23 @@ fn refusal(
 }
 
 impl Fault {
+    /// What kind of fault it is.
+    #[must_use]
+    pub const fn kind(&self) -> FaultKind {
+        match self {
+            Self::Directory { .. } => FaultKind::Directory,
+            Self::Plot { .. } => FaultKind::Plot,
+            Self::OtherFarmer { .. } => FaultKind::OtherFarmer,
+            Self::Duplicate { .. } => FaultKind::Duplicate,
+        }
+    }
+
+    /// The fault as it is told of.
+    #[must_use]
+    pub fn told(&self) -> DiskFault {
+        DiskFault { kind: self.kind(), path: self.path().display().to_string(), reason: self.to_string() }
+    }
+
     /// The directory or file that is at fault.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -126,6 +126,12 @@ pub struct Permit {
 }
 
 impl SigningGuard {
+    /// Free bytes of the file system where the record is, if it tells.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        mass_plot::free_bytes(self.path.parent()?).ok()
+    }
+
     /// Opens a record, or starts one where none has ever been.
     ///
     /// # Errors

@@ -14,11 +14,13 @@ pub mod farm;
 pub mod guard;
 pub mod harvest;
 mod link;
+mod reads;
 pub mod round;
 mod run;
 pub mod schedule;
 pub mod shelf;
 mod trial;
+mod troubles;
 mod watch;
 
 pub use chain::ChainConfig;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mass_consensus::header::{Header, SealClaim};
 use mass_primitives::{BlockId, ChainId, Decode, Encode, FarmerPublicKey, SealSignature, VrfProof};
-use mass_rpc::{Ban, ClientError, HttpClient, LastSeal, MassClient, Status, Work};
+use mass_rpc::{Ban, ClientError, HttpClient, LastSeal, MassClient, Pending, Status, Work};
 use tokio::sync::mpsc;
 
 /// How often the node is asked for work: a fraction of the shortest slot.
@@ -19,8 +19,8 @@ pub enum Ask {
     Prepare { claim: Box<SealClaim>, payout: String },
     /// Publish the block of this header.
     Submit { header: Header, vrf_proof: VrfProof, signature: SealSignature },
-    /// Who is banned, and how the node fares.
-    Health,
+    /// Who is banned, how the node fares, and what the farmer is still to be paid.
+    Health(FarmerPublicKey),
 }
 
 /// What the node says.
@@ -34,7 +34,8 @@ pub enum Said {
     Prepared(Box<SealClaim>, Result<Header, String>),
     /// The block was taken, or why not.
     Submitted(Result<BlockId, String>),
-    Health(Vec<Ban>, Box<Status>),
+    /// Rewards only from a node that tells of them.
+    Health(Vec<Ban>, Box<Status>, Option<Vec<Pending>>),
 }
 
 /// Starts the line; it ends when the sender of questions is dropped.
@@ -79,8 +80,8 @@ async fn answer(client: &HttpClient, ask: Ask) -> Said {
             let taken = client.submit_seal(hex::encode(header.to_bytes()), vrf_proof, signature).await;
             Said::Submitted(taken.map_err(|error| text(&error)))
         }
-        Ask::Health => match (client.bans().await, client.status().await) {
-            (Ok(bans), Ok(status)) => Said::Health(bans, Box::new(status)),
+        Ask::Health(farmer) => match (client.bans().await, client.status().await) {
+            (Ok(bans), Ok(status)) => Said::Health(bans, Box::new(status), client.pending(farmer).await.ok()),
             (Err(error), _) | (_, Err(error)) => Said::Failed(text(&error)),
         },
     }

@@ -10,12 +10,12 @@ mod harvesters;
 mod rounds;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     convert::Infallible,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use mass_consensus::{
@@ -23,7 +23,7 @@ use mass_consensus::{
     keys::FarmerSecret,
 };
 use mass_plot::PlotError;
-use mass_primitives::{ChainId, Height, Slot};
+use mass_primitives::{ChainId, GroupId, Height, Slot};
 use mass_proof_of_space::Proof;
 use mass_rpc::{ClientError, farm::FarmServer as _};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
@@ -40,13 +40,15 @@ use crate::{
     guard::{GuardError, SigningGuard},
     harvest::{self, Harbour, HarbourConfig, HarvestError, Landed},
     link::Said,
+    reads::upcoming,
     round::ProofKey,
     schedule::Found,
     shelf::GroupFile,
+    troubles::Troubles,
 };
 
 /// Rounds that are looked up ahead of the present one.
-const ROUNDS_AHEAD: u64 = 1;
+pub(crate) const ROUNDS_AHEAD: u64 = 1;
 
 /// How often disks are looked after.
 const CARE: Duration = Duration::from_secs(1);
@@ -158,15 +160,18 @@ struct Look {
     found: Vec<Found>,
     asked: u64,
     reads: u64,
-    /// Disks that have not answered yet.
-    waiting: BTreeSet<usize>,
+    /// Disks that have not answered yet, and which groups they were asked, the first question first.
+    waiting: BTreeMap<usize, VecDeque<Vec<GroupId>>>,
+    /// Groups that were asked, or are.
+    groups: BTreeSet<GroupId>,
     /// Whether that was told.
     is_done: bool,
 }
 
 impl Look {
-    const fn new(turn: Turn) -> Self {
-        Self { turn, found: Vec::new(), asked: 0, reads: 0, waiting: BTreeSet::new(), is_done: false }
+    fn new(turn: Turn) -> Self {
+        let (waiting, groups) = (BTreeMap::new(), BTreeSet::new());
+        Self { turn, found: Vec::new(), asked: 0, reads: 0, waiting, groups, is_done: false }
     }
 }
 
@@ -185,6 +190,7 @@ struct Farmer<W> {
     looks: Vec<Look>,
     solving: bool,
     totals: Totals,
+    troubles: Troubles,
     watch: W,
 }
 
@@ -249,6 +255,7 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
         looks: Vec::new(),
         solving: false,
         totals: Totals::default(),
+        troubles: Troubles::default(),
         watch,
     };
     farmer.add_directories(config.directories, work);
@@ -279,15 +286,26 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         loop {
             tokio::select! {
                 Some(report) = inbox.recv() => self.report(report)?,
-                Some(question) = questions.recv() => drop(question.send((self.status(), self.ways()))),
+                Some(question) = questions.recv() => self.reply(question),
                 Some(chains) = changes.recv() => {
                     self.set_chains(chains)?;
                     let chains = self.members.iter().map(Member::name).collect();
                     self.tell(&FarmEvent::Changed { chains });
                 }
-                _ = care.tick() => self.look_after_disks(),
+                _ = care.tick() => {
+                    self.look_after_disks();
+                    self.look_for_trouble();
+                }
                 _ = scan.tick() => self.look_around(),
             }
+        }
+    }
+
+    /// Answers a question. Who asks may be gone by then.
+    fn reply(&self, question: Query) {
+        match question {
+            Query::Status(reply) => drop(reply.send((self.status(), self.ways()))),
+            Query::Reads(reply) => drop(reply.send(upcoming(&self.farm, &self.members, unix_now()))),
         }
     }
 
@@ -371,6 +389,10 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
     fn tell(&mut self, event: &FarmEvent) {
         (self.watch)(event, &self.totals);
     }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

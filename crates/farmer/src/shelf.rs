@@ -6,9 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use mass_plot::{Plot, PlotError, READS_PER_CHALLENGE};
+use mass_plot::{Plot, PlotError, READS_PER_CHALLENGE, UnfinishedGroup};
 use mass_primitives::{Challenge, GroupId, PlotIndex};
 use mass_proof_of_space::{GroupIdentity, QualityChain};
+use mass_rpc::farm::Unfinished;
 use rand_core::{OsRng, RngCore};
 
 use crate::schedule::Found;
@@ -40,6 +41,8 @@ pub struct Scan {
     pub faults: Vec<(PathBuf, String)>,
     /// Free bytes of the file system, if it tells.
     pub free_bytes: Option<u64>,
+    /// The groups that nobody is making.
+    pub unfinished: Vec<Unfinished>,
 }
 
 /// What was found, and what that cost.
@@ -96,7 +99,8 @@ impl Shelf {
             Ok(paths) => paths,
             Err(error) => {
                 (self.open, self.groups) = (BTreeMap::new(), BTreeMap::new());
-                return Scan { files: Err(error.to_string()), faults, free_bytes: None };
+                let unfinished = Vec::new();
+                return Scan { files: Err(error.to_string()), faults, free_bytes: None, unfinished };
             }
         };
         let mut before = std::mem::take(&mut self.open);
@@ -110,7 +114,8 @@ impl Shelf {
         let groups = self.open.iter().rev().map(|(path, (file, _))| (file.group, path.clone()));
         self.groups = groups.collect();
         let files = Ok(self.open.values().map(|(file, _)| Arc::clone(file)).collect());
-        Scan { files, faults, free_bytes: mass_plot::free_bytes(&self.dir).ok() }
+        let free_bytes = mass_plot::free_bytes(&self.dir).ok();
+        Scan { files, faults, free_bytes, unfinished: unfinished(&self.dir) }
     }
 
     /// Asks groups a challenge. One that is not here any more is passed over.
@@ -148,6 +153,17 @@ impl Shelf {
         }
         Err(at(&format!("no answer to {CHALLENGES_MAX} challenges")))
     }
+}
+
+/// The groups of a directory that nobody is making. One that cannot be read has a fault already.
+fn unfinished(dir: &Path) -> Vec<Unfinished> {
+    let groups = mass_plot::unfinished_groups(dir).unwrap_or_default().into_iter();
+    let group = |group: UnfinishedGroup| Unfinished {
+        plots: group.plots,
+        staged: group.staged,
+        bytes_missing: group.bytes_missing,
+    };
+    groups.map(group).collect()
 }
 
 fn open(path: &Path) -> Result<(Arc<GroupFile>, Plot), PlotError> {

@@ -11,6 +11,7 @@ use mass_primitives::{FarmerPublicKey, GroupNonce, PlotIndex, Round, Seed};
 use mass_proof_of_space::{
     GroupIdentity, PlotParams, PlotSize, Proof, QUALITY_LINKS, QualityChain, Strength, verify,
 };
+use mass_rpc::farm::FaultKind;
 use rand_core::{CryptoRng, Error, RngCore, impls};
 
 use crate::{
@@ -178,6 +179,17 @@ fn disks_come_and_go(disks: &mut Disks, one: &Path, two: &Path, spec: &ChainSpec
     assert_eq!(answers.iter().map(|answer| answer.asked).sum::<u64>(), 3);
     let faults = answers.iter().map(|answer| answer.faults.len()).sum::<usize>();
     assert!((1..3).contains(&faults), "{faults}");
+
+    // A file that failed is at fault until it answers.
+    let failing =
+        |farm: &Farm| farm.disk(2).unwrap().faults().filter(|fault| fault.kind == FaultKind::Plot).count();
+    let before = failing(&disks.farm);
+    let failed = answers.into_iter().find(|answer| !answer.faults.is_empty()).unwrap().faults;
+    let groups: Vec<_> = disks.farm.groups().map(|file| file.group).collect();
+    assert_eq!(disks.farm.asked(2, &groups, failed.clone()).len(), failed.len());
+    assert_eq!(failing(&disks.farm), before + failed.len());
+    disks.farm.asked(2, &groups, Vec::new());
+    assert_eq!(failing(&disks.farm), before);
 }
 
 #[test]

@@ -1,22 +1,25 @@
 //! `mass farm`: farming chains through their nodes.
 
+mod cluster;
+mod reads;
 mod report;
 mod settings;
+mod webhook;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use futures::FutureExt as _;
-use mass_farmer::{
-    ChainConfig, FarmEvent, FarmerConfig, Totals, bus::BusConfig, cluster::Cluster, harvest::HarbourConfig,
-};
+use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals, cluster::Cluster, harvest::HarbourConfig};
+use mass_rpc::farm::Finding;
 use serde_json::{Value, json};
+use settings::Settings;
 use tokio::sync::mpsc;
+use webhook::{Url, Webhooks};
 
 use crate::{
     bus::BusArgs,
-    harvester::machine_name,
     keys,
     node::NodeUrl,
     output::{Output, Verdict, human_bytes},
@@ -34,6 +37,7 @@ pub enum Command {
     /// One chain is named on the command line. Several are farmed with the same plots from a file, which may be
     /// changed while the farm runs; chains that share a beacon cost the reads of one:
     ///
+    ///   webhook = ["https://..."]            # told of troubles and wins: see --webhook
     ///   [[chain]]
     ///   chain = "dev"                        # a built-in chain or a spec file
     ///   payout = "dms1q..."
@@ -57,6 +61,18 @@ pub enum Command {
         name: String,
         #[command(flatten)]
         farm: FarmUrl,
+    },
+    /// When the disks of a running farm will be read, and until when each may sleep.
+    ///
+    /// A seed gives every group one turn, so the turns are known until the period ends; then each has another. When
+    /// that is depends on blocks that are still to come, so it is an expectation. Chains that share a beacon share
+    /// reads.
+    Reads {
+        #[command(flatten)]
+        farm: FarmUrl,
+        /// Turns to show for people, the first first; --json has them all.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        turns: usize,
     },
 }
 
@@ -95,6 +111,13 @@ pub struct RunArgs {
     /// The file of chains to farm, instead of --chain, --node and --payout.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payout", "chain", "node"])]
     config: Option<PathBuf>,
+    /// A URL that is told by a POST of JSON of each trouble that begins and each that is over, and of each win; may
+    /// be given several times.
+    ///
+    /// Slack, Mattermost and Discord show the line in it. The URL is checked at the start, and is not shown again;
+    /// other users of this machine can see it in the list of processes, but not if it is in the file of --config.
+    #[arg(long = "webhook", value_name = "URL")]
+    webhooks: Vec<String>,
     /// The address to listen on for `mass farm status` and `doctor`, on this machine alone; port 0 takes any.
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from(([127, 0, 0, 1], RPC_PORT)))]
     rpc: SocketAddr,
@@ -120,6 +143,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     match command {
         Command::Run(args) => farm_chains(args, output),
         Command::Status(farm) => runtime::block_on(report::status(&farm.farm, output)),
+        Command::Reads { farm, turns } => runtime::block_on(reads::show(&farm.farm, *turns, output)),
         Command::Doctor(farm) => runtime::block_on(report::doctor(&farm.farm, output)),
         Command::Pair(farm) => runtime::block_on(report::pair(&farm.farm, output)),
         Command::Unpair { name, farm } => runtime::block_on(report::unpair(&farm.farm, name, output)),
@@ -127,23 +151,31 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
 }
 
 fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
-    let chains = match (&args.config, &args.payout) {
+    let fixed = Url::parse_all(&args.webhooks).context("--webhook")?;
+    let Settings { chains, webhooks } = match (&args.config, &args.payout) {
         (Some(file), _) => settings::read(file)?,
         (None, payout) => {
             let (spec, node) = args.node.resolve()?;
             let payout = payout.clone().context("--payout is missing")?;
             let chain = ChainConfig { spec, node, payout, priority: 0, enabled: true };
             settings::check(std::slice::from_ref(&chain)).context("--payout")?;
-            vec![chain]
+            Settings { chains: vec![chain], ..Settings::default() }
         }
     };
-    let totals = runtime::block_on(async {
-        let (stop, file) = (runtime::stop_signal()?.shared(), args.config.clone());
+    let webhooks = Arc::new(Webhooks::start(fixed, &webhooks));
+    let outcome = runtime::block_on(async {
+        let (stop, file, webhooks) =
+            (runtime::stop_signal()?.shared(), args.config.clone(), Arc::clone(&webhooks));
         match args.bus.config() {
-            None => farm(configure(args, chains, None)?, file, stop, output).await,
-            Some(bus) => farm_in_cluster(args, &chains, &bus, stop, output).await,
+            None => farm(configure(args, chains, None)?, file, webhooks, stop, output).await,
+            Some(bus) => cluster::run(args, &chains, &bus, &webhooks, stop, output).await,
         }
-    })?;
+    });
+    if let Err(error) = &outcome {
+        webhooks.tell_end(&format!("{error:#}"));
+    }
+    webhooks.farewell();
+    let totals = outcome?;
     let mut value = serde_json::to_value(&totals)?;
     value["event"] = json!("stopped");
     output.line(&value, &format!("stopped: {}", summary(&totals)))?;
@@ -170,62 +202,20 @@ fn configure(
     })
 }
 
-/// Stands by, farms while this is the active farmer, and stands by again when it is no more.
-async fn farm_in_cluster(
-    args: &RunArgs,
-    chains: &[ChainConfig],
-    bus: &BusConfig,
-    stop: impl Future<Output = ()> + Clone,
-    output: Output,
-) -> anyhow::Result<Totals> {
-    // What is wrong with the key or the addresses is to be known before it is needed.
-    configure(args, chains.to_vec(), None)?;
-    let cluster = tokio::select! {
-        cluster = Cluster::join(bus, machine_name()) => cluster?,
-        () = stop.clone() => return Ok(Totals::default()),
-    };
-    loop {
-        let stand_by = |active: &str| {
-            let value = json!({ "event": "standby", "active": active });
-            let _ = output.line(&value, &format!("standing by: {active} is the active farmer"));
-        };
-        let mut active = tokio::select! {
-            active = cluster.activate(stand_by) => active,
-            () = stop.clone() => return Ok(Totals::default()),
-        };
-        output.line(&json!({ "event": "active" }), "this is the active farmer now")?;
-        let chains = match &args.config {
-            Some(file) => settings::read(file)?,
-            None => chains.to_vec(),
-        };
-        let config = configure(args, chains, Some(cluster.clone()))?;
-        let end = async {
-            tokio::select! {
-                () = stop.clone() => {}
-                () = active.lost() => {}
-            }
-        };
-        let totals = farm(config, args.config.clone(), end, output).await;
-        active.release().await;
-        if stop.clone().now_or_never().is_some() {
-            return totals;
-        }
-        totals?;
-    }
-}
-
 async fn farm(
     config: FarmerConfig,
     file: Option<PathBuf>,
+    webhooks: Arc<Webhooks>,
     stop: impl Future<Output = ()>,
     output: Output,
 ) -> anyhow::Result<Totals> {
     let (tell, changes) = mpsc::channel(1);
     if let Some(file) = file {
-        tokio::spawn(settings::watch(file, tell));
+        tokio::spawn(settings::watch(file, tell, Arc::clone(&webhooks)));
     }
     // A reader that is gone does not stop the farm.
     let watch = |event: &FarmEvent, totals: &Totals| {
+        webhooks.tell(event, totals);
         let _ = output.line(&serde_json::to_value(event).unwrap_or(Value::Null), &describe(event, totals));
     };
     Ok(mass_farmer::run(config, watch, changes, stop).await?)
@@ -281,6 +271,10 @@ pub fn describe(event: &FarmEvent, totals: &Totals) -> String {
             "{chain}: another farmer seals with this key: block {height} in slot {slot} is not in the signing record; \
              nothing is sealed here: mass farm doctor says what to do"
         ),
+        FarmEvent::Trouble(Finding { subject, problem, action, .. }) => {
+            format!("trouble: {subject}: {problem}; do: {action}")
+        }
+        FarmEvent::Over(Finding { subject, problem, .. }) => format!("over: {subject}: {problem}"),
         FarmEvent::Changed { chains } => format!("farming {}", chains.join(", ")),
     }
 }

@@ -1,11 +1,14 @@
 //! A farm that cannot fail silently: a disk that vanishes and comes back, a bad plot, a node that dies. Each is
 //! named by the doctor, and the rest goes on.
 
+mod ops;
 mod processes;
+mod receiver;
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use processes::{Home, Process, output, payout};
+use receiver::Receiver;
 use serde_json::Value;
 
 fn doctor(home: &Home, url: &str) -> (bool, Value) {
@@ -43,6 +46,8 @@ fn whatever_fails_is_named_and_the_rest_goes_on() {
     let mut command = home.command(&["farm", "run", "--json", "--rpc", "127.0.0.1:0", "--node", &node.url]);
     command.arg("--dir").arg(&one.dir).arg(&two).args(["--key-file", key, "--payout", &payout(1)]);
     command.arg("--guard").arg(home.path("signed"));
+    let hook = Receiver::start();
+    command.args(["--webhook", &hook.url, "--log", "warn,ureq=trace,ureq::run=trace,ureq_proto::util=trace"]);
     let mut farm = Process::start(command, &home.path("farm.out"));
     let url = farm.event(|event| event["event"] == "opened")["rpc"].as_str().unwrap().to_owned();
     farm.event(|event| event["event"] == "round");
@@ -54,34 +59,84 @@ fn whatever_fails_is_named_and_the_rest_goes_on() {
     assert!(trials.len() == 2 && trials.iter().all(|trial| trial["failure"].is_null()), "{diagnosis}");
 
     let name = two.display().to_string();
-    // The metrics that the alert rules in ops/ name are there, for node and farm.
-    let rules = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ops/alerts.yml")).unwrap();
-    let pages = [url.as_str(), node.url.as_str()].map(|url| http_get(url, "/metrics")).concat();
-    let named = rules.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    let named: Vec<&str> = named.filter(|word| word.starts_with("mass_")).collect();
-    assert!(named.len() > 5 && named.iter().all(|name| pages.contains(name)), "{named:?}: {pages}");
+    reads_are_foretold(&home, &url, &name);
+
+    what_ops_names_is_measured(&[&url, &node.url]);
 
     // A disk is unplugged and plugged in again.
     let away = home.path("away");
     fs::rename(&two, &away).unwrap();
     assert_eq!(finding(&home, &url, "directory"), name);
+    hook.told("trouble", "directory");
     fs::rename(&away, &two).unwrap();
     farm.event(|event| event["event"] == "plots" && event["disk"] == name && event["plots"] == 16);
 
     // A file that is no plot comes to the first disk.
     fs::write(one.dir.join("bad.plot"), b"nothing").unwrap();
     assert_eq!(finding(&home, &url, "bad.plot"), one.dir.display().to_string());
+    hook.told("trouble", "plot");
     fs::remove_file(one.dir.join("bad.plot")).unwrap();
 
     // The node dies and comes back.
     node.process.kill();
     farm.event(|event| event["event"] == "node_lost");
     assert_eq!(finding(&home, &url, "no work from"), "dev");
+    hook.told("trouble", "no_work");
     let rpc = node.url.strip_prefix("http://").unwrap().to_owned();
     node.process = home.node_at("node", &rpc);
     farm.event(|event| event["event"] == "node_back");
     wait_until("the farm earns again", || doctor(&home, &url).0);
+
+    // Each was told once when it began and once when it was over, and wins were told; the URL was not.
+    ["directory", "plot", "no_work"].iter().for_each(|kind| hook.told("over", kind));
+    let message = hook.message(|message| message["event"] == "sealed");
+    assert!(message["text"].as_str().unwrap().contains("sealed block"), "{message}");
     assert_eq!(farm.interrupt(), Some(0));
+    assert!(!farm.text().contains(receiver::SECRET), "{}", farm.text());
+}
+
+/// Each disk has turns to come, or the period ends first.
+fn reads_are_foretold(home: &Home, url: &str, disk: &str) {
+    let reads = home.json(&["farm", "reads", "--farm", url]);
+    let beacon = &reads["beacons"][0];
+    assert_eq!(beacon["chains"], serde_json::json!(["dev"]), "{reads}");
+    assert!((1..=16).contains(&beacon["known"]["blocks"].as_u64().unwrap()), "{reads}");
+    for reads in beacon["disks"].as_array().unwrap() {
+        assert_eq!((&reads["groups"], reads["turns"].as_array().unwrap().len()), (&Value::from(16), 16));
+    }
+    let rest = reads["disks"].as_array().unwrap().iter().find(|rest| rest["disk"] == disk).unwrap();
+    assert!(rest["sleeps_until"].as_u64() >= reads["time"].as_u64(), "{reads}");
+    let text = output(&mut home.command(&["farm", "reads", "--farm", url, "--turns", "2"]));
+    assert!(String::from_utf8_lossy(&text.stdout).contains("and 30 turns more"), "{text:?}");
+}
+
+#[test]
+fn a_webhook_that_is_no_url_is_refused_at_the_start() {
+    let home = Home::new();
+    let dir = home.path("plots");
+    let secret = format!("htps://hooks.example/{}", receiver::SECRET);
+    let args = ["farm", "run", "--payout", &payout(1), "--webhook", &secret, "--dir", dir.to_str().unwrap()];
+    let output = output(&mut home.command(&args));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("webhook 1: it must begin with https://"), "{said}");
+    assert!(!said.contains(receiver::SECRET), "{said}");
+}
+
+/// The metrics that the alert rules and dashboards in ops/ name are on the pages of farm and node, and the dashboards
+/// show all that is there.
+fn what_ops_names_is_measured(urls: &[&str]) {
+    let (rules, shown) =
+        (ops::named(&["alerts.yml"]), ops::named(&["grafana-farm.json", "grafana-node.json"]));
+    let measured = || -> BTreeSet<String> {
+        let pages = urls.iter().map(|url| http_get(url, "/metrics")).collect::<String>();
+        let lines = pages.lines().filter(|line| line.starts_with("mass_"));
+        lines.filter_map(|line| line.split(['{', ' ']).next()).map(str::to_owned).collect()
+    };
+    assert!(rules.len() > 10 && shown.len() > 20, "{rules:?} {shown:?}");
+    // What the node tells the farm of is there once it has told.
+    wait_until(&format!("all metrics: {rules:?} {shown:?} {:?}", measured()), || {
+        rules.is_subset(&measured()) && shown == measured()
+    });
 }
 
 fn http_get(url: &str, path: &str) -> String {

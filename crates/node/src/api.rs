@@ -137,6 +137,7 @@ fn status(node: &Node) -> RpcResult<Status> {
     let chain = &node.chain;
     let tip = *chain.engine().tip();
     Ok(Status {
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         name: chain.spec().rules().name.clone(),
         chain: *chain.spec().id(),
         height: tree_node(chain, &tip)?.height,
@@ -181,6 +182,10 @@ fn fill(page: &mut Page, status: &Status) {
         ("mass_node_netspace_bytes", "Estimate of the space that farms the chain", netspace),
     ];
     gauges.into_iter().for_each(|(name, help, value)| page.gauge(name, help, &labels, value));
+    if let Some(version) = &status.version {
+        let labels = [("chain", status.name.as_str()), ("version", version.as_str())];
+        page.gauge("mass_node_build", "Always 1; the label says which version runs", &labels, 1.0);
+    }
     page.counter("mass_node_reorgs", "Reorganisations since the start", &labels, status.reorgs);
 }
 

@@ -78,6 +78,8 @@ pub struct UnfinishedGroup {
     pub plots: u16,
     /// Plots that are staged.
     pub staged: u16,
+    /// Bytes of disk that going on with it takes.
+    pub bytes_missing: u64,
 }
 
 /// The groups of `dir` that are begun and in nobody's hands, by file name.
@@ -91,8 +93,11 @@ pub fn unfinished_groups(dir: &Path) -> Result<Vec<UnfinishedGroup>, PlotError> 
         if claim(&file, &path)?
             && let Ok(Header { identity, layout, .. }) = read_begun(&file, &path)
         {
-            let staged = Staging::new(dir, &identity, layout.plots).staged_count();
-            found.push(UnfinishedGroup { identity, plots: layout.plots, staged });
+            let staging = Staging::new(dir, &identity, layout.plots);
+            let merge = merge::space_needed(identity.size).saturating_sub(taken(&file, &path)?);
+            let bytes_missing = staging.bytes_missing() + merge;
+            let (plots, staged) = (layout.plots, staging.staged_count());
+            found.push(UnfinishedGroup { identity, plots, staged, bytes_missing });
         }
     }
     Ok(found)
@@ -134,6 +139,11 @@ pub fn create_group(
     sync_dir(dir)?;
     work.staging.remove()?;
     Ok(work.finished)
+}
+
+/// Bytes of disk that a file takes.
+fn taken(file: &File, path: &Path) -> Result<u64, PlotError> {
+    Ok(512 * file.metadata().map_err(PlotError::io(path))?.blocks())
 }
 
 /// The header of the file of a group that is being made.
@@ -189,7 +199,7 @@ impl Work<'_> {
 
     /// Takes the space of all that is to come, so that a disk that is too full is found before the work.
     fn reserve(&self) -> Result<(), PlotError> {
-        let taken = 512 * self.file.metadata().map_err(PlotError::io(self.path))?.blocks();
+        let taken = taken(self.file, self.path)?;
         let merge = merge::space_needed(self.identity.size);
         self.staging.reserve(merge.saturating_sub(taken))?;
         space::reserve(self.file, self.path, HEADER_LEN as u64, merge)

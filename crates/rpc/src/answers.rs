@@ -28,6 +28,9 @@ pub struct Work {
 /// How a node fares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
+    /// Version of the node's program; a node that is older than this field does not tell.
+    #[serde(default)]
+    pub version: Option<String>,
     /// Name of the chain.
     pub name: String,
     /// Identity of the chain.

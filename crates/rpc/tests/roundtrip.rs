@@ -35,6 +35,7 @@ fn work() -> Work {
 
 fn status() -> Status {
     Status {
+        version: Some("1.2.3".to_owned()),
         name: "dev".to_owned(),
         chain: work().chain,
         height: Height::new(2),

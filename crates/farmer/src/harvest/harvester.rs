@@ -353,7 +353,7 @@ impl<W: FnMut(&HarvesterEvent)> Harvester<W> {
 
 /// Tells what a directory holds: its files only if they are others than those told.
 fn tell_scan(pipe: &Pipe, disk: usize, scan: Scan, told: &mut Option<Vec<Arc<GroupFile>>>) {
-    let Scan { files, mut faults, free_bytes } = scan;
+    let Scan { files, mut faults, free_bytes, mut unfinished } = scan;
     let (files, error) = match files {
         Ok(files) => (files, None),
         Err(error) => (Vec::new(), Some(error)),
@@ -367,5 +367,6 @@ fn tell_scan(pipe: &Pipe, disk: usize, scan: Scan, told: &mut Option<Vec<Arc<Gro
         *told = Some(files);
     }
     faults.truncate(FAULTS_MAX);
-    send(pipe, &ToFarmer::Scanned { disk, changed, error, faults, free_bytes });
+    unfinished.truncate(FAULTS_MAX);
+    send(pipe, &ToFarmer::Scanned { disk, changed, error, faults, free_bytes, unfinished });
 }

@@ -221,14 +221,15 @@ impl<F: Fn(News)> Line<F> {
                 coming.extend(files.into_iter().map(|file| Arc::new(file.located(place))));
                 bounded(coming)
             }
-            ToFarmer::Scanned { disk, changed, error, faults, free_bytes } => {
+            ToFarmer::Scanned { disk, changed, error, faults, free_bytes, mut unfinished } => {
+                unfinished.truncate(FAULTS_MAX);
                 let heard = self.disk(disk)?;
                 let coming = std::mem::take(&mut heard.files_coming);
                 if changed {
                     heard.files = coming;
                 }
                 let files = error.map_or_else(|| Ok(heard.files.clone()), Err);
-                let scan = Scan { files, faults: placed(faults, place), free_bytes };
+                let scan = Scan { files, faults: placed(faults, place), free_bytes, unfinished };
                 (self.report)(News::Done(disk, Done::Scan(scan)));
                 Ok(())
             }

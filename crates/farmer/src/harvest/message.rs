@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use mass_primitives::{Challenge, Decode as _, Encode as _, FarmerPublicKey, GroupId, PlotIndex};
 use mass_proof_of_space::{GroupIdentity, QUALITY_LINKS, QualityChain};
+use mass_rpc::farm::Unfinished;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
@@ -34,7 +35,7 @@ pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 pub const PART: usize = 1_000;
 /// Files of a disk, or qualities of an answer, at the most.
 pub const ITEMS_MAX: usize = 200_000;
-/// Faults that are told of a disk; the first ones.
+/// Faults, and unfinished groups, that are told of a disk; the first ones.
 pub const FAULTS_MAX: usize = 100;
 /// Disks of a harvester at the most.
 pub const DISKS_MAX: usize = 256;
@@ -72,6 +73,8 @@ pub enum ToFarmer {
         error: Option<String>,
         faults: Vec<(PathBuf, String)>,
         free_bytes: Option<u64>,
+        #[serde(default)]
+        unfinished: Vec<Unfinished>,
     },
     /// Some of the qualities that a disk has found, before `answered`.
     Found { disk: usize, found: Vec<Quality> },

@@ -5,15 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mass_primitives::GroupId;
 use mass_rpc::farm::{DiskStatus, FarmStatus};
 
 use super::{Farmer, Report};
 use crate::{
     chain::Member,
     disk::{self, Done, Give, Job, Reader, Turn},
+    doctor::diagnose,
     events::{FarmEvent, Totals},
     farm::{Disk, Fault},
-    link::Ask,
 };
 
 impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
@@ -47,7 +48,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
 
     pub(super) fn look_around(&mut self) {
         self.scan();
-        self.members.iter().for_each(|member| member.ask(Ask::Health));
+        self.members.iter().for_each(Member::ask_health);
     }
 
     /// Tells of disks that hang and of those that answer again.
@@ -84,13 +85,15 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                     self.tell(&FarmEvent::Plots { disk: self.disk_name(number), plots });
                 }
                 self.tell_faults(faults);
+                self.ask_late(number);
             }
             Done::Answer(turn, mut answer) => {
                 reader.done(Some(turn.round), now);
-                let faults = std::mem::take(&mut answer.faults).into_iter();
-                self.tell_faults(faults.map(|(path, error)| Fault::Plot { path, error }).collect());
+                let groups = self.has_answered(&turn, number);
+                let faults = self.farm.asked(number, &groups, std::mem::take(&mut answer.faults));
+                self.tell_faults(faults);
                 self.answered(&turn, &answer);
-                self.settle(&turn, number);
+                self.settle(&turn);
             }
         }
     }
@@ -101,17 +104,34 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         }
     }
 
-    /// A disk has answered, or will not; when all have, the challenge is done.
-    pub(super) fn settle(&mut self, turn: &Turn, disk: usize) {
+    /// A disk has answered what it was asked first; which groups that was.
+    fn has_answered(&mut self, turn: &Turn, disk: usize) -> Vec<GroupId> {
+        let Some(look) = self.looks.iter_mut().find(|look| look.turn == *turn) else { return Vec::new() };
+        let Some(questions) = look.waiting.get_mut(&disk) else { return Vec::new() };
+        let groups = questions.pop_front().unwrap_or_default();
+        if questions.is_empty() {
+            look.waiting.remove(&disk);
+        }
+        groups
+    }
+
+    /// When all disks have answered a challenge, it is done; again, if one was asked more since.
+    pub(super) fn settle(&mut self, turn: &Turn) {
         let Some(look) = self.looks.iter_mut().find(|look| look.turn == *turn) else { return };
-        let was_done = look.is_done;
-        look.waiting.remove(&disk);
-        look.is_done = look.waiting.is_empty();
-        if look.is_done && !was_done {
+        if look.waiting.is_empty() && !look.is_done {
+            look.is_done = true;
             let (asked, reads, qualities) = (look.asked, look.reads, look.found.len() as u64);
             let Turn { beacon, round, .. } = *turn;
             self.totals.rounds += 1;
             self.tell(&FarmEvent::Round { beacon, round, asked, reads, qualities });
+        }
+    }
+
+    /// Tells of troubles that begin and of those that are over. Without trials: those take minutes.
+    pub(super) fn look_for_trouble(&mut self) {
+        let findings = diagnose(self.status(), Vec::new()).findings;
+        for event in self.troubles.look(findings, Instant::now()) {
+            self.tell(&event);
         }
     }
 
@@ -120,6 +140,8 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         let disks = self.readers.iter().filter_map(|(number, reader)| self.disk_status(*number, reader));
         FarmStatus {
             farmer: self.secret.public(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            record_free_bytes: self.guard.free_bytes(),
             disks: disks.collect(),
             harvesters: self.partners.iter().map(|partner| partner.status()).collect(),
             chains: self.members.iter().map(|member: &Member| member.status(&self.totals)).collect(),
@@ -146,7 +168,8 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             hangs: reader.hangs(Instant::now()),
             p50_milliseconds: reader.percentile(50).map(milliseconds),
             p99_milliseconds: reader.percentile(99).map(milliseconds),
-            faults: disk.faults().map(str::to_owned).collect(),
+            faults: disk.faults().cloned().collect(),
+            unfinished: disk.unfinished().to_vec(),
         })
     }
 

@@ -6,7 +6,7 @@ use mass_rpc::farm::HarvesterStatus;
 
 use super::{Farmer, Totals};
 use crate::{
-    disk::{Give, Job, Turn},
+    disk::{Give, Job},
     events::FarmEvent,
     harvest::{Harbour, Landed, link::News},
 };
@@ -125,12 +125,18 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         if let Some(reader) = self.readers.get_mut(&number) {
             reader.reach(None);
         }
-        let waiting = self.looks.iter().filter(|look| look.waiting.contains(&number));
-        let turns: Vec<Turn> = waiting.map(|look| look.turn).collect();
+        let mut turns = Vec::new();
+        for look in &mut self.looks {
+            for groups in look.waiting.remove(&number).into_iter().flatten() {
+                // Should the disk be back in time, it is asked again.
+                look.groups.retain(|group| !groups.contains(group));
+                turns.push(look.turn);
+            }
+        }
         if let Some(reader) = self.readers.get_mut(&number) {
             reader.health.missed += turns.len() as u64;
         }
-        turns.iter().for_each(|turn| self.settle(turn, number));
+        turns.iter().for_each(|turn| self.settle(turn));
     }
 
     fn drop_disk(&mut self, number: usize) {

@@ -1,7 +1,7 @@
 //! The farmer's rounds: what its nodes say, which challenges are looked up, which proofs are solved, and what is
 //! signed.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use mass_consensus::{
     header::{Header, SealClaim},
@@ -13,7 +13,7 @@ use mass_proof_of_space::Proof;
 use mass_rpc::{LastSeal, Work};
 use rand_core::OsRng;
 
-use super::{Farmer, FarmerError, Look, ROUNDS_AHEAD, Report, SolveError};
+use super::{Farmer, FarmerError, Look, ROUNDS_AHEAD, Report, SolveError, unix_now};
 use crate::{
     chain::{ChainConfig, Member, Sealing},
     disk::{Job, Turn},
@@ -64,8 +64,8 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
                 event.iter().for_each(|event| self.tell(event));
                 Ok(())
             }
-            Said::Health(bans, status) => {
-                self.members[position].status = Some(*status);
+            Said::Health(bans, status, pending) => {
+                self.members[position].fares(*status, pending.as_deref());
                 let farmer = self.secret.public();
                 match bans.iter().find(|ban| ban.farmer == farmer) {
                     Some(ban) => self.banned(position, ban.height),
@@ -158,26 +158,45 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         }
     }
 
-    /// Asks all disks with plots whose turn it is. Chains that share a beacon take the same plots: that is
-    /// checked where a spec names its beacon.
+    /// Asks all disks with plots whose turn it is.
     fn look_up(&mut self, position: usize, turn: Turn) {
-        let Turn { beacon, seed, round } = turn;
-        let (question, now) = (challenge(&beacon, &seed, round), Instant::now());
-        let mut look = Look::new(turn);
-        let spec = &self.members[position].config.spec;
-        for (number, reader) in &mut self.readers {
-            let groups = self.farm.turn(*number, spec, &turn);
-            if groups.is_empty() {
-                continue;
-            }
-            if reader.give(Job::Ask(turn, question, groups), now) {
-                look.waiting.insert(*number);
-            } else {
-                reader.health.missed += 1;
+        self.looks.push(Look::new(turn));
+        for number in self.readers.keys().copied().collect::<Vec<_>>() {
+            self.ask(position, turn, number);
+        }
+        self.settle(&turn);
+    }
+
+    /// Asks a disk the groups whose turn it is and that were not asked yet. Chains that share a beacon take the same
+    /// plots: that is checked where a spec names its beacon.
+    fn ask(&mut self, position: usize, turn: Turn, number: usize) {
+        let Some(look) = self.looks.iter_mut().find(|look| look.turn == turn) else { return };
+        let Some(reader) = self.readers.get_mut(&number) else { return };
+        let mut groups = self.farm.turn(number, &self.members[position].config.spec, &turn);
+        groups.retain(|group| !look.groups.contains(group));
+        if groups.is_empty() {
+            return;
+        }
+        let question = challenge(&turn.beacon, &turn.seed, turn.round);
+        if reader.give(Job::Ask(turn, question, groups.clone()), Instant::now()) {
+            look.groups.extend(&groups);
+            look.waiting.entry(number).or_default().push_back(groups);
+            look.is_done = false;
+        } else {
+            reader.health.missed += 1;
+        }
+    }
+
+    /// Asks a disk what its plots that have come, or come back, have to say to the challenges that still count.
+    pub(super) fn ask_late(&mut self, number: usize) {
+        for position in 0..self.members.len() {
+            let member = &self.members[position];
+            let beacon = *member.config.spec.beacon_id();
+            let rounds: Vec<_> = member.rounds.iter().map(|round| (round.seed, round.round)).collect();
+            for (seed, round) in rounds {
+                self.ask(position, Turn { beacon, seed, round }, number);
             }
         }
-        self.looks.push(look);
-        self.settle(&turn, usize::MAX);
     }
 
     pub(super) fn answered(&mut self, turn: &Turn, answer: &Answer) {
@@ -313,8 +332,4 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         member.ask(Ask::Submit { header, vrf_proof, signature });
         Ok(())
     }
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use mass_rpc::farm::{ChainStatus, Diagnosis, DiskStatus, FarmClient, FarmStatus, HarvesterStatus, Severity};
+use mass_ledger_utxo::denomination::format_mass;
+use mass_rpc::farm::{
+    ChainStatus, Diagnosis, DiskStatus, FarmClient, FarmStatus, HarvesterStatus, PendingRewards, Severity,
+};
 
 use crate::output::{Output, Verdict, human_bytes, table};
 
@@ -57,8 +60,9 @@ fn describe(status: &FarmStatus) -> String {
     let mut harvesters = vec![head(&["harvester", "disks", "version", "state"])];
     harvesters.extend(status.harvesters.iter().map(harvester));
     let harvesters = if status.harvesters.is_empty() { String::new() } else { table(&harvesters) };
-    let mut chains =
-        vec![head(&["chain", "node", "height", "wins", "expected", "p", "lost", "reads", "state"])];
+    let mut chains = vec![head(&[
+        "chain", "node", "height", "wins", "expected", "p", "lost", "pending", "reads", "state",
+    ])];
     chains.extend(status.chains.iter().map(chain));
     let FarmStatus { farmer, rounds, reads, qualities, proofs, .. } = status;
     format!(
@@ -120,9 +124,29 @@ fn chain(chain: &ChainStatus) -> Vec<String> {
         format!("{:.1}", chain.expected_wins),
         format!("{:.3}", chain.p_value),
         chain.lost.to_string(),
+        pending(chain),
         chain.reads.to_string(),
         state,
     ]
+}
+
+/// What the farmer has earned and is still to be paid.
+fn pending(chain: &ChainStatus) -> String {
+    let mass = |pending: PendingRewards| format!("{} MASS", format_mass(pending.amount));
+    chain.pending.map_or_else(|| "-".to_owned(), mass)
+}
+
+fn earned(chain: &ChainStatus) -> String {
+    let rewards = match chain.pending {
+        Some(PendingRewards { rewards, .. }) => {
+            format!("{} in {rewards} rewards are still to be paid", pending(chain))
+        }
+        None => "the node does not say what is still to be paid".to_owned(),
+    };
+    let ChainStatus { name, wins, expected_wins, .. } = chain;
+    format!(
+        "earned  {name}: {wins} blocks where {expected_wins:.1} were expected since the start; {rewards}\n"
+    )
 }
 
 fn explain(diagnosis: &Diagnosis) -> String {
@@ -143,6 +167,7 @@ fn explain(diagnosis: &Diagnosis) -> String {
             trial.disk, trial.milliseconds
         ));
     }
+    diagnosis.status.chains.iter().for_each(|chain| text.push_str(&earned(chain)));
     text.push_str(if diagnosis.earns { "the farm earns" } else { "the farm does not earn as it should" });
     text
 }

@@ -1,8 +1,10 @@
-//! The file of chains to farm, read at the start and whenever it changes.
+//! The file of settings, chains and webhooks, read at the start and whenever it changes.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,6 +15,7 @@ use mass_ledger_utxo::{LedgerParams, address};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
+use super::webhook::{Url, Webhooks};
 use crate::{chain, node::usual_url, output::note};
 
 /// How often the file is looked at.
@@ -21,7 +24,30 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
+    webhook: Hooks,
     chain: Vec<Entry>,
+}
+
+/// One URL, or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Hooks {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+/// What to farm, and whom to tell.
+#[derive(Default)]
+pub struct Settings {
+    pub chains: Vec<ChainConfig>,
+    pub webhooks: BTreeSet<Url>,
 }
 
 #[derive(Deserialize)]
@@ -40,14 +66,18 @@ const fn yes() -> bool {
     true
 }
 
-/// The chains of a file.
-pub fn read(file: &Path) -> anyhow::Result<Vec<ChainConfig>> {
+/// Reads a file.
+pub fn read(file: &Path) -> anyhow::Result<Settings> {
     let named = || file.display().to_string();
     parse(&fs::read_to_string(file).with_context(named)?).with_context(named)
 }
 
-fn parse(text: &str) -> anyhow::Result<Vec<ChainConfig>> {
-    let file: File = toml::from_str(text)?;
+fn parse(text: &str) -> anyhow::Result<Settings> {
+    let file: File = toml::from_str(text).map_err(|error| without_text(text, &error))?;
+    let webhooks = match file.webhook {
+        Hooks::One(url) => Url::parse_all(&[url])?,
+        Hooks::Several(urls) => Url::parse_all(&urls)?,
+    };
     let configs = file.chain.into_iter().map(|entry| {
         let spec = chain::load(&entry.chain)?;
         let node = entry.node.unwrap_or_else(|| usual_url(&spec));
@@ -56,7 +86,14 @@ fn parse(text: &str) -> anyhow::Result<Vec<ChainConfig>> {
     });
     let configs = configs.collect::<anyhow::Result<Vec<_>>>()?;
     check(&configs)?;
-    Ok(configs)
+    Ok(Settings { chains: configs, webhooks })
+}
+
+/// An error without the line that it is about, as the parser would show it: a URL in it is a secret.
+fn without_text(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+    anyhow!("line {line}: {}", error.message())
 }
 
 /// Checks that addresses are of their chains, and that chains that share a beacon take the same plots.
@@ -79,8 +116,8 @@ pub fn check(configs: &[ChainConfig]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends the chains of the file whenever it has changed and is sound. Ends with the farm.
-pub async fn watch(file: PathBuf, changes: mpsc::Sender<Vec<ChainConfig>>) {
+/// Passes on the settings of the file whenever it has changed and is sound. Ends with the farm.
+pub async fn watch(file: PathBuf, changes: mpsc::Sender<Vec<ChainConfig>>, webhooks: Arc<Webhooks>) {
     let mut seen = fs::read_to_string(&file).ok();
     while !changes.is_closed() {
         tokio::time::sleep(LOOK).await;
@@ -89,7 +126,10 @@ pub async fn watch(file: PathBuf, changes: mpsc::Sender<Vec<ChainConfig>>) {
             continue;
         }
         match now.as_deref().map(parse) {
-            Some(Ok(chains)) => drop(changes.send(chains).await),
+            Some(Ok(settings)) => {
+                webhooks.set(&settings.webhooks);
+                drop(changes.send(settings.chains).await);
+            }
             Some(Err(error)) => note(&format!("{}: {error:#}; farming as before", file.display())),
             None => note(&format!("{} cannot be read; farming as before", file.display())),
         }
@@ -104,7 +144,7 @@ mod tests {
     const PAYOUT: &str = "dms1qmw78m49ss7u4df4f3u7s6w6q8n02h6mkfn3z97";
 
     fn refused(text: &str, reason: &str) {
-        let error = format!("{:#}", parse(text).unwrap_err());
+        let error = format!("{:#}", parse(text).err().unwrap());
         assert!(error.contains(reason), "{error}");
     }
 
@@ -115,11 +155,28 @@ mod tests {
              [[chain]]\nchain = \"dev2\"\npayout = \"dms21qmw78m49ss7u4df4f3u7s6w6q8n02h6mkprrh50\"\n\
              node = \"http://127.0.0.1:1\"\npriority = 3\nenabled = false\n"
         );
-        let chains = parse(&text).unwrap();
+        let chains = parse(&text).unwrap().chains;
         assert_eq!(chains.len(), 2);
         assert_eq!((chains[0].node.as_str(), chains[0].enabled), ("http://127.0.0.1:29331", true));
         assert_eq!((chains[1].priority, chains[1].enabled), (3, false));
         assert_eq!(chains[1].spec.beacon_id(), chains[0].spec.id());
+    }
+
+    #[test]
+    fn a_file_names_webhooks_and_no_error_shows_them() {
+        let chain = format!("[[chain]]\nchain = \"dev\"\npayout = \"{PAYOUT}\"\n");
+        let count = |hooks: &str| parse(&format!("webhook = {hooks}\n{chain}")).unwrap().webhooks.len();
+        assert_eq!(
+            (count("\"https://a.example/x\""), count("[\"http://a.example\", \"http://b.example\"]")),
+            (1, 2)
+        );
+        for hooks in
+            ["\"gopher://secret\"", "[7, \"https://secret\"]", "\"https://secret", "https://secret", "true"]
+        {
+            let error = format!("{:#}", parse(&format!("webhook = {hooks}\n{chain}")).err().unwrap());
+            assert!(!error.contains("secret"), "{error}");
+            assert!(error.contains("line 1") || error.contains("webhook 1"), "{error}");
+        }
     }
 
     #[test]

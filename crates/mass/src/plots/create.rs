@@ -173,7 +173,7 @@ impl Batch<'_> {
     /// The groups that are begun, and new ones for what is left.
     fn jobs(&self) -> anyhow::Result<Vec<Job>> {
         let (mut jobs, mut left) = (Vec::new(), self.count);
-        for UnfinishedGroup { identity, plots, staged } in mass_plot::unfinished_groups(self.dir)? {
+        for UnfinishedGroup { identity, plots, staged, .. } in mass_plot::unfinished_groups(self.dir)? {
             let is_ours = (identity.farmer, identity.size, identity.strength)
                 == (self.farmer, self.size, self.strength);
             if is_ours {

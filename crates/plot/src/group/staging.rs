@@ -67,6 +67,13 @@ impl Staging {
         self.plots - self.missing().count() as u16
     }
 
+    /// Bytes of disk that the plots that are missing have not taken yet.
+    pub fn bytes_missing(&self) -> u64 {
+        let each = space::space_needed(self.size);
+        let taken = |index| fs::metadata(self.unfinished(index)).map_or(0, |file| 512 * file.blocks());
+        self.missing().map(|index| each.saturating_sub(taken(index))).sum()
+    }
+
     /// Takes the space of all plots that are missing, if there are so many bytes besides.
     pub fn reserve(&self, besides: u64) -> Result<(), PlotError> {
         match fs::create_dir(&self.dir) {
@@ -75,9 +82,7 @@ impl Staging {
             Err(error) => return Err(PlotError::io(&self.dir)(error)),
         }
         let each = space::space_needed(self.size);
-        let taken = |index| fs::metadata(self.unfinished(index)).map_or(0, |file| 512 * file.blocks());
-        let missing: u64 = self.missing().map(|index| each.saturating_sub(taken(index))).sum();
-        space::check(&self.parent, missing + besides)?;
+        space::check(&self.parent, self.bytes_missing() + besides)?;
         let outcome = self.missing().try_for_each(|index| {
             let path = self.unfinished(index);
             space::reserve(&open(&path)?, &path, 0, each)

@@ -129,8 +129,13 @@ fn a_group_that_is_stopped_goes_on() {
     // In the third plot; in the merge before and after staged plots were given back; in the check.
     let half = |work: Progress| 2 * work.done > work.total;
     stopped(dir.path(), |progress| progress.step == GroupStep::Plot(2) && half(progress.work));
-    let group = UnfinishedGroup { identity: identity(), plots: PLOTS, staged: 2 };
-    assert_eq!(unfinished_groups(dir.path()).unwrap(), [group]);
+    let found = unfinished_groups(dir.path()).unwrap();
+    let bytes_missing = found.first().map_or(0, |group| group.bytes_missing);
+    assert_eq!(found, [UnfinishedGroup { identity: identity(), plots: PLOTS, staged: 2, bytes_missing }]);
+    // The plots that are missing, and no more than what the whole group takes.
+    let each = space::space_needed(identity().size);
+    let least = u64::from(PLOTS - 2) * each;
+    assert!((least..space_peak(identity().size, PLOTS)).contains(&bytes_missing), "{bytes_missing}");
     assert_eq!(clean_orphans(dir.path()).unwrap(), Vec::<PathBuf>::new());
     for limit in [1, 9, 10, 20, 50, 51, 90, 127] {
         stopped(dir.path(), |progress| progress.step == GroupStep::Merge && progress.work.done >= limit);
