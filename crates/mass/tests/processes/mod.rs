@@ -129,10 +129,15 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn start(mut command: Command, output: &Path) -> Self {
-        let file = || Stdio::from(File::options().create(true).append(true).open(output).unwrap());
+    pub fn start(command: Command, output: &Path) -> Self {
         // A restart must not find the lines of the run before.
         File::create(output).unwrap();
+        Self::start_on(command, output)
+    }
+
+    /// Starts it with the output of the run before still there.
+    pub fn start_on(mut command: Command, output: &Path) -> Self {
+        let file = || Stdio::from(File::options().create(true).append(true).open(output).unwrap());
         let child = command.stdin(Stdio::null()).stdout(file()).stderr(file()).spawn().unwrap();
         Self { child, output: output.to_owned() }
     }
@@ -166,6 +171,11 @@ impl Process {
             assert!(start.elapsed() < PATIENCE, "no height {height} in: {}", self.text());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL.
