@@ -3,11 +3,15 @@
 //! Each is a function of a [`Trial`], that is, of a seed and a number of runs, and says for every figure where the one
 //! beside it comes from. An experiment whose figure cannot be reproduced says so and stays out of band.
 
+mod bit_dropping;
+mod chosen_ids;
 mod delay;
 mod difficulty;
+mod double_seal;
 mod double_spend;
 mod fairness;
 mod long_range;
+mod massnet_v1;
 mod plot_on_demand;
 mod private_tree;
 mod qualities;
@@ -59,10 +63,16 @@ pub enum AttackError {
     /// A plot size that does not exist.
     #[error(transparent)]
     Params(#[from] mass_proof_of_space::ParamsError),
+    /// A plot could not be built in memory.
+    #[error("a plot cannot be built: {0}")]
+    Build(String),
+    /// The engine refused what it should take.
+    #[error("the engine refused a block or a spec: {0}")]
+    Engine(String),
 }
 
 /// All experiments.
-pub const EXPERIMENTS: [Experiment; 13] = [
+pub const EXPERIMENTS: [Experiment; 18] = [
     Experiment {
         name: "private-tree",
         about: "how much faster a private tree grows than a chain, by closed form and by a simulated tree",
@@ -112,16 +122,46 @@ pub const EXPERIMENTS: [Experiment; 13] = [
         perform: plot_on_demand::plot_on_demand,
     },
     Experiment {
+        name: "chosen-ids",
+        about: "what choosing group ids buys once the seed is known, by the real filter",
+        runs: 12,
+        perform: chosen_ids::chosen_ids,
+    },
+    Experiment {
+        name: "bit-dropping",
+        about: "what it costs to farm plots whose fragments lack bits, on real plots",
+        runs: 6,
+        perform: bit_dropping::bit_dropping,
+    },
+    Experiment {
         name: "qualities",
         about: "how many answers real plots have to a challenge",
         runs: 24,
         perform: qualities::qualities,
     },
     Experiment {
+        name: "massnet-v1-table",
+        about: "how full the table of Mass Net's first proof is, and how little of it an attacker needs",
+        runs: 4,
+        perform: massnet_v1::table,
+    },
+    Experiment {
+        name: "massnet-v1-retarget",
+        about: "the interval that Mass Net's first difficulty rule keeps",
+        runs: 16,
+        perform: massnet_v1::retarget,
+    },
+    Experiment {
         name: "fairness",
         about: "wins against capacity, and one farm split over 1, 10 and 100 keys, by the real lottery",
         runs: 20,
         perform: fairness::fairness,
+    },
+    Experiment {
+        name: "double-seal",
+        about: "who is caught sealing twice, by the real engine on a network that parts and meets",
+        runs: 6,
+        perform: double_seal::double_seal,
     },
     Experiment {
         name: "shared-space",
