@@ -189,6 +189,7 @@ pub(super) fn bit_dropping(trial: &Trial) -> Result<Findings, AttackError> {
     });
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![
             format!("Real plots are of k = {K}, {} of them; hashes do not depend on k.", plots.len()),
             "Dropping a bit saves one part in k + 1.5 of the space, 3.4 % at k = 28.".to_owned(),

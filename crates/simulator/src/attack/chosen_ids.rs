@@ -71,6 +71,16 @@ impl Clock {
         let start = rng.gen_range(0.0..1.0);
         ((times - start).ceil().max(0.0), times.ceil())
     }
+
+    /// Reads of a chosen id to one of a stored one, over many periods.
+    fn leverage<R: Rng>(&self, rng: &mut R) -> f64 {
+        let (mut stored, mut chosen) = (0.0, 0.0);
+        for _ in 0..PERIODS {
+            let times = self.play(rng);
+            (stored, chosen) = (stored + times.0, chosen + times.1);
+        }
+        chosen / stored
+    }
 }
 
 /// Times that the real filter asks a group between two rounds.
@@ -105,6 +115,35 @@ fn ground<R: RngCore>(spec: &ChainSpec, clock: &Clock, rng: &mut R) -> (f64, f64
     (f64::from(one), f64::from(two.unwrap_or(one)), f64::from(in_filter))
 }
 
+/// What the real filter gives.
+fn ground_rows(trial: &Trial, spec: &ChainSpec, ours: &Clock) -> Vec<Measurement> {
+    let mut played: [Sample; 3] = Default::default();
+    for mut rng in trial.streams(10) {
+        let (mut one, mut two, mut all) = (Sample::default(), Sample::default(), Sample::default());
+        for _ in 0..GROUND {
+            let found = ground(spec, ours, &mut rng);
+            one.add(found.0);
+            two.add(found.1);
+            all.add(found.2);
+        }
+        played[0].add(one.mean());
+        played[1].add(two.mean());
+        played[2].add(all.mean());
+    }
+    let name = "Mass Net, real filter, ids ground";
+    let once = ours.asked_if_chosen();
+    let band = |expected: f64| Band::relative(expected, -0.03, 0.03);
+    let row = |quantity, sample: &Sample, expected: f64, band, source| {
+        Measurement::sampled(name, quantity, sample, expected, band, source)
+    };
+    let twice = once + 1.0;
+    vec![
+        row("reads of a group in F rounds", &played[2], 1.0, Band::new(1.0, 1.0), ONE),
+        row("reads in the period, its seed known", &played[0], once, band(once), CLOSED),
+        row("reads, made in the lag, both seeds known", &played[1], twice, band(twice), TAIL),
+    ]
+}
+
 /// Row 9.
 pub(super) fn chosen_ids(trial: &Trial) -> Result<Findings, AttackError> {
     let spec = massnet()?;
@@ -124,51 +163,14 @@ pub(super) fn chosen_ids(trial: &Trial) -> Result<Findings, AttackError> {
     let cases =
         [("Mass Net", ours), ("c = 128, F = mean period", longest), ("c = 1, F = mean period", worst)];
     for (case, (name, clock)) in (0..).zip(cases) {
-        let leverage: Sample = trial
-            .streams(case)
-            .map(|mut rng| {
-                let (mut stored, mut chosen) = (0.0, 0.0);
-                for _ in 0..PERIODS {
-                    let times = clock.play(&mut rng);
-                    (stored, chosen) = (stored + times.0, chosen + times.1);
-                }
-                chosen / stored
-            })
-            .collect();
+        let leverage: Sample = trial.streams(case).map(|mut rng| clock.leverage(&mut rng)).collect();
         let expected = clock.asked_if_chosen() / clock.asked_if_stored();
         let band = Band::relative(expected, -0.005, 0.005);
         measurements.push(Measurement::sampled(name, "chosen / stored", &leverage, expected, band, CLOSED));
         let band = Band::new(1.0, BOUND);
         measurements.push(Measurement::exact(name, "closed form", expected, BOUND, band, CLAIM));
     }
-    let mut played: [Sample; 3] = Default::default();
-    for mut rng in trial.streams(10) {
-        let (mut one, mut two, mut all) = (Sample::default(), Sample::default(), Sample::default());
-        for _ in 0..GROUND {
-            let found = ground(&spec, &ours, &mut rng);
-            one.add(found.0);
-            two.add(found.1);
-            all.add(found.2);
-        }
-        played[0].add(one.mean());
-        played[1].add(two.mean());
-        played[2].add(all.mean());
-    }
-    let name = "Mass Net, real filter, ids ground";
-    let once = ours.asked_if_chosen();
-    let band = |expected: f64| Band::relative(expected, -0.03, 0.03);
-    measurements.push(Measurement::sampled(
-        name,
-        "reads of a group in F rounds",
-        &played[2],
-        1.0,
-        Band::new(1.0, 1.0),
-        ONE,
-    ));
-    let quantity = "reads in the period, its seed known";
-    measurements.push(Measurement::sampled(name, quantity, &played[0], once, band(once), CLOSED));
-    let quantity = "reads, made in the lag, both seeds known";
-    measurements.push(Measurement::sampled(name, quantity, &played[1], once + 1.0, band(once + 1.0), TAIL));
+    measurements.extend(ground_rows(trial, &spec, &ours));
     let lag_seconds = f64::from(rules.seed_lag_blocks) * ours.interval_slots * f64::from(rules.slot_seconds);
     let curve = |name: &str, part: f64| Series {
         name: name.to_owned(),
@@ -182,10 +184,11 @@ pub(super) fn chosen_ids(trial: &Trial) -> Result<Findings, AttackError> {
     };
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![
-            "The leverage is bounded because F is hardly more than a period: with an F of two periods a stored group would be asked in \
-             half of them and a chosen one in each. A period is of a length that chance decides: in 22 of 100 it lasts longer than F rounds, and the groups that \
-             were asked first are asked again."
+            "The leverage is bounded because F is hardly more than a period: with an F of two periods a stored \
+             group would be asked in half of them and a chosen one in each. The length of a period is chance: in 22 of 100 it \
+             is longer than F rounds, and the groups that were asked first are asked again."
                 .to_owned(),
             format!(
                 "Two seeds are known for the lag, {lag_seconds} s on average. A group made in that time can be asked at the end \

@@ -172,7 +172,7 @@ pub(super) fn difficulty(trial: &Trial) -> Result<Findings, AttackError> {
         format!(
             "The table of targets says \"settles within two tau\". A tau of DIF-1 halves the distance, so that no step of ten is \
              within a tenth after two, but within a quarter up and at 3.3 times the settled difficulty down. Taus until within a \
-             tenth: {}. `docs/decisions/0007-two-targets-corrected.md` has the derivation.",
+             tenth: {}. `docs/decisions/0008-two-targets-corrected.md` has the derivation.",
             settled_in.join(", ")
         ),
         "Choosing slots: weight for each slot farmed, as a part of that of a chain that takes each win at once."
@@ -180,6 +180,7 @@ pub(super) fn difficulty(trial: &Trial) -> Result<Findings, AttackError> {
     ];
     Ok(Findings {
         measurements,
+        page: None,
         notes,
         chart: Chart {
             x: "taus after the step",

@@ -436,6 +436,7 @@ pub(super) fn double_seal(trial: &Trial) -> Result<Findings, AttackError> {
     let points = waits.iter().enumerate().map(|(rank, wait)| (*wait, share(rank))).collect();
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![
             format!(
                 "Engine, plots of k = 18, VRF, seals and evidence are the real ones, on the dev chain's rules. A game is {SLOTS} slots in \

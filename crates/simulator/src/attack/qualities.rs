@@ -3,7 +3,7 @@
 //! The search makes chains longer, link by link, from four sets that the challenge picks, and keeps one in 64: a
 //! branching process (rules POS-12 to POS-15). In the model each pair of partial chain and fragment is a draw of its own.
 //! Sets are of a random size, Poisson of mean 64, and a chain draws four times from each, so answers come in bursts
-//! (`docs/decisions/0007-two-targets-corrected.md`). The mean is `(entries / 2^k)^16`, in which a plot that came out a little
+//! (`docs/decisions/0008-two-targets-corrected.md`). The mean is `(entries / 2^k)^16`, in which a plot that came out a little
 //! full or empty counts much; so it is told as a part of that.
 //!
 //! In closed form, with `n(i)` the set of link `i` and `p(i)` the odds of its filter: given the sets, a start has the
@@ -248,7 +248,7 @@ pub(super) fn qualities(trial: &Trial) -> Result<Findings, AttackError> {
         format!(
             "The table of targets has a standard deviation of about 1.1 and odds of none of .41. These are the figures of sets of \
              exactly 64 fragments. Sets of real plots are of random size: {:.2} and {:.2} are right, and measured are {:.2} and \
-             {:.2}. `docs/decisions/0007-two-targets-corrected.md` has the derivation.",
+             {:.2}. `docs/decisions/0008-two-targets-corrected.md` has the derivation.",
             spread,
             odds,
             real.deviation.mean(),
@@ -258,6 +258,7 @@ pub(super) fn qualities(trial: &Trial) -> Result<Findings, AttackError> {
     let series = [("real plots", real), ("model, random sets", random), ("model, sets of 64", equal)];
     Ok(Findings {
         measurements,
+        page: None,
         notes: notes.to_vec(),
         chart: Chart {
             x: "answers to a challenge (7: or more)",

@@ -39,6 +39,11 @@ in_band! {
     shared_space: "shared-space", 3;
     long_range: "long-range", 3;
     difficulty: "difficulty", 4;
+    tolerance: "tolerance", 2;
+    stale: "stale", 4;
+    cost: "cost", 2;
+    trade_off_period: "trade-off-period", 2;
+    trade_off_interval: "trade-off-interval", 2;
 }
 
 #[test]
