@@ -121,9 +121,11 @@ fn a_plot_cut_short_is_a_fault_and_an_orphan_goes() {
     assert_eq!(checked.status.code(), Some(1));
     assert!(stdout(&checked).contains("0 good, 1 bad"), "{checked:?}");
 
+    fs::write(file, "no header is left").unwrap();
     let repaired = mass(home.path(), &["plots", "repair", "--dir", path]);
     assert_eq!(repaired.status.code(), Some(1));
-    assert!(stdout(&repaired).contains("0 repaired, 1 bad"), "{repaired:?}");
+    assert!(stdout(&repaired).contains("0 sound, 0 repaired, 1 bad"), "{repaired:?}");
+    assert_eq!(fs::read(file).unwrap(), b"no header is left");
 
     let orphan = dir.join("plot-k18-00.plot.tmp");
     fs::write(&orphan, "half a plot").unwrap();
@@ -170,7 +172,7 @@ fn a_plot_without_its_header_is_repaired() {
     fs::write(file, bytes).unwrap();
     let repaired = mass(home.path(), &["plots", "repair", "--dir", dir, "--json"]);
     assert!(repaired.status.success(), "{repaired:?}");
-    assert_eq!(json(&repaired)["repaired"][0], file);
+    assert_eq!(json(&repaired)["repaired"][0]["path"], file);
     assert!(fs::read(file).unwrap() == whole);
 }
 

@@ -52,8 +52,8 @@ pub enum PlotError {
         /// Number asked for.
         got: u16,
     },
-    /// A plot that waits for its group was damaged, again and again.
-    #[error("{} was damaged, and again when it was made anew", .0.display())]
+    /// A plot that waits for its file was damaged, again and again.
+    #[error("{} was damaged when it was read again", .0.display())]
     Staged(PathBuf),
     /// The caller has cancelled the work.
     #[error("cancelled")]
