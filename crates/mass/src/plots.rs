@@ -7,6 +7,7 @@ mod estimate;
 pub mod means;
 mod pause;
 mod progress;
+mod remove;
 mod repair;
 
 use std::path::{Path, PathBuf};
@@ -56,6 +57,14 @@ pub enum Command {
     ///
     /// The exit code is 1 if a file stays bad or a directory cannot be read.
     Repair(repair::RepairArgs),
+    /// Remove plots, to have their space for something else.
+    ///
+    /// Says what it will remove and asks, unless told --yes. Plots of a group go together; groups that are begun, and
+    /// plots that are damaged but say whose they are, count too. What is no plot, a link, or in work is left alone. A farm
+    /// that has a file open lets go of it at its next look, and then its space is free.
+    ///
+    /// The exit code is 1 if something could not be removed, and if the answer is no.
+    Remove(remove::RemoveArgs),
 }
 
 /// The directories to look into.
@@ -74,6 +83,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Estimate(args) => estimate::estimate(args, output),
         Command::Check(args) => check::check(args, output),
         Command::Repair(args) => repair::repair_all(args, output),
+        Command::Remove(args) => remove::remove_plots(args, output),
         Command::Pause(dirs) => pause::set_paused(dirs, true, output),
         Command::Resume(dirs) => pause::set_paused(dirs, false, output),
     }

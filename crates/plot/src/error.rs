@@ -44,6 +44,12 @@ pub enum PlotError {
     /// Somebody else is making this plot.
     #[error("{} is being written by somebody else", .0.display())]
     Busy(PathBuf),
+    /// The name is a link to a file.
+    #[error("{} is a link", .0.display())]
+    Link(PathBuf),
+    /// The file holds other plots than it did.
+    #[error("{} holds other plots by now", .0.display())]
+    Changed(PathBuf),
     /// The group was begun with another number of plots.
     #[error("the group was begun with {begun} plots, not {got}")]
     OtherGroupSize {

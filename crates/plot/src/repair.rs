@@ -25,6 +25,7 @@ use std::{
 use mass_primitives::GroupId;
 
 use self::remake::Remake;
+pub(crate) use self::remake::repair_dir;
 use crate::{
     build::{BuildOptions, Progress},
     create::try_out,
@@ -135,11 +136,8 @@ impl Damage {
         let outline = read_outline(file, path);
         let ends = outline.is_err();
         let len = file.metadata().map_err(PlotError::io(path))?.len();
-        let header = match read_header(file, FileEnd::Front, 0)
-            .or_else(|| read_header(file, FileEnd::Back, len.saturating_sub(HEADER_LEN as u64)))
-        {
-            Some(header) => header,
-            None => return Err(outline.err().unwrap_or(PlotError::Header(FileEnd::Front))),
+        let Some(header) = read_either_header(file, path)? else {
+            return Err(outline.err().unwrap_or(PlotError::Header(FileEnd::Front)));
         };
         let blocks = match read_index(file, &header) {
             Some(index) => {
@@ -246,6 +244,14 @@ fn check(
     let threads = Some(options.build.threads);
     try_out(&plot, &header.identity, &SolveOptions { threads, gate: Some(gate) })?;
     file.sync_all().map_err(PlotError::io(path))
+}
+
+/// The header of a plot file as either of its ends has it.
+pub(crate) fn read_either_header(file: &File, path: &Path) -> Result<Option<Header>, PlotError> {
+    let len = file.metadata().map_err(PlotError::io(path))?.len();
+    let back = len.saturating_sub(HEADER_LEN as u64);
+    let front = read_header(file, FileEnd::Front, 0);
+    Ok(front.or_else(|| read_header(file, FileEnd::Back, back)))
 }
 
 fn read_header(file: &File, end: FileEnd, offset: u64) -> Option<Header> {

@@ -46,7 +46,7 @@ pub(super) struct Remake<'a> {
 impl<'a> Remake<'a> {
     /// Removes what is left of a repair of the file.
     pub fn clean(path: &Path) -> Result<(), PlotError> {
-        let dir = parts_dir(path);
+        let dir = repair_dir(path);
         match fs::remove_dir_all(&dir) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(PlotError::io(&dir)(error)),
             _ => Ok(()),
@@ -59,7 +59,7 @@ impl<'a> Remake<'a> {
         blocks: &[u64],
         tell: &(dyn Fn(u16, Progress) + Sync),
     ) -> Result<Parts<'a>, PlotError> {
-        let dir = parts_dir(self.path);
+        let dir = repair_dir(self.path);
         let blocks = self.begin(&dir, blocks)?;
         let mut wanted = vec![false; self.header.layout.blocks() as usize];
         for number in &blocks {
@@ -171,7 +171,8 @@ impl Parts<'_> {
     }
 }
 
-fn parts_dir(path: &Path) -> PathBuf {
+/// The directory where the plots of a file are made again.
+pub(crate) fn repair_dir(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(REPAIR_SUFFIX);
     name.into()
