@@ -3,37 +3,21 @@
 //!
 //! The moments come from a seed that is printed; `MASS_SEED` sets it.
 
+mod dice;
+
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
+use dice::Dice;
 use serde_json::Value;
 
 const FARMER: &str = "0707070707070707070707070707070707070707070707070707070707070707";
-
-/// A small generator, seeded, so that the moments come back.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into();
-        let seed = env::var("MASS_SEED").map_or_else(|_| now(), |seed| seed.parse().unwrap());
-        eprintln!("MASS_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-}
 
 fn mass(args: &[&str], dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mass"));

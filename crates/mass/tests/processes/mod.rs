@@ -84,6 +84,12 @@ impl Home {
 
     /// Starts a farm on a node with a signing record of its own.
     pub fn farm(&self, name: &str, plots: &Plots, node: &Node, payee: u8) -> Process {
+        let command = self.farm_command(name, plots, node, payee);
+        Process::start(command, &self.path(&format!("{name}.out")))
+    }
+
+    /// The command that starts such a farm.
+    pub fn farm_command(&self, name: &str, plots: &Plots, node: &Node, payee: u8) -> Command {
         let guard = self.path(&format!("{name}.signed"));
         let args = [
             "farm",
@@ -106,7 +112,7 @@ impl Home {
             .arg(&plots.key)
             .arg("--guard")
             .arg(guard);
-        Process::start(command, &self.path(&format!("{name}.out")))
+        command
     }
 }
 
