@@ -10,7 +10,7 @@ use mass_proof_of_space::{GroupIdentity, verify};
 
 use crate::{
     build::{BuildOptions, Progress, build},
-    directory::{NAME_PREFIX, PLOT_SUFFIX, UNFINISHED_SUFFIX, claim, name_anew, sync_dir},
+    directory::{NAME_PREFIX, PLOT_SUFFIX, UNFINISHED_SUFFIX, claim_for_work, name_anew, sync_dir},
     error::PlotError,
     format::Kind,
     gate::Gate,
@@ -71,7 +71,7 @@ pub fn create_with(
         .truncate(false)
         .open(&unfinished)
         .map_err(PlotError::io(&unfinished))?;
-    if !claim(&file, &unfinished)? {
+    if !claim_for_work(&file, &unfinished)? {
         return Err(PlotError::Busy(unfinished));
     }
     // The lock keeps every other maker of this plot away, so what is not there now will not be.

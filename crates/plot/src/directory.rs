@@ -5,6 +5,8 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use crate::{error::PlotError, group::read_begun, plot::Plot};
@@ -21,6 +23,10 @@ pub(crate) const PARTS_SUFFIX: &str = ".group.parts";
 pub(crate) const REPAIR_SUFFIX: &str = ".repair";
 /// The start of the name of a plot file.
 pub(crate) const NAME_PREFIX: &str = "plot-";
+
+/// How often, and after what time each, a file is claimed that somebody has.
+const CLAIM_TRIES: u32 = 10;
+const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a directory holds.
 #[derive(Debug, Default)]
@@ -136,6 +142,17 @@ fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
 
 fn rename_if_free(from: &Path, to: &Path) -> io::Result<()> {
     if to.exists() { Err(io::ErrorKind::AlreadyExists.into()) } else { fs::rename(from, to) }
+}
+
+/// As [`claim`], for whoever is to work on the file: one that only looks whether somebody does has it for a moment.
+pub(crate) fn claim_for_work(file: &File, path: &Path) -> Result<bool, PlotError> {
+    for _ in 0..CLAIM_TRIES {
+        if claim(file, path)? {
+            return Ok(true);
+        }
+        thread::sleep(CLAIM_PAUSE);
+    }
+    Ok(false)
 }
 
 /// Locks an unfinished plot for as long as `file` lives; `false` if it is somebody else's, or no longer at

@@ -28,7 +28,7 @@ use self::{merge::MergeError, staging::Staging};
 use crate::{
     build::{BuildOptions, Progress},
     create::{file_name, stem, try_out},
-    directory::{GROUP_SUFFIX, claim, files, name_anew, sync_dir},
+    directory::{GROUP_SUFFIX, claim, claim_for_work, files, name_anew, sync_dir},
     error::{FileEnd, PlotError},
     format::{GROUP_PLOTS_MAX, HEADER_LEN, Header, Kind, Layout},
     gate::Gate,
@@ -118,7 +118,7 @@ pub fn create_group(
     let mut open = OpenOptions::new();
     let file = open.read(true).write(true).create(true).truncate(false).open(&path);
     let file = file.map_err(PlotError::io(&path))?;
-    if !claim(&file, &path)? {
+    if !claim_for_work(&file, &path)? {
         return Err(PlotError::Busy(path));
     }
     let open = Gate::default();

@@ -74,7 +74,16 @@ pub fn is_plotting(dir: &Path) -> Result<bool, PlotError> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        thread,
+    };
+
+    use mass_primitives::{FarmerPublicKey, GroupNonce};
+    use mass_proof_of_space::{GroupIdentity, PlotSize, Strength};
+
     use super::*;
+    use crate::{create, unfinished_groups};
 
     #[test]
     fn a_directory_is_paused_and_resumed() {
@@ -91,5 +100,34 @@ mod tests {
         let file = File::create(&path).unwrap();
         assert!(!is_plotting(dir).unwrap());
         assert!(claim(&file, &path).unwrap() && is_plotting(dir).unwrap());
+    }
+
+    /// Whoever asks again and again does not get into a plotter's way.
+    #[test]
+    fn plotters_are_not_disturbed_by_questions() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let (made, seen) = (AtomicBool::new(false), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !made.load(Relaxed) {
+                    seen.fetch_or(is_plotting(dir).unwrap(), Relaxed);
+                    unfinished_groups(dir).unwrap();
+                }
+            });
+            let outcomes: Vec<_> = (0..5).map(|nonce| create(dir, &identity(nonce))).collect();
+            made.store(true, Relaxed);
+            assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        });
+        assert!(seen.into_inner());
+    }
+
+    fn identity(nonce: u8) -> GroupIdentity {
+        GroupIdentity {
+            size: PlotSize::MIN,
+            strength: Strength::MIN,
+            farmer: FarmerPublicKey::new([7; 32]),
+            nonce: GroupNonce::new([nonce; 32]),
+        }
     }
 }

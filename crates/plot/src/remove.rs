@@ -12,7 +12,7 @@ use mass_proof_of_space::GroupIdentity;
 
 use crate::{
     create::stem,
-    directory::{GROUP_SUFFIX, PARTS_SUFFIX, claim, files, plot_files, sync_dir},
+    directory::{GROUP_SUFFIX, PARTS_SUFFIX, claim_for_work, files, plot_files, sync_dir},
     error::{FileEnd, PlotError},
     group::read_begun,
     repair::{read_either_header, repair_dir},
@@ -98,7 +98,7 @@ fn bytes_on_disk(path: &Path) -> u64 {
 pub fn remove(plots: &Removable) -> Result<(), PlotError> {
     let Removable { path, identity, plots: count, is_begun, .. } = plots;
     let file = File::open(path).map_err(PlotError::io(path))?;
-    if !claim(&file, path)? {
+    if !claim_for_work(&file, path)? {
         return Err(PlotError::Busy(path.clone()));
     }
     let now = look(path, *is_begun)?;
@@ -119,7 +119,7 @@ mod tests {
     use mass_proof_of_space::{PlotSize, Strength};
 
     use super::*;
-    use crate::{Gate, GroupOptions, GroupProgress, GroupStep, create, create_group};
+    use crate::{Gate, GroupOptions, GroupProgress, GroupStep, create, create_group, directory::claim};
 
     fn identity(nonce: u8) -> GroupIdentity {
         GroupIdentity {

@@ -29,7 +29,7 @@ pub(crate) use self::remake::repair_dir;
 use crate::{
     build::{BuildOptions, Progress},
     create::try_out,
-    directory::claim,
+    directory::claim_for_work,
     error::{FileEnd, PlotError},
     format::{HEADER_LEN, Header, INDEX_ENTRY_LEN, Layout, block, block::Block, index::Index},
     gate::Gate,
@@ -102,7 +102,7 @@ pub fn repair(path: &Path, options: &RepairOptions<'_>) -> Result<Repaired, Plot
     let gate = options.gate.unwrap_or(&open);
     let tell = |step, work| options.progress.iter().for_each(|watch| watch(RepairProgress { step, work }));
     let file = File::open(path).map_err(PlotError::io(path))?;
-    if !claim(&file, path)? {
+    if !claim_for_work(&file, path)? {
         return Err(PlotError::Busy(path.to_owned()));
     }
     let damage = Damage::find(&file, path, gate, |work| tell(RepairStep::Read, work))?;

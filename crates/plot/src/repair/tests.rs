@@ -13,7 +13,7 @@ use mass_proof_of_space::{GroupIdentity, PlotSize, Strength};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{GroupOptions, clean_orphans, create_group};
+use crate::{GroupOptions, clean_orphans, create_group, directory::claim};
 
 const PLOTS: u16 = 3;
 
