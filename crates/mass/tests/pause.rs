@@ -85,14 +85,15 @@ fn a_plotter_is_paused_from_elsewhere_and_loses_nothing() {
     let mut plotter = maker.start(&["-k", "26", "--threads", "2", "--nice"]);
     wait_until("work", || ticks(&plotter) > 50);
     let told = maker.tell("pause");
-    let told_at = Instant::now();
+    let at_pause = ticks(&plotter);
     assert_eq!(
         (&told["paused"], &told["changed"], &told["plotting"]),
         (&true.into(), &true.into(), &true.into())
     );
     wait_until("rest", || rests(&plotter));
-    // Half a second of that was the look at it.
-    assert!(told_at.elapsed() < Duration::from_millis(1500), "{:?}", told_at.elapsed());
+    // Less than two threads use in a second; the time by the clock depends on who else is at work.
+    let used = ticks(&plotter) - at_pause;
+    assert!(used < 200, "{used}");
     assert!(plotter.text().contains("paused: `mass plots resume --dir"), "{}", plotter.text());
     let listed = maker.json(&["plots", "list"]);
     assert_eq!(listed["paused"][0], maker.dir.to_str().unwrap());
