@@ -13,6 +13,8 @@ use crate::cargo;
 pub enum Part {
     /// The proof of space: plots of k = 20 and 22 against the reference
     Pos,
+    /// Clusters of farmers, harvesters and plotters: needs nats-server
+    Cluster,
     /// The verifier in TypeScript against the vectors: needs Node.js and a registry
     Verifier,
 }
@@ -37,6 +39,9 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
                 "--nocapture",
             ],
         ),
+        Part::Cluster => {
+            cargo::run(root, &["test", "-p", "mass", "--test", "cluster_farm", "--", "--include-ignored"])
+        }
         Part::Verifier => verifier(&root.join("verifier-js")),
     }
 }

@@ -89,6 +89,13 @@ impl Home {
 
     /// Starts a farm on a node with a signing record of its own and with further arguments.
     pub fn farm_with(&self, name: &str, plots: &Plots, node: &Node, payee: u8, more: &[&str]) -> Process {
+        let mut command = self.farm_command(name, plots, node, payee);
+        command.args(more);
+        Process::start(command, &self.path(&format!("{name}.out")))
+    }
+
+    /// The command that starts a farm on a node with a signing record of its own.
+    pub fn farm_command(&self, name: &str, plots: &Plots, node: &Node, payee: u8) -> Command {
         let guard = self.path(&format!("{name}.signed"));
         let args = [
             "farm",
@@ -110,9 +117,8 @@ impl Home {
             .arg("--key-file")
             .arg(&plots.key)
             .arg("--guard")
-            .arg(guard)
-            .args(more);
-        Process::start(command, &self.path(&format!("{name}.out")))
+            .arg(guard);
+        command
     }
 }
 
@@ -173,9 +179,14 @@ impl Process {
         }
     }
 
-    /// The process id.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits for the end, for as long as it takes; the exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     /// SIGKILL.

@@ -81,8 +81,8 @@ impl Victim {
         let (index, strength) = (PlotIndex::new(0), Strength::MIN);
         let params = PlotParams { group_id, index, size: PlotSize::new(K)?, strength };
         let mut fragments = Vec::new();
-        let never = std::sync::atomic::AtomicBool::new(false);
-        build::<()>(&params, &mass_plot::BuildOptions::default(), &|_| (), &never, &mut |some| {
+        let open = mass_plot::Gate::default();
+        build::<()>(&params, &mass_plot::BuildOptions::default(), &|_| (), &open, &mut |some| {
             fragments.extend_from_slice(some);
             Ok(())
         })
