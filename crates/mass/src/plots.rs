@@ -190,14 +190,14 @@ fn unfinished(dirs: &Dirs) -> Vec<(PathBuf, UnfinishedGroup)> {
 }
 
 fn begun_text(dir: &Path, group: &UnfinishedGroup) -> String {
-    let UnfinishedGroup { identity, plots, staged, in_work } = group;
+    let UnfinishedGroup { identity, plots, staged, in_work, .. } = group;
     let id: String = identity.group_id().to_string().chars().take(16).collect();
     let state = if *in_work { "in work" } else { "waiting" };
     format!("group {id} in {}, {staged} of {plots} plots, {state}", dir.display())
 }
 
 fn begun_value(dir: &Path, group: &UnfinishedGroup) -> Value {
-    let UnfinishedGroup { identity, plots, staged, in_work } = group;
+    let UnfinishedGroup { identity, plots, staged, in_work, .. } = group;
     json!({
         "dir": dir,
         "group_id": identity.group_id(),
