@@ -15,6 +15,8 @@ pub enum Part {
     Pos,
     /// The verifier in TypeScript against the vectors: needs Node.js and a registry
     Verifier,
+    /// Clusters over a message bus, killed and restarted: needs nats-server
+    Cluster,
 }
 
 /// Runs the slow tests of a part.
@@ -36,6 +38,10 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
                 "--include-ignored",
                 "--nocapture",
             ],
+        ),
+        Part::Cluster => cargo::run(
+            root,
+            &["test", "-p", "mass", "--test", "cluster_*", "--", "--include-ignored", "--test-threads", "1"],
         ),
         Part::Verifier => verifier(&root.join("verifier-js")),
     }

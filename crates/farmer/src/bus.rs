@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use async_nats::{
     Client, ConnectOptions, Event,
-    jetstream::{self, kv},
+    jetstream::{self, kv, stream},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
@@ -149,8 +149,20 @@ impl Bus {
         let store = match self.jetstream.get_key_value(&bucket).await {
             Ok(store) => store,
             Err(_) => {
-                let config = kv::Config { bucket, history: 1, ..kv::Config::default() };
-                self.jetstream.create_key_value(config).await.map_err(refused)?
+                // As ADR-8 of NATS lays out a bucket: `create_key_value` fails with servers before 2.10.
+                let config = stream::Config {
+                    name: format!("KV_{bucket}"),
+                    subjects: vec![format!("$KV.{bucket}.>")],
+                    max_messages_per_subject: 1,
+                    discard: stream::DiscardPolicy::New,
+                    allow_rollup: true,
+                    deny_delete: true,
+                    allow_direct: true,
+                    num_replicas: 1,
+                    ..stream::Config::default()
+                };
+                self.jetstream.get_or_create_stream(config).await.map_err(refused)?;
+                self.jetstream.get_key_value(&bucket).await.map_err(refused)?
             }
         };
         Ok(Store(store))

@@ -3,7 +3,11 @@
 mod check;
 pub mod create;
 mod estimate;
+mod means;
 mod progress;
+mod queue;
+mod wanted;
+mod work;
 
 use std::path::PathBuf;
 
@@ -39,6 +43,18 @@ pub enum Command {
     ///
     /// The exit code is 1 if a file stays bad or a directory cannot be read.
     Repair(Dirs),
+    /// Queue plots for the plotters of a cluster, cancel jobs, or show how the queue fares.
+    ///
+    /// A job is a group of plots, and is plotted once, by whichever `mass plots work` is free. Here the farmer's
+    /// public key is enough. With --cancel, the exit code is 1 if a job stays because it is in work or done.
+    Queue(queue::QueueArgs),
+    /// Make the plots that a cluster has queued, until Ctrl-C.
+    ///
+    /// A group goes into the directory with most space. Ctrl-C gives the job in work back; what is staged stays, and the
+    /// next run goes on with it unless somebody else has begun it since. The job of a plotter that dies is taken over
+    /// by another within a minute or so. The bus may go away and come back: plotting goes on. Who has no farmer
+    /// key can plot. The exit code is 1 if --until-empty ends for lack of space.
+    Work(work::WorkArgs),
 }
 
 /// The directories to look into.
@@ -57,6 +73,8 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Estimate(args) => estimate::estimate(args, output),
         Command::Check(args) => check::check(args, output),
         Command::Repair(dirs) => repair(dirs, output),
+        Command::Queue(args) => queue::queue(args, output),
+        Command::Work(args) => work::work(args, output),
     }
 }
 

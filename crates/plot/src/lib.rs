@@ -34,7 +34,9 @@ pub use directory::{Listing, clean_orphans, list, plot_files};
 pub use error::{FileEnd, PlotError};
 pub use estimate::Estimate;
 pub use expect::Expectation;
-pub use group::{GroupOptions, GroupProgress, GroupStep, UnfinishedGroup, create_group, unfinished_groups};
+pub use group::{
+    GroupOptions, GroupProgress, GroupStep, UnfinishedGroup, create_group, discard_group, unfinished_groups,
+};
 pub use plot::{Plot, READS_PER_CHALLENGE};
 pub use repair::repair;
 pub use solve::{SolveOptions, solve};

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -21,11 +20,12 @@ use mass_primitives::{FarmerPublicKey, GroupNonce};
 use mass_proof_of_space::{GroupIdentity, PlotSize, Strength};
 use serde_json::json;
 
-use super::progress::{Progress, Share};
-use crate::{
-    chain, keys,
-    output::{Output, Verdict, human_bytes, human_time, note},
+use super::{
+    means::Means,
+    progress::{Progress, Share},
+    wanted::Wanted,
 };
+use crate::output::{Output, Verdict, human_bytes, human_time, note};
 
 /// Which plots to make, and where.
 #[derive(Args)]
@@ -33,62 +33,21 @@ pub struct CreateArgs {
     /// The directory to put the plots in.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// The chain to farm: dev, testnet, massnet or a spec file. It gives k and the strength.
-    #[arg(long, value_name = "CHAIN", default_value = "dev")]
-    chain: String,
-    /// The size of a plot, an even number from 18 to 28 [default: the chain's, which takes no other].
-    #[arg(short, value_name = "K")]
-    k: Option<u8>,
     /// How many plots to make.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     plots: u32,
-    /// Plots that share a file, up to 128: a challenge costs as few reads for all of them as for one. The last file
-    /// gets what is left. A group that a run has begun is gone on with first.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=128))]
-    group: u16,
-    /// The work behind each proof, from 2 to 17 [default: the least that the chain takes].
-    #[arg(long, value_name = "S")]
-    strength: Option<u8>,
-    /// Threads that work [default: all that the machine runs at once].
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-    /// Memory that the plotter may take, as 8GiB or 12G: with less it is slower [default: three quarters of what
-    /// is free].
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
-    memory: Option<u64>,
-    /// Leave the processors to whatever else wants them.
-    #[arg(long)]
-    nice: bool,
-    /// The public key that alone can farm the plots, 64 hex digits, for plotting without the secret.
-    #[arg(long, value_name = "HEX", conflicts_with = "key_file")]
-    farmer_key: Option<FarmerPublicKey>,
-    /// The key file of the farmer [default: that of `mass keys create`].
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
+    #[command(flatten)]
+    wanted: Wanted,
+    #[command(flatten)]
+    means: Means,
 }
 
 /// Makes the plots.
 pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<Verdict> {
-    let spec = chain::load(&args.chain)?;
-    let (size, strength) = size_and_strength(args.k, args.strength, &spec)?;
-    let farmer = match args.farmer_key {
-        Some(key) => key,
-        None => keys::read_public(&keys::file_or_default(args.key_file.as_deref())?)?,
-    };
-    if args.group > spec.rules().group_plots_max {
-        let name = &spec.rules().name;
-        note(&format!("warning: chain {name} takes groups of {} plots only", spec.rules().group_plots_max));
-    }
-    if args.nice {
-        be_nice()?;
-    }
-    let batch = Batch { dir: &args.dir, size, strength, farmer, count: args.plots, group: args.group };
-    let defaults = BuildOptions::default();
-    let build = BuildOptions {
-        threads: args.threads.unwrap_or(defaults.threads),
-        memory_bytes: args.memory.or_else(|| free_memory().map(|bytes| bytes / 4 * 3)),
-        ..defaults
-    };
+    let (size, strength, farmer) = args.wanted.kind()?;
+    let (count, group) = (args.plots, args.wanted.group);
+    let batch = Batch { dir: &args.dir, size, strength, farmer, count, group };
+    let build = args.means.build_options()?;
     let Made { count, files, bytes, elapsed } = batch.make(build)?;
     let text = format!(
         "made {} of k={size} and strength {strength}, {} in {}, for farmer {farmer}",
@@ -216,11 +175,16 @@ impl Batch<'_> {
     }
 
     fn new_group(&self) -> anyhow::Result<GroupIdentity> {
-        let mut nonce = [0u8; GroupNonce::LEN];
-        getrandom::fill(&mut nonce).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
         let Self { size, strength, farmer, .. } = *self;
-        Ok(GroupIdentity { size, strength, farmer, nonce: GroupNonce::new(nonce) })
+        Ok(GroupIdentity { size, strength, farmer, nonce: new_nonce()? })
     }
+}
+
+/// What makes a group another one than all before.
+pub fn new_nonce() -> anyhow::Result<GroupNonce> {
+    let mut nonce = [0u8; GroupNonce::LEN];
+    getrandom::fill(&mut nonce).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+    Ok(GroupNonce::new(nonce))
 }
 
 fn explained(error: PlotError, size: PlotSize, share: Share) -> anyhow::Error {
@@ -266,7 +230,7 @@ pub fn size_and_strength(
 }
 
 /// Makes the directory if only it is missing, and removes what killed runs left there.
-fn prepare(dir: &Path) -> anyhow::Result<()> {
+pub fn prepare(dir: &Path) -> anyhow::Result<()> {
     // Not the directories above: a path that is missing altogether is likely a disk that is not mounted.
     if !dir.exists() {
         fs::create_dir(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
@@ -277,21 +241,8 @@ fn prepare(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The lowest priority, for this thread and those that it starts.
-fn be_nice() -> anyhow::Result<()> {
-    rustix::process::nice(19).map(drop).context("the priority cannot be lowered")
-}
-
-fn plots_text(count: u32) -> String {
+pub fn plots_text(count: u32) -> String {
     if count == 1 { "1 plot".to_owned() } else { format!("{count} plots") }
-}
-
-/// Bytes that programs could take without others being moved out; none where the system does not say.
-fn free_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kilobytes.checked_mul(1024)
 }
 
 /// A number of bytes as people write it: `1500000`, `12G`, `8GiB`, all in powers of 1024.

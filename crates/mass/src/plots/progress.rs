@@ -38,6 +38,17 @@ impl Share {
     }
 }
 
+/// How fast a batch goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Work done, before and now.
+    pub percent: u64,
+    /// Bytes of plots made in a second.
+    pub bytes_per_second: u64,
+    /// What is left to do takes about so long.
+    pub rest: Duration,
+}
+
 /// The progress of a batch.
 pub struct Progress {
     bar: ProgressBar,
@@ -98,29 +109,37 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    /// Rate and rest are those of all work so far: a plot differs little from the next.
     fn show(&self, steps: u64, what: &str) {
         if steps <= self.bar.position() {
             return;
         }
-        let (elapsed, all) = (self.start.elapsed(), self.bar.length().unwrap_or(steps).max(1));
-        let here = steps.saturating_sub(self.skipped);
-        let bytes = self.nominal_bytes as f64 * f64::from(self.plots) * here as f64 / all as f64;
-        let rest = elapsed.mul_f64(all.saturating_sub(steps) as f64 / here.max(1) as f64);
-        let rate = human_bytes((bytes / elapsed.as_secs_f64().max(f64::EPSILON)) as u64);
-        let text = format!("{what}: {rate}/s, {} to go", human_time(rest));
+        self.bar.set_position(steps);
+        let Some(Pace { percent, bytes_per_second, rest }) = self.pace() else { return };
+        let text = format!("{what}: {}/s, {} to go", human_bytes(bytes_per_second), human_time(rest));
         if self.bar.is_hidden()
             && let Ok(mut last) = self.last_line.lock()
             && (last.1 != what || last.0.elapsed() >= LINE_INTERVAL)
         {
             // Nothing is known of the rate when the first begins.
             if !last.1.is_empty() {
-                note(&format!("{text} ({} %)", 100 * steps / all));
+                note(&format!("{text} ({percent} %)"));
             }
             *last = (Instant::now(), what.to_owned());
         }
         self.bar.set_message(text);
-        self.bar.set_position(steps);
+    }
+
+    /// Rate and rest by all work so far, a plot differs little from the next; nothing before the first.
+    pub fn pace(&self) -> Option<Pace> {
+        let steps = self.bar.position();
+        let (elapsed, all) = (self.start.elapsed(), self.bar.length().unwrap_or(steps).max(1));
+        let here = steps.checked_sub(self.skipped).filter(|here| *here > 0)?;
+        let bytes = self.nominal_bytes as f64 * f64::from(self.plots) * here as f64 / all as f64;
+        Some(Pace {
+            percent: 100 * steps / all,
+            bytes_per_second: (bytes / elapsed.as_secs_f64().max(f64::EPSILON)) as u64,
+            rest: elapsed.mul_f64(all.saturating_sub(steps) as f64 / here as f64),
+        })
     }
 }
 
