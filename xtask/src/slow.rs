@@ -13,10 +13,10 @@ use crate::cargo;
 pub enum Part {
     /// The proof of space: plots of k = 20 and 22 against the reference
     Pos,
+    /// Clusters of farmers, harvesters and plotters: needs nats-server
+    Cluster,
     /// The verifier in TypeScript against the vectors: needs Node.js and a registry
     Verifier,
-    /// Clusters over a message bus, killed and restarted: needs nats-server
-    Cluster,
 }
 
 /// Runs the slow tests of a part.

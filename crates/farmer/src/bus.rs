@@ -14,6 +14,8 @@ use tokio::sync::watch;
 
 /// How often the server is asked whether it is there: a connection that died unnoticed is found so.
 const PING: Duration = Duration::from_secs(2);
+/// How long the server may take to take a value in.
+const ANSWER: Duration = Duration::from_secs(2);
 /// The longest pause before it is tried again to connect.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 const NAME_CHARS_MAX: usize = 32;
@@ -123,7 +125,8 @@ impl Bus {
         let url = config.url.rsplit('@').next().unwrap_or_default().to_owned();
         let client = options.connect(servers).await;
         let client = client.map_err(|error| BusError::Connect { url, error: error.to_string() })?;
-        let jetstream = jetstream::new(client.clone());
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(ANSWER);
         Ok(Self { client, jetstream, cluster: name.clone(), changes })
     }
 
@@ -149,23 +152,28 @@ impl Bus {
         let store = match self.jetstream.get_key_value(&bucket).await {
             Ok(store) => store,
             Err(_) => {
-                // As ADR-8 of NATS lays out a bucket: `create_key_value` fails with servers before 2.10.
-                let config = stream::Config {
-                    name: format!("KV_{bucket}"),
-                    subjects: vec![format!("$KV.{bucket}.>")],
-                    max_messages_per_subject: 1,
-                    discard: stream::DiscardPolicy::New,
-                    allow_rollup: true,
-                    deny_delete: true,
-                    allow_direct: true,
-                    num_replicas: 1,
-                    ..stream::Config::default()
-                };
-                self.jetstream.get_or_create_stream(config).await.map_err(refused)?;
+                self.jetstream.create_stream(stream_of(&bucket)).await.map_err(refused)?;
                 self.jetstream.get_key_value(&bucket).await.map_err(refused)?
             }
         };
         Ok(Store(store))
+    }
+}
+
+/// The stream behind a bucket, as NATS' ADR-8 has it. The client's own way to make one asks the server first for what
+/// servers before 2.10 do not tell.
+fn stream_of(bucket: &str) -> stream::Config {
+    stream::Config {
+        name: format!("KV_{bucket}"),
+        subjects: vec![format!("$KV.{bucket}.>")],
+        discard: stream::DiscardPolicy::New,
+        max_messages_per_subject: 1,
+        storage: stream::StorageType::File,
+        num_replicas: 1,
+        allow_direct: true,
+        allow_rollup: true,
+        deny_delete: true,
+        ..stream::Config::default()
     }
 }
 

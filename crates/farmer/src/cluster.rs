@@ -16,8 +16,8 @@ use crate::bus::{Bus, BusConfig, BusError, Held, Store};
 
 /// How often the holder of the lease shows that it is there.
 const BEAT: Duration = Duration::from_secs(1);
-/// A holder that was not heard for so long is taken for dead.
-const DEAD_AFTER: Duration = Duration::from_secs(4);
+/// A holder that was not heard for so long is taken for dead: longer than a beat whose answer is lost, and the next.
+const DEAD_AFTER: Duration = Duration::from_secs(6);
 /// How long the bus may take to take a slot in: longer, and the slot is lost.
 const PERMIT_PATIENCE: Duration = Duration::from_secs(3);
 /// Others that may be faster before that is taken for an error.
@@ -83,7 +83,12 @@ impl Cluster {
         let mut seen: Option<(u64, Instant)> = None;
         let mut told = None;
         loop {
-            if let Ok(held) = self.store.get::<Lease>(LEASE).await {
+            let held = self.store.get::<Lease>(LEASE).await;
+            if held.is_err() {
+                // While the bus is away nobody can beat.
+                seen = None;
+            }
+            if let Ok(held) = held {
                 let revision = held.as_ref().map(|held| held.revision);
                 let is_free = match &held {
                     None => true,

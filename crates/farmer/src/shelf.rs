@@ -163,7 +163,7 @@ fn unfinished(dir: &Path) -> Vec<Unfinished> {
         staged: group.staged,
         bytes_missing: group.bytes_missing,
     };
-    groups.map(group).collect()
+    groups.filter(|group| !group.in_work).map(group).collect()
 }
 
 fn open(path: &Path) -> Result<(Arc<GroupFile>, Plot), PlotError> {

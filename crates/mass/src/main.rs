@@ -68,7 +68,7 @@ enum Command {
     /// Hold coins of a chain: addresses, balance, payments, history.
     #[command(subcommand)]
     Wallet(wallet::Command),
-    /// Make, list and check plot files.
+    /// Make, list, check, repair and remove plot files.
     #[command(subcommand)]
     Plots(plots::Command),
     /// Make and show the farmer key that plots are bound to, and carry its signing record.

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nats::Nats;
+use nats::Server;
 use processes::{Home, PATIENCE, Process};
 use serde_json::Value;
 
@@ -22,12 +22,15 @@ const FARMER: &str = "0707070707070707070707070707070707070707070707070707070707
 /// A cluster that plots.
 struct Cluster {
     home: Home,
-    bus: Nats,
+    bus: Server,
 }
 
 impl Cluster {
     fn new() -> Self {
-        Self { home: Home::new(), bus: Nats::start() }
+        let home = Home::new();
+        fs::create_dir(home.path("bus")).unwrap();
+        let bus = Server::start(&home.path("bus"));
+        Self { home, bus }
     }
 
     fn queue(&self, args: &[&str]) -> Value {

@@ -5,7 +5,13 @@ mod ops;
 mod processes;
 mod receiver;
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Write, stderr},
+    path::Path,
+    process::Command,
+};
 
 use processes::{Home, Process, output, payout};
 use receiver::Receiver;
@@ -181,4 +187,74 @@ fn plots_are_left_as_they_are() {
     assert_eq!(farm.interrupt(), Some(0));
     fs::set_permissions(&plots.dir, fs::Permissions::from_mode(0o755)).unwrap();
     assert!(before == sums(), "the files are the same, byte for byte");
+}
+
+/// A command in a mount namespace of its own where the directory is read-only, as a disk is that was mounted so.
+fn with_read_only(dir: &Path, command: &Command) -> Command {
+    let mount = r#"mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" || exit 90
+        ! touch "$1/written" 2>/dev/null || exit 91
+        shift; exec "$@""#;
+    let mut wrapped = Command::new("unshare");
+    wrapped.args(["--mount", "--user", "--map-root-user", "sh", "-c", mount, "sh"]).arg(dir);
+    wrapped.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        wrapped.env(name, value.unwrap_or_default());
+    }
+    wrapped
+}
+
+/// Whether the system lets a test mount something; says so aloud if not.
+fn can_mount(dir: &Path) -> bool {
+    let tried = with_read_only(dir, &Command::new("true")).output();
+    let can = tried.as_ref().is_ok_and(|output| output.status.success());
+    if !can {
+        // Not by a macro, whose output the test runner holds back.
+        let text = format!("\nNOT TESTED: a read-only mount, which this system does not allow: {tried:?}\n");
+        stderr().write_all(text.as_bytes()).unwrap();
+    }
+    can
+}
+
+/// The plot files that a process has open, with the flags that it opened them with.
+fn open_plots(process: &Process) -> Vec<(String, u32)> {
+    let dir = format!("/proc/{}", process.id());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(format!("{dir}/fd")).unwrap() {
+        // One may be closed by now.
+        let Ok(entry) = entry else { continue };
+        let Ok(path) = fs::read_link(entry.path()) else { continue };
+        if path.extension().is_some_and(|is| is == "plot") {
+            let number = entry.file_name().into_string().unwrap();
+            let info = fs::read_to_string(format!("{dir}/fdinfo/{number}")).unwrap();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
+            found.push((path.display().to_string(), u32::from_str_radix(flags.trim(), 8).unwrap()));
+        }
+    }
+    found
+}
+
+/// Plots answer on a disk that is mounted read-only: checked, farmed, found sound by a repair.
+#[test]
+fn plots_are_farmed_on_a_read_only_mount() {
+    let home = Home::new();
+    let plots = home.plots("plots", 8);
+    let node = home.node("node", &[]);
+    let read_only = can_mount(&plots.dir);
+    let wrapped = |command: Command| if read_only { with_read_only(&plots.dir, &command) } else { command };
+    for args in [&["plots", "check", "--full", "--json"][..], &["plots", "repair", "--json"]] {
+        let mut command = home.command(args);
+        command.arg("--dir").arg(&plots.dir);
+        let checked = output(&mut wrapped(command));
+        assert!(checked.status.success(), "{checked:?}");
+    }
+    let mut command = wrapped(home.farm_command("farm", &plots, &node, 1));
+    command.args(["--watch-rounds", "0"]);
+    let mut farm = Process::start(command, &home.path("farm.out"));
+    farm.event(|event| event["event"] == "sealed");
+    let open = open_plots(&farm);
+    assert_eq!(open.len(), 8, "{open:?}");
+    // The lowest two bits say for what: 0 is for reading alone.
+    assert!(open.iter().all(|(_, flags)| flags & 0o3 == 0), "{open:?}");
+    assert_eq!(farm.interrupt(), Some(0), "{}", farm.text());
+    assert_eq!(fs::read_dir(&plots.dir).unwrap().count(), 8);
 }

@@ -3,37 +3,21 @@
 //!
 //! The moments come from a seed that is printed; `MASS_SEED` sets it.
 
+mod dice;
+
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
+use dice::Dice;
 use serde_json::Value;
 
 const FARMER: &str = "0707070707070707070707070707070707070707070707070707070707070707";
-
-/// A small generator, seeded, so that the moments come back.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into();
-        let seed = env::var("MASS_SEED").map_or_else(|_| now(), |seed| seed.parse().unwrap());
-        eprintln!("MASS_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-}
 
 fn mass(args: &[&str], dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mass"));
@@ -113,4 +97,55 @@ fn plots_outlive_their_plotter() {
 fn groups_outlive_their_plotter() {
     let args = ["plots", "create", "-k", "18", "--group", "5", "--farmer-key", FARMER];
     kill(&args, 50, Duration::from_millis(500));
+}
+
+/// A repair is killed at random moments: what is sound stays as it is, what was made again is not made twice, and in the
+/// end all bytes are there.
+#[test]
+fn repairs_outlive_their_plotter() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut dice = Dice::new();
+    let group = ["plots", "create", "-k", "18", "--farmer-key", FARMER, "--plots", "8", "--group", "8"];
+    finished(&mut mass(&group, dir.path()));
+    let (path, whole) = look(dir.path()).0.pop_first().unwrap();
+    let mut damaged = whole.clone();
+    // Some bytes of blocks, and the last header.
+    let places: Vec<usize> = (0..20).map(|_| 200 + dice.below(whole.len() as u64 - 2000) as usize).collect();
+    places.iter().for_each(|place| damaged[*place] ^= 0x81);
+    let end = whole.len() - 50;
+    damaged[end..].fill(0);
+    fs::write(&path, &damaged).unwrap();
+
+    let parts = || staged_in(&path.with_extension("plot.repair"));
+    let (mut made, mut kills) = (Vec::<PathBuf>::new(), 0);
+    while kills < 30 {
+        let mut maker = mass(&["plots", "repair", "--threads", "1"], dir.path()).spawn().unwrap();
+        thread::sleep(Duration::from_micros(dice.below(400_000)));
+        let ended = maker.try_wait().unwrap().is_some();
+        let _ = maker.kill();
+        maker.wait().unwrap();
+        if ended {
+            break;
+        }
+        kills += 1;
+        let now = fs::read(&path).unwrap();
+        let differs = |at: usize| now.get(at) != whole.get(at);
+        assert!(
+            now.len() == whole.len() && (0..end).filter(|at| differs(*at)).all(|at| places.contains(&at))
+        );
+        let parts_now = parts();
+        assert!(parts_now.is_empty() || made.iter().all(|part| parts_now.contains(part)), "a plot is lost");
+        made = parts_now;
+    }
+    eprintln!("{kills} kills, {} plots waiting at the last", made.len());
+    assert!(kills > 1, "it ended too early");
+    finished(&mut mass(&["plots", "repair"], dir.path()));
+    let (plots, others) = look(dir.path());
+    assert!(plots[&path] == whole && others.is_empty());
+}
+
+/// Plots that were made again for a file.
+fn staged_in(dir: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir).into_iter().flatten().map(|file| file.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|is| is == "part")).collect()
 }

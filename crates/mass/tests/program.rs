@@ -121,9 +121,11 @@ fn a_plot_cut_short_is_a_fault_and_an_orphan_goes() {
     assert_eq!(checked.status.code(), Some(1));
     assert!(stdout(&checked).contains("0 good, 1 bad"), "{checked:?}");
 
+    fs::write(file, "no header is left").unwrap();
     let repaired = mass(home.path(), &["plots", "repair", "--dir", path]);
     assert_eq!(repaired.status.code(), Some(1));
-    assert!(stdout(&repaired).contains("0 repaired, 1 bad"), "{repaired:?}");
+    assert!(stdout(&repaired).contains("0 sound, 0 repaired, 1 bad"), "{repaired:?}");
+    assert_eq!(fs::read(file).unwrap(), b"no header is left");
 
     let orphan = dir.join("plot-k18-00.plot.tmp");
     fs::write(&orphan, "half a plot").unwrap();
@@ -170,7 +172,7 @@ fn a_plot_without_its_header_is_repaired() {
     fs::write(file, bytes).unwrap();
     let repaired = mass(home.path(), &["plots", "repair", "--dir", dir, "--json"]);
     assert!(repaired.status.success(), "{repaired:?}");
-    assert_eq!(json(&repaired)["repaired"][0], file);
+    assert_eq!(json(&repaired)["repaired"][0]["path"], file);
     assert!(fs::read(file).unwrap() == whole);
 }
 
@@ -255,4 +257,64 @@ fn the_record_of_signed_slots_moves_to_another_machine_and_never_falls() {
     let kept = json(&mass(there.path(), &["keys", "guard", "export", "--json"]));
     assert_eq!(kept["signed"][0]["slot"], 7);
     refused(&import(&there, "garbage"), "not a signing record");
+}
+
+/// Runs a removal that gets this answer.
+fn remove(home: &Path, args: &[&str], answer: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mass"));
+    command.args(["plots", "remove", "--json", "--dir"]).arg(home.join("plots")).args(args).env("HOME", home);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // One that fails before it asks reads nothing.
+    let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), answer.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn plots_are_removed_once_that_is_confirmed() {
+    let home = home();
+    let (dir, made) = make_plots(home.path(), "3");
+    let group = ["plots", "create", "--plots", "3", "--group", "3", "--farmer-key", FARMER, "--dir"];
+    assert!(mass(home.path(), &[&group[..], &[dir.to_str().unwrap()]].concat()).status.success());
+    fs::write(dir.join("other.plot"), "no plot").unwrap();
+    let listed = json(&mass(home.path(), &["plots", "list", "--json", "--dir", dir.to_str().unwrap()]));
+    let files = || fs::read_dir(&dir).unwrap().count();
+    let of = |path: &str, field: &str| {
+        let plot = listed["plots"].as_array().unwrap().iter().find(|plot| plot["path"] == path).unwrap();
+        plot[field].as_str().unwrap().to_owned()
+    };
+    let file = made["files"][0].as_str().unwrap();
+    let id = of(file, "group_id");
+
+    for answer in ["", "n\n", "sure\n"] {
+        let refused = remove(home.path(), &["--id", &id[..8]], answer);
+        let text = stderr(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(text.contains(file) && text.contains("nothing was removed"), "{text}");
+    }
+    for (bad, reason) in
+        [("00000000", "no plot here"), ("0000", "8 hex digits"), ("nothexno", "8 hex digits")]
+    {
+        let refused = remove(home.path(), &["--yes", "--id", bad], "");
+        assert!(!refused.status.success() && stderr(&refused).contains(reason), "{refused:?}");
+    }
+    assert!(!remove(home.path(), &["--yes"], "").status.success(), "nothing is named");
+    assert_eq!(files(), 5);
+
+    let removed = remove(home.path(), &["--id", &id[..16]], "y\n");
+    assert!(removed.status.success(), "{removed:?}");
+    let removed = json(&removed);
+    assert_eq!((&removed["removed"][0]["path"], files()), (&file.into(), 4));
+    assert!(removed["bytes"].as_u64() > Some(600_000), "{removed}");
+    assert!(removed["free"][0]["bytes"].as_u64() > Some(0), "{removed}");
+    assert!(!Path::new(file).exists());
+
+    let others = remove(home.path(), &["--all", "--yes", "--farmer-key", &FARMER.replace('7', "8")], "");
+    assert_eq!((json(&others)["removed"].as_array().unwrap().len(), files()), (0, 4));
+    let all = remove(home.path(), &["--all", "--yes"], "");
+    assert!(all.status.success(), "{all:?}");
+    let all = json(&all);
+    assert_eq!(all["removed"].as_array().unwrap().len(), 3);
+    assert_eq!(all["left"][0]["path"], dir.join("other.plot").to_str().unwrap());
+    assert_eq!(files(), 1);
 }

@@ -35,13 +35,27 @@ fn a_figure_in_band_is_a_success_and_is_saved() {
 }
 
 #[test]
+fn a_document_is_written_with_its_drawings() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rules.md");
+    let args = ["trade-off-period", "--document", path.to_str().unwrap()];
+    let output = sim(&args);
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("(rules/trade-off-period.svg)") && text.contains("| 128 |"), "{text}");
+    assert!(dir.path().join("rules/trade-off-period.svg").metadata().unwrap().len() > 100);
+}
+
+#[test]
 fn a_figure_out_of_band_and_a_wrong_name_fail() {
-    let output = sim(&["difficulty", "--runs", "2"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stdout).unwrap().contains("OUT OF BAND: 2 figures"));
+    // Chi-square: one honest lottery in a hundred is out of band, and this seed is one.
+    let output = sim(&["fairness", "--runs", "2", "--seed", "6"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("OUT OF BAND: 1 figures"));
     let output = sim(&["alchemy"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("unknown experiment \"alchemy\""));
     assert!(!sim(&[]).status.success());
     assert!(!sim(&["delay", "--runs", "1"]).status.success());
+    assert!(!sim(&["delay", "--all"]).status.success());
 }

@@ -14,9 +14,9 @@
 //! `cargo run --release -p mass-plot --example bit_dropping [-- K]`
 #![allow(clippy::print_stdout)]
 
-use std::{sync::atomic::AtomicBool, time::Instant};
+use std::time::Instant;
 
-use mass_plot::{BuildOptions, PlotError, PlotHasher, SolveOptions, build, solve};
+use mass_plot::{BuildOptions, Gate, PlotError, PlotHasher, SolveOptions, build, solve};
 use mass_primitives::{Challenge, GroupId, PlotIndex};
 use mass_proof_of_space::{
     PlotParams, PlotSize, QUALITY_LINKS, QualityChain, ROUND_PAIRS, Strength,
@@ -109,7 +109,7 @@ impl Victim {
         let group_id = GroupId::new([9; 32]);
         let params = PlotParams { group_id, index: PlotIndex::new(0), size, strength: Strength::MIN };
         let mut fragments = Vec::new();
-        build::<()>(&params, &BuildOptions::default(), &|_| (), &AtomicBool::new(false), &mut |some| {
+        build::<()>(&params, &BuildOptions::default(), &|_| (), &Gate::default(), &mut |some| {
             fragments.extend_from_slice(some);
             Ok(())
         })

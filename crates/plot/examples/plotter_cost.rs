@@ -5,11 +5,10 @@
 use std::{
     fs,
     num::NonZeroUsize,
-    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
-use mass_plot::{BuildOptions, PlotHasher, build};
+use mass_plot::{BuildOptions, Gate, PlotHasher, build};
 use mass_primitives::{GroupId, PlotId, PlotIndex};
 use mass_proof_of_space::{PlotParams, PlotSize, Strength};
 
@@ -37,7 +36,7 @@ fn main() {
     let rate = hash_rate();
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let mut mixed = 0u64;
-    let statistics = build::<()>(&params, &options, &|_| (), &AtomicBool::new(false), &mut |fragments| {
+    let statistics = build::<()>(&params, &options, &|_| (), &Gate::default(), &mut |fragments| {
         mixed = fragments.iter().fold(mixed, |mixed, fragment| mixed.rotate_left(1) ^ fragment);
         Ok(())
     })

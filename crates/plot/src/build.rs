@@ -27,7 +27,7 @@ mod tests;
 
 use std::{
     num::NonZeroUsize,
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     thread,
 };
 
@@ -42,7 +42,10 @@ use self::{
     shape::{Layout, Shape},
     table::Table,
 };
-use crate::aes::{Backend, PlotHasher};
+use crate::{
+    aes::{Backend, PlotHasher},
+    gate::Gate,
+};
 
 /// How a plot is to be made.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +129,7 @@ const POOL_MARGIN: u64 = 16 << 20;
 
 /// The watch on a plotter.
 struct Control<'a> {
-    cancel: &'a AtomicBool,
+    gate: &'a Gate,
     progress: &'a (dyn Fn(Progress) + Sync),
     done: AtomicU64,
     total: u64,
@@ -147,14 +150,14 @@ pub fn build<E: Send>(
     params: &PlotParams,
     options: &BuildOptions,
     progress: &(dyn Fn(Progress) + Sync),
-    cancel: &AtomicBool,
+    gate: &Gate,
     sink: &mut dyn FnMut(&[u64]) -> Result<(), E>,
 ) -> Result<BuildStatistics, BuildError<E>> {
-    let control = Control { cancel, progress, done: AtomicU64::new(0), total: 0 };
+    let control = Control { gate, progress, done: AtomicU64::new(0), total: 0 };
     let mut plotter = Plotter::new(params, options, control)?;
     let mut table = plotter.first_table();
     for number in 1..=3 {
-        if cancel.load(Relaxed) {
+        if !gate.pass() {
             return Err(BuildError::Cancelled);
         }
         table = plotter.next_table(number, &table);
@@ -218,7 +221,7 @@ impl<'a> Plotter<'a> {
         let run = |worker: &mut Worker| {
             loop {
                 let item = next.fetch_add(1, Relaxed);
-                if item >= items || control.cancel.load(Relaxed) {
+                if item >= items || !control.gate.pass() {
                     break;
                 }
                 widest(rules.wide, work, rules, worker, item);
@@ -270,7 +273,7 @@ impl<'a> Plotter<'a> {
                 2 => self.pass::<2, false>(&pass, table),
                 _ => self.pass::<3, true>(&pass, table),
             }
-            if self.control.cancel.load(Relaxed) {
+            if !self.control.gate.pass() {
                 break;
             }
         }

@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use mass_primitives::{Challenge, PlotIndex};
@@ -11,9 +10,10 @@ use mass_proof_of_space::{GroupIdentity, verify};
 
 use crate::{
     build::{BuildOptions, Progress, build},
-    directory::{NAME_PREFIX, PLOT_SUFFIX, UNFINISHED_SUFFIX, claim, sync_dir},
+    directory::{NAME_PREFIX, PLOT_SUFFIX, UNFINISHED_SUFFIX, claim_for_work, name_anew, sync_dir},
     error::PlotError,
     format::Kind,
+    gate::Gate,
     plot::{Plot, params_of},
     solve::SolveOptions,
     space::{self, space_needed},
@@ -37,8 +37,8 @@ pub struct CreateOptions<'a> {
     pub build: BuildOptions,
     /// Told of the work done, often and by any thread.
     pub progress: Option<&'a (dyn Fn(Progress) + Sync)>,
-    /// Set by another thread to give up; the plotter looks at it many times a second.
-    pub cancel: Option<&'a AtomicBool>,
+    /// What pauses, cancels and limits the work, at once; without it, nothing does.
+    pub gate: Option<&'a Gate>,
 }
 
 /// Makes the plot of a group in `dir`, and returns its file. All cores are busy meanwhile.
@@ -71,7 +71,7 @@ pub fn create_with(
         .truncate(false)
         .open(&unfinished)
         .map_err(PlotError::io(&unfinished))?;
-    if !claim(&file, &unfinished)? {
+    if !claim_for_work(&file, &unfinished)? {
         return Err(PlotError::Busy(unfinished));
     }
     // The lock keeps every other maker of this plot away, so what is not there now will not be.
@@ -99,17 +99,17 @@ fn make(
     file.set_len(0).map_err(PlotError::io(unfinished))?;
     space::reserve(file, unfinished, 0, space_needed(identity.size))?;
     let params = params_of(identity, PlotIndex::ZERO);
-    let never = AtomicBool::new(false);
-    let cancel = options.cancel.unwrap_or(&never);
+    let open = Gate::default();
+    let gate = options.gate.unwrap_or(&open);
     let progress = |progress: Progress| options.progress.iter().for_each(|watch| watch(progress));
-    let mut writer = PlotWriter::new(file, unfinished, identity, Kind::Plots);
-    build(&params, &options.build, &progress, cancel, &mut |fragments| writer.push(fragments))?;
+    let mut writer = PlotWriter::new(file, unfinished, identity, Kind::Plots, gate);
+    build(&params, &options.build, &progress, gate, &mut |fragments| writer.push(fragments))?;
     writer.finish()?;
+    space::settle(file, unfinished)?;
     let plot = Plot::open(unfinished)?;
-    plot.check_all(|_| !cancel.load(Ordering::Relaxed))?;
-    try_out(&plot, identity, &SolveOptions { threads: Some(options.build.threads), cancel: Some(cancel) })?;
-    file.sync_all().map_err(PlotError::io(unfinished))?;
-    fs::rename(unfinished, finished).map_err(PlotError::io(finished))
+    plot.check_all(gate.meter())?;
+    try_out(&plot, identity, &SolveOptions { threads: Some(options.build.threads), gate: Some(gate) })?;
+    name_anew(unfinished, finished)
 }
 
 /// Lets the fresh plots of a file answer challenges until one proof has been found and verified.

@@ -5,6 +5,8 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use crate::{error::PlotError, group::read_begun, plot::Plot};
@@ -17,8 +19,14 @@ pub(crate) const UNFINISHED_SUFFIX: &str = ".plot.tmp";
 pub(crate) const GROUP_SUFFIX: &str = ".group.tmp";
 /// The end of the name of the directory where the plots of that group are staged.
 pub(crate) const PARTS_SUFFIX: &str = ".group.parts";
+/// What the name of a plot file gets for the directory where plots are made again to repair it.
+pub(crate) const REPAIR_SUFFIX: &str = ".repair";
 /// The start of the name of a plot file.
 pub(crate) const NAME_PREFIX: &str = "plot-";
+
+/// How often, and after what time each, a file is claimed that somebody has.
+const CLAIM_TRIES: u32 = 10;
+const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a directory holds.
 #[derive(Debug, Default)]
@@ -78,12 +86,17 @@ pub fn clean_orphans(dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
     Ok(removed)
 }
 
-/// Removes what was staged for groups that are finished. A group has its own file for longer than its parts.
+/// Removes what was staged for groups that are finished, and to repair files that are no more. A group has its own file
+/// for longer than its parts.
 fn clean_parts(dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
     let mut removed = Vec::new();
-    let is_parts = |name: &str| name.starts_with(NAME_PREFIX) && name.ends_with(PARTS_SUFFIX);
+    let is_parts = |name: &str| {
+        name.starts_with(NAME_PREFIX) && (name.ends_with(PARTS_SUFFIX) || name.ends_with(REPAIR_SUFFIX))
+    };
     for path in entries(dir, is_parts)? {
-        if path.is_dir() && !path.with_extension("tmp").exists() {
+        let is_repair = path.to_string_lossy().ends_with(REPAIR_SUFFIX);
+        let wanted_by = path.with_extension(if is_repair { "" } else { "tmp" });
+        if path.is_dir() && !wanted_by.exists() {
             match fs::remove_dir_all(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(PlotError::io(&path)(error));
@@ -98,6 +111,48 @@ fn clean_parts(dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), PlotError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(PlotError::io(dir))
+}
+
+/// Gives a file its final name, which no other file has.
+pub(crate) fn name_anew(from: &Path, to: &Path) -> Result<(), PlotError> {
+    match rename_no_replace(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(PlotError::Exists(to.to_owned())),
+        Err(error) => Err(PlotError::io(to)(error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::{
+        fs::{CWD, RenameFlags, renameat_with},
+        io::Errno,
+    };
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // The file system does not know how.
+        Err(Errno::INVAL | Errno::NOSYS) => rename_if_free(from, to),
+        outcome => Ok(outcome?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+    rename_if_free(from, to)
+}
+
+fn rename_if_free(from: &Path, to: &Path) -> io::Result<()> {
+    if to.exists() { Err(io::ErrorKind::AlreadyExists.into()) } else { fs::rename(from, to) }
+}
+
+/// As [`claim`], for whoever is to work on the file: one that only looks whether somebody does has it for a moment.
+pub(crate) fn claim_for_work(file: &File, path: &Path) -> Result<bool, PlotError> {
+    for _ in 0..CLAIM_TRIES {
+        if claim(file, path)? {
+            return Ok(true);
+        }
+        thread::sleep(CLAIM_PAUSE);
+    }
+    Ok(false)
 }
 
 /// Locks an unfinished plot for as long as `file` lives; `false` if it is somebody else's, or no longer at

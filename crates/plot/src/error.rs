@@ -44,6 +44,12 @@ pub enum PlotError {
     /// Somebody else is making this plot.
     #[error("{} is being written by somebody else", .0.display())]
     Busy(PathBuf),
+    /// The name is a link to a file.
+    #[error("{} is a link", .0.display())]
+    Link(PathBuf),
+    /// The file holds other plots than it did.
+    #[error("{} holds other plots by now", .0.display())]
+    Changed(PathBuf),
     /// The group was begun with another number of plots.
     #[error("the group was begun with {begun} plots, not {got}")]
     OtherGroupSize {
@@ -52,8 +58,8 @@ pub enum PlotError {
         /// Number asked for.
         got: u16,
     },
-    /// A plot that waits for its group was damaged, again and again.
-    #[error("{} was damaged, and again when it was made anew", .0.display())]
+    /// A plot that waits for its file was damaged, again and again.
+    #[error("{} was damaged when it was read again", .0.display())]
     Staged(PathBuf),
     /// The caller has cancelled the work.
     #[error("cancelled")]

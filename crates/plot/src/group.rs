@@ -10,7 +10,7 @@
 //! Killed at any time it goes on with the plot that was in work, or with the merge. What is staged is checked again
 //! when it is merged, and made again if it is damaged: a plot follows from its group and index alone.
 
-mod merge;
+pub(crate) mod merge;
 mod staging;
 
 #[cfg(test)]
@@ -21,7 +21,6 @@ use std::{
     io::ErrorKind,
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use mass_proof_of_space::{GroupIdentity, PlotSize};
@@ -30,9 +29,10 @@ use self::{merge::MergeError, staging::Staging};
 use crate::{
     build::{BuildOptions, Progress},
     create::{file_name, stem, try_out},
-    directory::{GROUP_SUFFIX, claim, files, sync_dir},
+    directory::{GROUP_SUFFIX, claim, claim_for_work, files, name_anew, sync_dir},
     error::{FileEnd, PlotError},
     format::{GROUP_PLOTS_MAX, HEADER_LEN, Header, Kind, Layout},
+    gate::Gate,
     plot::Plot,
     repair::scan,
     solve::SolveOptions,
@@ -46,8 +46,8 @@ pub struct GroupOptions<'a> {
     pub build: BuildOptions,
     /// Told of the work done, often and by any thread.
     pub progress: Option<&'a (dyn Fn(GroupProgress) + Sync)>,
-    /// Set by another thread to give up; what is staged stays.
-    pub cancel: Option<&'a AtomicBool>,
+    /// What pauses, cancels and limits the work, at once; what is staged stays.
+    pub gate: Option<&'a Gate>,
 }
 
 /// How far a group is.
@@ -70,7 +70,7 @@ pub enum GroupStep {
     Check,
 }
 
-/// A group that somebody began and nobody is making.
+/// A group that somebody began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnfinishedGroup {
     /// Whose it is.
@@ -81,24 +81,26 @@ pub struct UnfinishedGroup {
     pub staged: u16,
     /// Bytes of disk that going on with it takes.
     pub bytes_missing: u64,
+    /// Whether somebody is making it.
+    pub in_work: bool,
 }
 
-/// The groups of `dir` that are begun and in nobody's hands, by file name.
+/// The groups of `dir` that are begun, by file name.
 ///
 /// # Errors
 /// [`PlotError::Io`] if the directory cannot be read.
 pub fn unfinished_groups(dir: &Path) -> Result<Vec<UnfinishedGroup>, PlotError> {
     let mut found = Vec::new();
     for path in files(dir, |name| name.ends_with(GROUP_SUFFIX))? {
-        let file = File::open(&path).map_err(PlotError::io(&path))?;
-        if claim(&file, &path)?
-            && let Ok(Header { identity, layout, .. }) = read_begun(&file, &path)
-        {
+        // It may have been finished since.
+        let Ok(file) = File::open(&path) else { continue };
+        let in_work = !claim(&file, &path)?;
+        if let Ok(Header { identity, layout, .. }) = read_begun(&file, &path) {
             let staging = Staging::new(dir, &identity, layout.plots);
             let merge = merge::space_needed(identity.size).saturating_sub(taken(&file, &path)?);
             let bytes_missing = staging.bytes_missing() + merge;
             let (plots, staged) = (layout.plots, staging.staged_count());
-            found.push(UnfinishedGroup { identity, plots, staged, bytes_missing });
+            found.push(UnfinishedGroup { identity, plots, staged, bytes_missing, in_work });
         }
     }
     Ok(found)
@@ -142,10 +144,10 @@ pub fn create_group(
     let mut open = OpenOptions::new();
     let file = open.read(true).write(true).create(true).truncate(false).open(&path);
     let file = file.map_err(PlotError::io(&path))?;
-    if !claim(&file, &path)? {
+    if !claim_for_work(&file, &path)? {
         return Err(PlotError::Busy(path));
     }
-    let never = AtomicBool::new(false);
+    let open = Gate::default();
     let work = Work {
         file: &file,
         path: &path,
@@ -153,7 +155,7 @@ pub fn create_group(
         identity,
         staging: Staging::new(dir, identity, plots),
         options,
-        cancel: options.cancel.unwrap_or(&never),
+        gate: options.gate.unwrap_or(&open),
     };
     work.begin(dir, plots)?;
     work.make()?;
@@ -191,7 +193,7 @@ struct Work<'a> {
     identity: &'a GroupIdentity,
     staging: Staging,
     options: &'a GroupOptions<'a>,
-    cancel: &'a AtomicBool,
+    gate: &'a Gate,
 }
 
 impl Work<'_> {
@@ -250,15 +252,15 @@ impl Work<'_> {
                 }
             }
         }
+        space::settle(self.file, self.path)?;
         self.check()?;
-        self.file.sync_all().map_err(PlotError::io(self.path))?;
-        fs::rename(self.path, &self.finished).map_err(PlotError::io(&self.finished))
+        name_anew(self.path, &self.finished)
     }
 
     fn stage(&self) -> Result<(), PlotError> {
         let outcome = self.staging.missing().try_for_each(|index| {
             let done = self.staging.staged_count();
-            self.staging.make(index, self.identity, &self.options.build, self.cancel, &|work| {
+            self.staging.make(index, self.identity, &self.options.build, self.gate, &|work| {
                 self.tell(GroupStep::Plot(done), work);
             })
         });
@@ -271,24 +273,23 @@ impl Work<'_> {
     fn merge(&self) -> Result<(), MergeError> {
         let layout = Layout::new(self.identity.size, self.staging.plots());
         let end = self.file.metadata().map_err(PlotError::io(self.path))?.len();
-        let written = scan(self.file, self.path, &self.identity.group_id(), &layout, end)?;
+        let written = scan(self.file, self.path, &self.identity.group_id(), &layout, end, self.gate)?;
         let staged = self.staging.paths();
-        merge::merge(self.file, self.path, self.identity, &staged, written, |work| {
+        merge::merge(self.file, self.path, self.identity, &staged, written, self.gate, |work| {
             self.tell(GroupStep::Merge, work);
-            !self.cancel.load(Ordering::Relaxed)
         })
     }
 
     /// Reads the file back, and lets it prove something.
     fn check(&self) -> Result<(), PlotError> {
         let plot = Plot::open(self.path)?;
-        let total = plot.file_bytes();
+        let (total, mut goes_on) = (plot.file_bytes(), self.gate.meter());
         plot.check_all(|done| {
             self.tell(GroupStep::Check, Progress { done, total });
-            !self.cancel.load(Ordering::Relaxed)
+            goes_on(done)
         })?;
         let threads = Some(self.options.build.threads);
-        try_out(&plot, self.identity, &SolveOptions { threads, cancel: Some(self.cancel) })
+        try_out(&plot, self.identity, &SolveOptions { threads, gate: Some(self.gate) })
     }
 
     fn tell(&self, step: GroupStep, work: Progress) {

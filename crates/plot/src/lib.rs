@@ -15,8 +15,11 @@ mod error;
 mod estimate;
 mod expect;
 mod format;
+mod gate;
 mod group;
+mod pause;
 mod plot;
+mod remove;
 mod repair;
 mod rules;
 mod sieve;
@@ -34,10 +37,13 @@ pub use directory::{Listing, clean_orphans, list, plot_files};
 pub use error::{FileEnd, PlotError};
 pub use estimate::Estimate;
 pub use expect::Expectation;
+pub use gate::Gate;
 pub use group::{
     GroupOptions, GroupProgress, GroupStep, UnfinishedGroup, create_group, discard_group, unfinished_groups,
 };
+pub use pause::{is_paused, is_plotting, pause, resume};
 pub use plot::{Plot, READS_PER_CHALLENGE};
-pub use repair::repair;
+pub use remove::{Removable, Removables, removables, remove};
+pub use repair::{RepairOptions, RepairProgress, RepairStep, Repaired, repair};
 pub use solve::{SolveOptions, solve};
 pub use space::free_bytes;

@@ -16,14 +16,14 @@ mod pairs;
 mod targets;
 mod workers;
 
-use std::{num::NonZeroUsize, sync::atomic::AtomicBool, thread};
+use std::{num::NonZeroUsize, thread};
 
 use mass_proof_of_space::{
     FragmentCipher, PROOF_X_VALUES, PlotParams, Proof, QUALITY_LINKS, QualityChain, plot_id,
 };
 
 use self::targets::Targets;
-use crate::{aes::PlotHasher, error::PlotError, rules::Rules};
+use crate::{aes::PlotHasher, error::PlotError, gate::Gate, rules::Rules};
 
 /// Left x-values behind a link whose upper halves it gives.
 const LEFTS_PER_LINK: usize = 4;
@@ -35,8 +35,8 @@ const LEFTS: usize = LEFTS_PER_LINK * QUALITY_LINKS;
 pub struct SolveOptions<'a> {
     /// Threads; all that the machine runs at once if there is no number.
     pub threads: Option<NonZeroUsize>,
-    /// Set by another thread to give up; the solver looks at it many times a second.
-    pub cancel: Option<&'a AtomicBool>,
+    /// What pauses and cancels it, at once; without it, nothing does.
+    pub gate: Option<&'a Gate>,
 }
 
 impl SolveOptions<'_> {

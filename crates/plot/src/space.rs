@@ -55,6 +55,16 @@ pub(crate) fn release(file: &File, path: &Path, from: u64, to: u64) -> Result<()
     }
 }
 
+/// Makes what was written durable, and lets the system forget it where it can, so that it is the disk that is read
+/// when it is checked.
+pub(crate) fn settle(file: &File, path: &Path) -> Result<(), PlotError> {
+    file.sync_all().map_err(PlotError::io(path))?;
+    #[cfg(target_os = "linux")]
+    // Only advice: whatever is not forgotten is read from memory.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    Ok(())
+}
+
 fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput)
 }

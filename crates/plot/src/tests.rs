@@ -4,7 +4,6 @@ use std::{
     fs::{self, OpenOptions},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use mass_primitives::{Challenge, Encode, FarmerPublicKey, GroupId, GroupNonce, PlotIndex};
@@ -14,8 +13,8 @@ use mass_proof_of_space::{
 use tempfile::TempDir;
 
 use crate::{
-    CreateOptions, FileEnd, Plot, PlotError, Progress, READS_PER_CHALLENGE, SolveOptions, clean_orphans,
-    create, create_with, file_name,
+    CreateOptions, FileEnd, Gate, Plot, PlotError, Progress, READS_PER_CHALLENGE, SolveOptions,
+    clean_orphans, create, create_with, file_name,
     format::{
         HEADER_LEN, Header, Kind, Layout,
         index::{Index, memory_bytes},
@@ -298,13 +297,17 @@ fn the_index_of_the_largest_group_is_small() {
 #[test]
 fn cancelled_work_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let cancel = AtomicBool::new(false);
-    let watch = |progress: Progress| cancel.store(3 * progress.done > progress.total, Ordering::Relaxed);
-    let options = CreateOptions { progress: Some(&watch), cancel: Some(&cancel), ..CreateOptions::default() };
+    let gate = Gate::default();
+    let watch = |progress: Progress| {
+        if 3 * progress.done > progress.total {
+            gate.cancel();
+        }
+    };
+    let options = CreateOptions { progress: Some(&watch), gate: Some(&gate), ..CreateOptions::default() };
     assert!(matches!(create_with(dir.path(), &identity(13), &options), Err(PlotError::Cancelled)));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     let (_dir, path) = made(13);
-    let options = SolveOptions { cancel: Some(&AtomicBool::new(true)), ..SolveOptions::default() };
+    let options = SolveOptions { gate: Some(&gate), ..SolveOptions::default() };
     let outcome = Plot::open(&path).unwrap().solve_with(&QualityChain::new([1; 16]), &options);
     assert!(matches!(outcome, Err(PlotError::Cancelled)), "{outcome:?}");
 }

@@ -11,12 +11,16 @@ use mass_proof_of_space::GroupIdentity;
 use crate::{
     error::PlotError,
     format::{HEADER_LEN, Header, Kind, Layout, block, index::Lengths},
+    gate::Gate,
 };
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes after which a writer that is limited makes them durable, or the system would write all of them at once.
+const UNSYNCED_BYTES_MAX: u64 = 16 << 20;
 
 /// What is in a file already.
+#[derive(Clone)]
 pub(crate) struct Written {
     /// Where the next block goes.
     pub offset: u64,
@@ -43,6 +47,9 @@ pub(crate) struct BlockWriter<'a> {
     /// What is in the file, and in the buffer.
     written: Written,
     buffer: Vec<u8>,
+    /// Bytes that the system may hold back.
+    unsynced: u64,
+    gate: &'a Gate,
 }
 
 impl<'a> BlockWriter<'a> {
@@ -54,9 +61,20 @@ impl<'a> BlockWriter<'a> {
         kind: Kind,
         layout: Layout,
         written: Written,
+        gate: &'a Gate,
     ) -> Self {
-        let buffer = Vec::with_capacity(2 * BUFFER_BYTES);
-        Self { file, path, kind, identity: *identity, group_id: identity.group_id(), layout, written, buffer }
+        Self {
+            file,
+            path,
+            kind,
+            identity: *identity,
+            group_id: identity.group_id(),
+            layout,
+            written,
+            buffer: Vec::with_capacity(2 * BUFFER_BYTES),
+            unsynced: 0,
+            gate,
+        }
     }
 
     /// Number of the next block.
@@ -83,9 +101,16 @@ impl<'a> BlockWriter<'a> {
 
     /// Hands all blocks to the system.
     pub fn flush(&mut self) -> Result<(), PlotError> {
-        let start = self.written.offset - self.buffer.len() as u64;
+        let bytes = self.buffer.len() as u64;
+        self.gate.pass_bytes(bytes)?;
+        let start = self.written.offset - bytes;
         self.file.write_all_at(&self.buffer, start).map_err(PlotError::io(self.path))?;
         self.buffer.clear();
+        self.unsynced += bytes;
+        if self.gate.is_limited() && self.unsynced >= UNSYNCED_BYTES_MAX {
+            self.unsynced = 0;
+            self.file.sync_data().map_err(PlotError::io(self.path))?;
+        }
         Ok(())
     }
 
@@ -119,9 +144,9 @@ pub(crate) struct PlotWriter<'a> {
 
 impl<'a> PlotWriter<'a> {
     /// Starts to write a plot of a group into `file`, which has the name `path`.
-    pub fn new(file: &'a File, path: &'a Path, identity: &GroupIdentity, kind: Kind) -> Self {
+    pub fn new(file: &'a File, path: &'a Path, identity: &GroupIdentity, kind: Kind, gate: &'a Gate) -> Self {
         let layout = Layout::new(identity.size, 1);
-        let blocks = BlockWriter::new(file, path, identity, kind, layout, Written::default());
+        let blocks = BlockWriter::new(file, path, identity, kind, layout, Written::default(), gate);
         Self { blocks, fragments: Vec::new() }
     }
 

@@ -6,8 +6,10 @@
 
 pub mod attack;
 mod chart;
+mod document;
 mod random;
 mod report;
 mod statistics;
 
-pub use report::{Band, Chart, Measurement, Report, SaveError, Series};
+pub use document::{document, write_document};
+pub use report::{Band, Chart, Measurement, Page, Report, SaveError, Series, Table};

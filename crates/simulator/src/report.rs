@@ -122,6 +122,30 @@ pub struct Chart {
     pub series: Vec<Series>,
 }
 
+/// A table for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct Table {
+    /// What it shows.
+    pub caption: String,
+    /// Heads of the columns; the first column has words, the others figures.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// What a document says of an experiment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page {
+    /// Its heading.
+    pub heading: &'static str,
+    /// What we claim.
+    pub claims: Vec<String>,
+    /// The figures behind that.
+    pub tables: Vec<Table>,
+    /// What the claim does not cover.
+    pub limits: Vec<String>,
+}
+
 /// What an experiment found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -133,6 +157,8 @@ pub struct Report {
     pub runs: u32,
     /// The figures.
     pub measurements: Vec<Measurement>,
+    /// What a document says of it, if it is for one.
+    pub page: Option<Page>,
     /// What must be known to read them.
     pub notes: Vec<String>,
     /// The drawing.
@@ -185,9 +211,14 @@ impl Report {
         let (figures, curves, drawing) = (path(".csv"), path("-curves.csv"), path(".svg"));
         self.write_figures(&figures).map_err(|source| SaveError::Csv { path: figures.clone(), source })?;
         self.write_curves(&curves).map_err(|source| SaveError::Csv { path: curves.clone(), source })?;
-        chart::draw(&drawing, self.experiment, &self.chart)
-            .map_err(|reason| SaveError::Drawing { path: drawing.clone(), reason })?;
+        self.draw(&drawing)?;
         Ok(vec![figures, curves, drawing])
+    }
+
+    /// Draws the chart as SVG.
+    pub(crate) fn draw(&self, path: &Path) -> Result<(), SaveError> {
+        chart::draw(path, self.experiment, &self.chart)
+            .map_err(|reason| SaveError::Drawing { path: path.to_owned(), reason })
     }
 
     fn write_figures(&self, path: &Path) -> Result<(), csv::Error> {
@@ -244,6 +275,7 @@ mod tests {
             seed: 1,
             runs: 2,
             measurements: vec![Measurement::exact("c = 1, 2", "speed", 1.0, 1.0, Band::new(0.5, 1.5), "us")],
+            page: None,
             notes: Vec::new(),
             chart: Chart { x: "x", y: "y", is_x_logarithmic: true, series: vec![series] },
         };

@@ -39,7 +39,7 @@ pub(super) fn look(
     let claims: HashMap<GroupId, Held<Claim>> = claims.into_iter().collect();
     for dir in dirs {
         mass_plot::clean_orphans(dir)?;
-        for begun in mass_plot::unfinished_groups(dir)? {
+        for begun in mass_plot::unfinished_groups(dir)?.into_iter().filter(|begun| !begun.in_work) {
             let group = begun.identity.group_id();
             let Some(Held { value: claim, .. }) = claims.get(&group) else { continue };
             if right(Some(claim), name) == Right::Take {

@@ -51,6 +51,15 @@ pub enum PlotterEvent {
         /// Plots that it is to have.
         plots: u16,
     },
+    /// The directory of a job is paused, or not any more.
+    Rests {
+        /// Its group.
+        group: GroupId,
+        /// The directory.
+        dir: PathBuf,
+        /// Whether it rests now.
+        rests: bool,
+    },
     /// A group is complete, and the queue knows.
     Done {
         /// The group.

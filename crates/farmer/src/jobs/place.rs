@@ -1,11 +1,10 @@
 //! Where a group is made, and the making.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
-};
+use std::path::{Path, PathBuf};
 
-use mass_plot::{BuildOptions, Estimate, GroupOptions, GroupProgress, Plot, PlotError, UnfinishedGroup};
+use mass_plot::{
+    BuildOptions, Estimate, Gate, GroupOptions, GroupProgress, Plot, PlotError, UnfinishedGroup,
+};
 
 use super::Job;
 
@@ -63,12 +62,12 @@ pub(super) fn make(
     job: &Job,
     dir: &Path,
     build: BuildOptions,
-    cancel: &AtomicBool,
+    gate: &Gate,
     progress: &(dyn Fn(GroupProgress) + Sync),
 ) -> Result<PathBuf, PlotError> {
     if let Some(path) = complete(job, dir) {
         return Ok(path);
     }
-    let options = GroupOptions { build, progress: Some(progress), cancel: Some(cancel) };
+    let options = GroupOptions { build, progress: Some(progress), gate: Some(gate) };
     mass_plot::create_group(dir, job.identity(), job.plots(), &options)
 }

@@ -5,6 +5,7 @@ mod work;
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
+    num::NonZeroU64,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -50,6 +51,8 @@ pub struct PlotterConfig {
     pub directories: Vec<PathBuf>,
     /// Threads, memory and instructions.
     pub build: BuildOptions,
+    /// Bytes a second that are written to a disk and read from it together.
+    pub max_io: Option<NonZeroU64>,
     /// Whether to end when no job is left, or when there is no space.
     pub until_empty: bool,
 }

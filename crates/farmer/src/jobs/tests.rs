@@ -1,11 +1,8 @@
 //! Tests of what needs no bus: jobs as they are written, who may take what, and where groups go.
 
-use std::{
-    path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::path::PathBuf;
 
-use mass_plot::{BuildOptions, GroupProgress, GroupStep, PlotError};
+use mass_plot::{BuildOptions, Gate, GroupProgress, GroupStep, PlotError};
 use mass_primitives::{FarmerPublicKey, GroupNonce};
 use mass_proof_of_space::{GroupIdentity, PlotSize, Strength};
 use serde_json::{Value, json};
@@ -88,21 +85,21 @@ fn a_group_goes_where_it_is_begun_or_else_where_space_is() {
     assert!(shortage.needed > 3 * 600_000 && shortage.free == 0, "{shortage:?}");
 
     let two = tempfile::tempdir().unwrap();
-    let cancel = AtomicBool::new(false);
+    let gate = Gate::default();
     let stop_after_one = |work: GroupProgress| {
         if work.step == GroupStep::Plot(1) {
-            cancel.store(true, Ordering::Relaxed);
+            gate.cancel();
         }
     };
-    let made = make(&job, two.path(), build, &cancel, &stop_after_one);
+    let made = make(&job, two.path(), build, &gate, &stop_after_one);
     assert!(matches!(made, Err(PlotError::Cancelled)), "{made:?}");
     assert_eq!(staged(&job, two.path()), 1);
     let dirs = [one.path().to_owned(), two.path().to_owned()];
     assert_eq!(choose(&job, dirs.iter(), &build), Ok(two.path().to_owned()));
 
-    let path = make(&job, two.path(), build, &AtomicBool::new(false), &|_| ()).unwrap();
+    let path = make(&job, two.path(), build, &Gate::default(), &|_| ()).unwrap();
     assert_eq!(complete(&job, two.path()), Some(path.clone()));
     assert_eq!(choose(&job, dirs.iter(), &build), Ok(two.path().to_owned()));
     // A plotter that did not hear that it has finished does not do it again.
-    assert_eq!(make(&job, two.path(), build, &AtomicBool::new(true), &|_| ()).unwrap(), path);
+    assert_eq!(make(&job, two.path(), build, &Gate::default(), &|_| ()).unwrap(), path);
 }

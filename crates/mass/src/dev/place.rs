@@ -9,11 +9,15 @@ use std::{
 
 use anyhow::{Context, bail};
 use mass_consensus::{keys::FarmerSecret, spec::ChainSpec};
-use mass_plot::BuildOptions;
 use mass_proof_of_space::Strength;
 use mass_wallet::{Wallet, Words};
 
-use crate::{keys, output::note, paths, plots::create::Batch};
+use crate::{
+    keys,
+    output::note,
+    paths,
+    plots::{create::Batch, means::Means},
+};
 
 /// The directory.
 pub struct Place {
@@ -108,7 +112,7 @@ impl Place {
         if missing > 0 {
             let (size, strength) = (spec.plot_size(), Strength::new(spec.rules().strength_min)?);
             let batch = Batch { dir: &dir, size, strength, farmer, count: missing, group: 1 };
-            let made = batch.make(BuildOptions::default())?;
+            let made = batch.make(&Means::default())?;
             (count, bytes, time) = (count + u64::from(missing), bytes + made.bytes, made.elapsed);
         }
         Ok(PlotsMade { count, bytes, time })

@@ -3,25 +3,22 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 use mass_consensus::spec::ChainSpec;
 use mass_plot::{
-    BuildOptions, CreateOptions, GroupOptions, GroupProgress, PlotError, Progress as Work, UnfinishedGroup,
+    BuildOptions, CreateOptions, Gate, GroupOptions, GroupProgress, PlotError, Progress as Work,
+    UnfinishedGroup,
 };
 use mass_primitives::{FarmerPublicKey, GroupNonce};
 use mass_proof_of_space::{GroupIdentity, PlotSize, Strength};
 use serde_json::json;
 
 use super::{
-    means::Means,
+    means::{Means, pausable},
     progress::{Progress, Share},
     wanted::Wanted,
 };
@@ -47,8 +44,7 @@ pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<Verdict> {
     let (size, strength, farmer) = args.wanted.kind()?;
     let (count, group) = (args.plots, args.wanted.group);
     let batch = Batch { dir: &args.dir, size, strength, farmer, count, group };
-    let build = args.means.build_options()?;
-    let Made { count, files, bytes, elapsed } = batch.make(build)?;
+    let Made { count, files, bytes, elapsed, rested } = batch.make(&args.means)?;
     let text = format!(
         "made {} of k={size} and strength {strength}, {} in {}, for farmer {farmer}",
         plots_text(count),
@@ -59,6 +55,7 @@ pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<Verdict> {
         "count": count,
         "bytes": bytes,
         "seconds": elapsed.as_secs_f64(),
+        "paused_seconds": rested.as_secs_f64(),
         "k": size.get(),
         "strength": strength.get(),
         "farmer": farmer,
@@ -92,8 +89,10 @@ pub struct Made {
     pub files: Vec<PathBuf>,
     /// Bytes of the files.
     pub bytes: u64,
-    /// What that took.
+    /// What that took, without rests.
     pub elapsed: Duration,
+    /// How long it was paused.
+    pub rested: Duration,
 }
 
 /// A file to make.
@@ -106,36 +105,44 @@ struct Job {
 
 impl Batch<'_> {
     /// Makes the plots, one after the other, until the end or a signal.
-    pub fn make(&self, build: BuildOptions) -> anyhow::Result<Made> {
+    pub fn make(&self, means: &Means) -> anyhow::Result<Made> {
+        let (build, gate) = (means.build_options()?, means.gate()?);
         prepare(self.dir)?;
         let jobs = self.jobs()?;
         let shares: Vec<Share> = jobs.iter().map(|job| job.share).collect();
-        let cancel = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&cancel);
-        ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
-            .context("signals cannot be caught")?;
-        let start = Instant::now();
         let progress = Progress::new(&shares, self.size);
-        let (mut files, mut bytes) = (Vec::new(), 0u64);
-        for (number, job) in jobs.iter().enumerate() {
-            let path = self
-                .make_one(job, &shares[..number], build, &cancel, &progress)
-                .with_context(|| format!("file {} of {} failed", number + 1, jobs.len()))?;
-            bytes += fs::metadata(&path).with_context(|| path.display().to_string())?.len();
-            files.push(path);
+        let dirs = [self.dir.to_owned()];
+        let files = pausable(
+            &dirs,
+            &gate,
+            |paused| progress.set_paused(paused, &dirs),
+            || {
+                let numbered = jobs.iter().enumerate();
+                let files = numbered.map(|(number, job)| {
+                    self.make_one(job, &shares[..number], build, &gate, &progress)
+                        .with_context(|| format!("file {} of {} failed", number + 1, jobs.len()))
+                });
+                files.collect::<anyhow::Result<Vec<PathBuf>>>()
+            },
+        )?;
+        let (elapsed, rested) = progress.finish();
+        let mut bytes = 0;
+        for path in &files {
+            bytes += fs::metadata(path).with_context(|| path.display().to_string())?.len();
         }
-        progress.finish();
         let count = shares.iter().map(|share| u32::from(share.plots)).sum();
-        Ok(Made { count, files, bytes, elapsed: start.elapsed() })
+        Ok(Made { count, files, bytes, elapsed, rested })
     }
 
     /// The groups that are begun, and new ones for what is left.
     fn jobs(&self) -> anyhow::Result<Vec<Job>> {
         let (mut jobs, mut left) = (Vec::new(), self.count);
-        for UnfinishedGroup { identity, plots, staged, .. } in mass_plot::unfinished_groups(self.dir)? {
+        for UnfinishedGroup { identity, plots, staged, in_work, .. } in
+            mass_plot::unfinished_groups(self.dir)?
+        {
             let is_ours = (identity.farmer, identity.size, identity.strength)
                 == (self.farmer, self.size, self.strength);
-            if is_ours {
+            if is_ours && !in_work {
                 note(&format!("going on with a group of {plots} plots, {staged} of which are there"));
                 jobs.push(Job { begun: Some(identity), share: Share { plots, staged, is_group: true } });
                 left = left.saturating_sub(plots.into());
@@ -154,21 +161,21 @@ impl Batch<'_> {
         job: &Job,
         before: &[Share],
         build: BuildOptions,
-        cancel: &AtomicBool,
+        gate: &Gate,
         progress: &Progress,
     ) -> anyhow::Result<PathBuf> {
-        let (share, cancel) = (job.share, Some(cancel));
+        let (share, gate) = (job.share, Some(gate));
         let identity = job.begun.map_or_else(|| self.new_group(), Ok)?;
         let made = if share.is_group {
             let watch = |work: GroupProgress| progress.group(before, share, work);
-            let options = GroupOptions { build, progress: Some(&watch), cancel };
+            let options = GroupOptions { build, progress: Some(&watch), gate };
             mass_plot::create_group(self.dir, &identity, share.plots, &options)
         } else {
             let watch = |work: Work| progress.plot(before, work);
             mass_plot::create_with(
                 self.dir,
                 &identity,
-                &CreateOptions { build, progress: Some(&watch), cancel },
+                &CreateOptions { build, progress: Some(&watch), gate },
             )
         };
         made.map_err(|error| explained(error, self.size, share))
@@ -243,37 +250,4 @@ pub fn prepare(dir: &Path) -> anyhow::Result<()> {
 
 pub fn plots_text(count: u32) -> String {
     if count == 1 { "1 plot".to_owned() } else { format!("{count} plots") }
-}
-
-/// A number of bytes as people write it: `1500000`, `12G`, `8GiB`, all in powers of 1024.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
-    let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit.trim_start().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => return Err(format!("{unit:?} is no unit: k, M, G or T")),
-    };
-    let number: u64 = number.parse().map_err(|_| "a number of bytes was expected".to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "that is too much".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_bytes;
-
-    #[test]
-    fn sizes_are_read_as_people_write_them() {
-        for (text, bytes) in
-            [("17", 17), ("2k", 2048), ("12G", 12 << 30), ("8GiB", 8 << 30), ("1 TB", 1 << 40)]
-        {
-            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "G", "12X", "-1", "1.5G", "99999999999T"] {
-            assert!(parse_bytes(text).is_err(), "{text}");
-        }
-    }
 }

@@ -3,19 +3,18 @@
 use std::{
     num::NonZeroUsize,
     path::PathBuf,
-    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
 use anyhow::bail;
 use clap::Args;
 use mass_consensus::spec::ChainSpec;
-use mass_plot::{BuildOptions, Estimate, PlotError, READS_PER_CHALLENGE};
+use mass_plot::{BuildOptions, Estimate, Gate, PlotError, READS_PER_CHALLENGE};
 use mass_primitives::{GroupId, PlotIndex};
 use mass_proof_of_space::{PlotParams, PlotSize, Strength};
 use serde_json::json;
 
-use super::create::{parse_bytes, size_and_strength};
+use super::{create::size_and_strength, parse_bytes};
 use crate::{
     chain,
     output::{Output, Verdict, human_bytes, human_time, note},
@@ -163,8 +162,7 @@ fn seconds_of_work(size: PlotSize, strength: Strength, threads: NonZeroUsize) ->
     let params = PlotParams { group_id: GroupId::new([0; 32]), index: PlotIndex::ZERO, size, strength };
     let build = BuildOptions { threads, ..BuildOptions::default() };
     let start = Instant::now();
-    let never = AtomicBool::new(false);
-    mass_plot::build::<PlotError>(&params, &build, &|_| {}, &never, &mut |_| Ok(()))?;
+    mass_plot::build::<PlotError>(&params, &build, &|_| {}, &Gate::default(), &mut |_| Ok(()))?;
     let seconds = start.elapsed().as_secs_f64();
     Ok(seconds / Estimate::new(size, strength, 1, &build).work as f64)
 }

@@ -1,12 +1,13 @@
-//! How far a batch of plots is: a bar where a person watches, lines where none does.
+//! How far the making of plots is: a bar where a person watches, lines where none does. Time at rest does not count.
 
 use std::{
-    sync::Mutex,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mass_plot::{GroupProgress, GroupStep, Progress as Work};
+use mass_plot::{GroupProgress, GroupStep, Progress as Work, RepairProgress, RepairStep};
 use mass_proof_of_space::PlotSize;
 
 use crate::output::{human_bytes, human_time, note};
@@ -49,33 +50,108 @@ pub struct Pace {
     pub rest: Duration,
 }
 
+/// Work and rest.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    start: Instant,
+    rested: Duration,
+    resting: Option<Instant>,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Self { start: Instant::now(), rested: Duration::ZERO, resting: None }
+    }
+
+    fn set_resting(&mut self, rests: bool) {
+        self.rested = self.rested();
+        self.resting = rests.then(Instant::now);
+    }
+
+    fn rested(&self) -> Duration {
+        self.rested + self.resting.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn worked(&self) -> Duration {
+        self.start.elapsed().saturating_sub(self.rested())
+    }
+}
+
+/// A bar, or lines.
+struct Display {
+    bar: ProgressBar,
+    clock: Mutex<Clock>,
+    last_line: Mutex<(Instant, String)>,
+}
+
+impl Display {
+    fn new(steps: u64, what: String) -> Self {
+        let bar = ProgressBar::new(steps);
+        if let Ok(style) = ProgressStyle::with_template("[{elapsed_precise}] {wide_bar} {percent}% {msg}") {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Self { bar, clock: Mutex::new(Clock::new()), last_line: Mutex::new((Instant::now(), String::new())) }
+    }
+
+    fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_paused(&self, paused: bool, dirs: &[PathBuf]) {
+        self.clock().set_resting(paused);
+        let dirs: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+        let text = if paused {
+            format!("paused: `mass plots resume --dir {}` lets it go on", dirs.join(" "))
+        } else {
+            "resumed".to_owned()
+        };
+        if self.bar.is_hidden() {
+            note(&text);
+        }
+        self.bar.set_message(text);
+    }
+
+    /// So many of the steps are done; the text says what, and more of it.
+    fn show(&self, steps: u64, what: &str, text: String) {
+        if self.bar.is_hidden()
+            && let Ok(mut last) = self.last_line.lock()
+            && (last.1 != what || last.0.elapsed() >= LINE_INTERVAL)
+        {
+            // Nothing is known of the rate when the first begins.
+            if !last.1.is_empty() {
+                let all = self.bar.length().unwrap_or(steps).max(1);
+                note(&format!("{text} ({} %)", 100 * steps / all));
+            }
+            *last = (Instant::now(), what.to_owned());
+        }
+        self.bar.set_position(steps);
+        // A thread that does its last step when the rest begins does not hide that it does.
+        let clock = self.clock();
+        if clock.resting.is_none() {
+            self.bar.set_message(text);
+        }
+    }
+}
+
 /// The progress of a batch.
 pub struct Progress {
-    bar: ProgressBar,
+    display: Display,
     plots: u32,
     nominal_bytes: u64,
-    start: Instant,
     /// Steps that were done before.
     skipped: u64,
-    last_line: Mutex<(Instant, String)>,
 }
 
 impl Progress {
     pub fn new(shares: &[Share], size: PlotSize) -> Self {
-        let bar = ProgressBar::new(shares.iter().map(|share| share.steps()).sum());
-        if let Ok(style) = ProgressStyle::with_template("[{elapsed_precise}] {wide_bar} {percent}% {msg}") {
-            bar.set_style(style);
-        }
-        bar.set_message(format!("plots of k={size}"));
-        bar.enable_steady_tick(Duration::from_millis(500));
-        let start = Instant::now();
+        let steps = shares.iter().map(|share| share.steps()).sum();
         Self {
-            bar,
+            display: Display::new(steps, format!("plots of k={size}")),
             plots: shares.iter().map(|share| u32::from(share.plots)).sum(),
             nominal_bytes: size.nominal_bytes(),
-            start,
             skipped: shares.iter().map(|share| u64::from(share.staged) * PLOT_STEPS).sum(),
-            last_line: Mutex::new((start, String::new())),
         }
     }
 
@@ -105,34 +181,41 @@ impl Progress {
         self.show(before.iter().map(|share| share.steps()).sum::<u64>() + within, &what);
     }
 
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
+    /// The work rests in these directories, or goes on.
+    pub fn set_paused(&self, paused: bool, dirs: &[PathBuf]) {
+        self.display.set_paused(paused, dirs);
+    }
+
+    /// Ends it; the time at work and at rest.
+    pub fn finish(&self) -> (Duration, Duration) {
+        self.display.bar.finish_and_clear();
+        let clock = self.display.clock();
+        (clock.worked(), clock.rested())
     }
 
     fn show(&self, steps: u64, what: &str) {
-        if steps <= self.bar.position() {
+        let bar = &self.display.bar;
+        if steps <= bar.position() {
             return;
         }
-        self.bar.set_position(steps);
-        let Some(Pace { percent, bytes_per_second, rest }) = self.pace() else { return };
-        let text = format!("{what}: {}/s, {} to go", human_bytes(bytes_per_second), human_time(rest));
-        if self.bar.is_hidden()
-            && let Ok(mut last) = self.last_line.lock()
-            && (last.1 != what || last.0.elapsed() >= LINE_INTERVAL)
-        {
-            // Nothing is known of the rate when the first begins.
-            if !last.1.is_empty() {
-                note(&format!("{text} ({percent} %)"));
+        let what_next = match self.pace_at(steps) {
+            Some(Pace { bytes_per_second, rest, .. }) => {
+                format!("{what}: {}/s, {} to go", human_bytes(bytes_per_second), human_time(rest))
             }
-            *last = (Instant::now(), what.to_owned());
-        }
-        self.bar.set_message(text);
+            None => what.to_owned(),
+        };
+        self.display.show(steps, what, what_next);
     }
 
-    /// Rate and rest by all work so far, a plot differs little from the next; nothing before the first.
+    /// How fast it goes; nothing before the first step.
     pub fn pace(&self) -> Option<Pace> {
-        let steps = self.bar.position();
-        let (elapsed, all) = (self.start.elapsed(), self.bar.length().unwrap_or(steps).max(1));
+        self.pace_at(self.display.bar.position())
+    }
+
+    /// Rate and rest are those of all work so far: a plot differs little from the next.
+    fn pace_at(&self, steps: u64) -> Option<Pace> {
+        let all = self.display.bar.length().unwrap_or(steps).max(1);
+        let elapsed = self.display.clock().worked();
         let here = steps.checked_sub(self.skipped).filter(|here| *here > 0)?;
         let bytes = self.nominal_bytes as f64 * f64::from(self.plots) * here as f64 / all as f64;
         Some(Pace {
@@ -140,6 +223,62 @@ impl Progress {
             bytes_per_second: (bytes / elapsed.as_secs_f64().max(f64::EPSILON)) as u64,
             rest: elapsed.mul_f64(all.saturating_sub(steps) as f64 / here as f64),
         })
+    }
+}
+
+/// The progress of repairs, file by file.
+pub struct Repairs {
+    display: Display,
+    files: usize,
+    step: Mutex<Option<Step>>,
+}
+
+/// What is being done, and since what time of work.
+struct Step {
+    file: usize,
+    what: RepairStep,
+    since: Duration,
+}
+
+impl Repairs {
+    pub fn new(files: usize) -> Self {
+        Self { display: Display::new(PLOT_STEPS, "plots".to_owned()), files, step: Mutex::new(None) }
+    }
+
+    /// The file of this number, from 0 on, is so far.
+    pub fn show(&self, file: usize, progress: RepairProgress) {
+        let RepairProgress { step, work } = progress;
+        let now = self.display.clock().worked();
+        let mut last = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        // The plots of a file are one step: together they take so long.
+        let is_plot = |what| matches!(what, RepairStep::Plot(..));
+        let is_same =
+            |last: &Step| last.file == file && (last.what == step || (is_plot(last.what) && is_plot(step)));
+        let since = last.as_ref().filter(|last| is_same(last)).map_or(now, |last| last.since);
+        *last = Some(Step { file, what: step, since });
+        drop(last);
+        let (what, steps) = match step {
+            RepairStep::Read => ("reading it".to_owned(), part(work, PLOT_STEPS)),
+            RepairStep::Plot(done, all) => (
+                format!("making plot {} of {all} again", done + 1),
+                (u64::from(done) * PLOT_STEPS + part(work, PLOT_STEPS)) / u64::from(all),
+            ),
+            RepairStep::Check => ("reading it back".to_owned(), part(work, PLOT_STEPS)),
+        };
+        let rest = now.saturating_sub(since).mul_f64((PLOT_STEPS - steps) as f64 / steps.max(1) as f64);
+        let what = format!("file {} of {}: {what}", file + 1, self.files);
+        self.display.show(steps, &what, format!("{what}, {} to go", human_time(rest)));
+    }
+
+    /// The work rests in these directories, or goes on.
+    pub fn set_paused(&self, paused: bool, dirs: &[PathBuf]) {
+        self.display.set_paused(paused, dirs);
+    }
+
+    /// Ends it; the time at rest.
+    pub fn finish(&self) -> Duration {
+        self.display.bar.finish_and_clear();
+        self.display.clock().rested()
     }
 }
 
@@ -151,4 +290,21 @@ fn plots(shares: &[Share]) -> u32 {
 fn part(work: Work, steps: u64) -> u64 {
     let part = u128::from(work.done) * u128::from(steps) / u128::from(work.total.max(1));
     u64::try_from(part).unwrap_or(steps).min(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rest_is_no_work() {
+        let mut clock = Clock::new();
+        clock.set_resting(true);
+        let at = clock.worked();
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(clock.worked() - at < Duration::from_millis(5), "{clock:?}");
+        clock.set_resting(false);
+        assert!(clock.rested() >= Duration::from_millis(20));
+        assert_eq!(clock.rested(), clock.rested());
+    }
 }

@@ -57,8 +57,8 @@ pub fn work(args: &WorkArgs, output: Output) -> anyhow::Result<Verdict> {
         prepare(dir)?;
     }
     let name = args.name.clone().unwrap_or_else(machine_name);
-    let (directories, until_empty) = (args.dirs.clone(), args.until_empty);
-    let config = PlotterConfig { bus, name, directories, build, until_empty };
+    let (directories, max_io, until_empty) = (args.dirs.clone(), args.means.max_io(), args.until_empty);
+    let config = PlotterConfig { bus, name, directories, build, max_io, until_empty };
     let shown: Arc<Mutex<Option<Shown>>> = Arc::default();
     let ended = runtime::block_on(async {
         let stop = runtime::stop_signal()?;
@@ -95,6 +95,11 @@ fn hear(event: &PlotterEvent, shown: &Mutex<Option<Shown>>, output: Output) {
                 value["percent"] = json!(pace.percent);
                 value["bytes_per_second"] = json!(pace.bytes_per_second);
                 value["seconds_left"] = json!(pace.rest.as_secs_f64());
+            }
+        }
+        PlotterEvent::Rests { rests, dir, .. } => {
+            if let Some(Shown { progress, .. }) = &*shown {
+                progress.set_paused(*rests, std::slice::from_ref(dir));
             }
         }
         PlotterEvent::Done { .. }
@@ -135,6 +140,8 @@ fn describe(event: &PlotterEvent) -> String {
         PlotterEvent::Progress { group, staged, plots, .. } => {
             format!("group {}: {staged} of {plots} plots", short(group))
         }
+        PlotterEvent::Rests { group, rests: true, .. } => format!("group {}: paused", short(group)),
+        PlotterEvent::Rests { group, .. } => format!("group {}: resumed", short(group)),
         PlotterEvent::Done { group, path, bytes, .. } => {
             format!("group {}: done, {} in {}", short(group), human_bytes(*bytes), path.display())
         }

@@ -89,6 +89,13 @@ impl Home {
 
     /// Starts a farm on a node with a signing record of its own and with further arguments.
     pub fn farm_with(&self, name: &str, plots: &Plots, node: &Node, payee: u8, more: &[&str]) -> Process {
+        let mut command = self.farm_command(name, plots, node, payee);
+        command.args(more);
+        Process::start(command, &self.path(&format!("{name}.out")))
+    }
+
+    /// The command that starts a farm on a node with a signing record of its own.
+    pub fn farm_command(&self, name: &str, plots: &Plots, node: &Node, payee: u8) -> Command {
         let guard = self.path(&format!("{name}.signed"));
         let args = [
             "farm",
@@ -110,9 +117,8 @@ impl Home {
             .arg("--key-file")
             .arg(&plots.key)
             .arg("--guard")
-            .arg(guard)
-            .args(more);
-        Process::start(command, &self.path(&format!("{name}.out")))
+            .arg(guard);
+        command
     }
 }
 
@@ -129,10 +135,15 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn start(mut command: Command, output: &Path) -> Self {
-        let file = || Stdio::from(File::options().create(true).append(true).open(output).unwrap());
+    pub fn start(command: Command, output: &Path) -> Self {
         // A restart must not find the lines of the run before.
         File::create(output).unwrap();
+        Self::start_on(command, output)
+    }
+
+    /// Starts it with the output of the run before still there.
+    pub fn start_on(mut command: Command, output: &Path) -> Self {
+        let file = || Stdio::from(File::options().create(true).append(true).open(output).unwrap());
         let child = command.stdin(Stdio::null()).stdout(file()).stderr(file()).spawn().unwrap();
         Self { child, output: output.to_owned() }
     }
@@ -166,6 +177,16 @@ impl Process {
             assert!(start.elapsed() < PATIENCE, "no height {height} in: {}", self.text());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the end, for as long as it takes; the exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     /// SIGKILL.

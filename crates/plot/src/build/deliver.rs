@@ -79,7 +79,7 @@ impl Plotter<'_> {
                 guard.handed_on = bucket + 1;
                 drop(guard);
                 news.notify_all();
-                if control.cancel.load(Relaxed) {
+                if !control.gate.pass() {
                     return Err(BuildError::Cancelled);
                 }
                 fragments += sorted.len() as u64;

@@ -4,7 +4,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -12,7 +12,7 @@ use mass_primitives::{GroupId, PlotIndex};
 use mass_proof_of_space::{META_GROUP, PlotParams, PlotSize, Strength, oracle};
 
 use super::{BuildError, BuildOptions, BuildStatistics, Progress, build};
-use crate::aes::Backend;
+use crate::{aes::Backend, gate::Gate};
 
 fn params(seed: u8, k: u8, strength: u8) -> PlotParams {
     PlotParams {
@@ -32,7 +32,7 @@ fn try_fragments(
     options: &BuildOptions,
 ) -> Result<(Vec<u64>, BuildStatistics), BuildError<()>> {
     let mut all = Vec::new();
-    let statistics = build(params, options, &|_| (), &AtomicBool::new(false), &mut |batch| {
+    let statistics = build(params, options, &|_| (), &Gate::default(), &mut |batch| {
         all.extend_from_slice(batch);
         Ok(())
     })?;
@@ -136,13 +136,13 @@ fn other_plots_have_other_fragments() {
 fn it_gives_up_when_it_is_told_to() {
     let params = params(4, 18, 2);
     for items in [1, 100, 600, 1_500, 3_000] {
-        let (cancel, seen) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let (gate, seen) = (Gate::default(), AtomicUsize::new(0));
         let progress = |_| {
             if seen.fetch_add(1, Relaxed) == items {
-                cancel.store(true, Relaxed);
+                gate.cancel();
             }
         };
-        let outcome = build::<()>(&params, &options(2), &progress, &cancel, &mut |_| Ok(()));
+        let outcome = build::<()>(&params, &options(2), &progress, &gate, &mut |_| Ok(()));
         assert!(matches!(outcome, Err(BuildError::Cancelled)), "after {items}: {outcome:?}");
         assert!(seen.into_inner() < items + 10);
     }
@@ -151,7 +151,7 @@ fn it_gives_up_when_it_is_told_to() {
 #[test]
 fn it_stops_when_the_sink_fails() {
     let mut batches = 0;
-    let outcome = build(&params(5, 18, 2), &options(2), &|_| (), &AtomicBool::new(false), &mut |_| {
+    let outcome = build(&params(5, 18, 2), &options(2), &|_| (), &Gate::default(), &mut |_| {
         batches += 1;
         if batches == 3 { Err("full") } else { Ok(()) }
     });
@@ -168,7 +168,7 @@ fn progress_reaches_its_end() {
             *last = now;
         }
     };
-    build::<()>(&params(6, 18, 3), &options(2), &progress, &AtomicBool::new(false), &mut |_| Ok(())).unwrap();
+    build::<()>(&params(6, 18, 3), &options(2), &progress, &Gate::default(), &mut |_| Ok(())).unwrap();
     let last = last.into_inner().unwrap();
     assert_eq!(last.done, last.total);
 }

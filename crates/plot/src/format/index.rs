@@ -42,6 +42,11 @@ impl Index {
         Ok(Self { block_bytes_min: header.block_bytes_min.into(), excess, offsets: offsets.into() })
     }
 
+    /// The index as it is on disk.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.excess.iter().flat_map(|excess| excess.to_le_bytes()).collect()
+    }
+
     /// Offset and length of a block that the file has.
     pub fn place(&self, block: u64) -> (u64, u64) {
         let block = block as usize;
@@ -59,7 +64,7 @@ pub(crate) const fn memory_bytes(blocks: u64) -> u64 {
 }
 
 /// The lengths of blocks as they come, to become an index.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Lengths(Vec<u32>);
 
 impl Lengths {

@@ -17,6 +17,7 @@ use crate::{
     build::Progress,
     error::PlotError,
     format::{Header, Kind, Layout, block::Block, index::Index},
+    gate::Gate,
     plot::read_outline,
     space,
     write::{BlockWriter, Written},
@@ -45,7 +46,7 @@ impl From<PlotError> for MergeError {
     }
 }
 
-/// Merges the plots `staged`, in the order of their indices, into `file`, which has `written` already. `goes_on` is
+/// Merges the plots `staged`, in the order of their indices, into `file`, which has `written` already. `tell` is
 /// told of every block.
 pub(super) fn merge(
     file: &File,
@@ -53,11 +54,12 @@ pub(super) fn merge(
     identity: &GroupIdentity,
     staged: &[PathBuf],
     written: Written,
-    mut goes_on: impl FnMut(Progress) -> bool,
+    gate: &Gate,
+    mut tell: impl FnMut(Progress),
 ) -> Result<(), MergeError> {
     let layout = Layout::new(identity.size, staged.len() as u16);
     let total = layout.blocks();
-    let mut writer = BlockWriter::new(file, path, identity, Kind::Plots, layout, written);
+    let mut writer = BlockWriter::new(file, path, identity, Kind::Plots, layout, written, gate);
     if writer.number() == total {
         return Ok(writer.finish()?);
     }
@@ -66,10 +68,11 @@ pub(super) fn merge(
     space::reserve(file, path, durable, space_needed(identity.size))?;
     while writer.number() < total {
         let number = writer.number();
-        load_all(&mut sources, &layout, number)?;
+        load_all(&mut sources, &layout, number, gate)?;
         let plots: Vec<&[u64]> = sources.iter().map(|source| source.fragments(&layout, number)).collect();
         writer.append(&plots)?;
-        if !goes_on(Progress { done: number + 1, total }) {
+        tell(Progress { done: number + 1, total });
+        if !gate.pass() {
             return Err(PlotError::Cancelled.into());
         }
         if writer.offset() - durable >= identity.size.nominal_bytes() {
@@ -102,12 +105,12 @@ fn open_all(staged: &[PathBuf], identity: &GroupIdentity) -> Result<Vec<Source>,
     if damaged.is_empty() { Ok(sources) } else { Err(MergeError::Staged(damaged)) }
 }
 
-fn load_all(sources: &mut [Source], layout: &Layout, number: u64) -> Result<(), MergeError> {
+fn load_all(sources: &mut [Source], layout: &Layout, number: u64, gate: &Gate) -> Result<(), MergeError> {
     let mut damaged = Vec::new();
     for source in sources {
-        match source.load(layout, number) {
+        match source.load(layout, number, gate) {
             Ok(()) => {}
-            Err(error @ PlotError::Io { .. }) => return Err(error.into()),
+            Err(error @ (PlotError::Io { .. } | PlotError::Cancelled)) => return Err(error.into()),
             Err(_) => damaged.push(source.path.clone()),
         }
     }
@@ -115,8 +118,8 @@ fn load_all(sources: &mut [Source], layout: &Layout, number: u64) -> Result<(), 
 }
 
 /// A staged plot that is read from front to back.
-struct Source {
-    path: PathBuf,
+pub(crate) struct Source {
+    pub path: PathBuf,
     file: File,
     group_id: GroupId,
     header: Header,
@@ -130,7 +133,7 @@ struct Source {
 }
 
 impl Source {
-    fn open(path: &Path, group_id: GroupId, read_ahead: usize) -> Result<Self, PlotError> {
+    pub(crate) fn open(path: &Path, group_id: GroupId, read_ahead: usize) -> Result<Self, PlotError> {
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(PlotError::io(path))?;
         let (header, index) = read_outline(&file, path)?;
         Ok(Self {
@@ -147,12 +150,12 @@ impl Source {
         })
     }
 
-    fn is_of(&self, identity: &GroupIdentity, index: PlotIndex) -> bool {
+    pub(crate) fn is_of(&self, identity: &GroupIdentity, index: PlotIndex) -> bool {
         self.header.identity == *identity && self.header.kind == Kind::Staged(index)
     }
 
     /// Decodes the block that has the fragments of block `number` of the group, unless it was the last one decoded.
-    fn load(&mut self, layout: &Layout, number: u64) -> Result<(), PlotError> {
+    pub(crate) fn load(&mut self, layout: &Layout, number: u64, gate: &Gate) -> Result<(), PlotError> {
         // A block of a single plot has as many sets as one of a group, or more.
         let wanted = self.header.layout.block_of(layout.block_start(number));
         if self.number == Some(wanted) {
@@ -163,6 +166,7 @@ impl Source {
         if in_buffer < length {
             let left = self.header.index_offset - offset;
             self.buffer.resize(left.min((self.read_ahead as u64).max(length)) as usize, 0);
+            gate.pass_bytes(self.buffer.len() as u64)?;
             self.file.read_exact_at(&mut self.buffer, offset).map_err(PlotError::io(&self.path))?;
             self.buffer_start = offset;
         }
@@ -178,7 +182,7 @@ impl Source {
     }
 
     /// Those of block `number` of the group, which is loaded.
-    fn fragments(&self, layout: &Layout, number: u64) -> &[u64] {
+    pub(crate) fn fragments(&self, layout: &Layout, number: u64) -> &[u64] {
         let (from, to) = (layout.block_start(number), layout.block_start(number + 1));
         let before = |end: u64| self.fragments.partition_point(|fragment| *fragment < end);
         &self.fragments[before(from)..before(to)]

@@ -5,7 +5,6 @@ use std::{
     io::ErrorKind,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use mass_primitives::PlotIndex;
@@ -17,6 +16,7 @@ use crate::{
     directory::{PARTS_SUFFIX, sync_dir},
     error::PlotError,
     format::Kind,
+    gate::Gate,
     plot::{Plot, params_of},
     solve::SolveOptions,
     space,
@@ -107,19 +107,19 @@ impl Staging {
         index: PlotIndex,
         identity: &GroupIdentity,
         options: &BuildOptions,
-        cancel: &AtomicBool,
+        gate: &Gate,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), PlotError> {
         let (path, unfinished) = (self.path(index), self.unfinished(index));
         let file = open(&unfinished)?;
-        let mut writer = PlotWriter::new(&file, &unfinished, identity, Kind::Staged(index));
+        let mut writer = PlotWriter::new(&file, &unfinished, identity, Kind::Staged(index), gate);
         let params = params_of(identity, index);
-        build(&params, options, &progress, cancel, &mut |fragments| writer.push(fragments))?;
+        build(&params, options, &progress, gate, &mut |fragments| writer.push(fragments))?;
         writer.finish()?;
+        space::settle(&file, &unfinished)?;
         let plot = Plot::open_staged(&unfinished)?;
-        plot.check_all(|_| !cancel.load(Ordering::Relaxed))?;
-        try_out(&plot, identity, &SolveOptions { threads: Some(options.threads), cancel: Some(cancel) })?;
-        file.sync_all().map_err(PlotError::io(&unfinished))?;
+        plot.check_all(gate.meter())?;
+        try_out(&plot, identity, &SolveOptions { threads: Some(options.threads), gate: Some(gate) })?;
         fs::rename(&unfinished, &path).map_err(PlotError::io(&path))?;
         sync_dir(&self.dir)
     }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -15,7 +15,7 @@ use mass_proof_of_space::{Strength, verify};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{READS_PER_CHALLENGE, clean_orphans, create, list, repair};
+use crate::{READS_PER_CHALLENGE, RepairOptions, clean_orphans, create, list, repair};
 
 const PLOTS: u16 = 5;
 
@@ -51,13 +51,13 @@ fn challenges(count: u8) -> impl Iterator<Item = Challenge> {
 
 /// Begins or goes on, and gives up where `stop` says so.
 fn stopped(dir: &Path, stop: impl Fn(GroupProgress) -> bool + Sync) {
-    let cancel = AtomicBool::new(false);
+    let gate = Gate::default();
     let watch = |progress: GroupProgress| {
         if stop(progress) {
-            cancel.store(true, Ordering::Relaxed);
+            gate.cancel();
         }
     };
-    let options = GroupOptions { progress: Some(&watch), cancel: Some(&cancel), ..GroupOptions::default() };
+    let options = GroupOptions { progress: Some(&watch), gate: Some(&gate), ..GroupOptions::default() };
     let outcome = create_group(dir, &identity(), PLOTS, &options);
     assert!(matches!(outcome, Err(PlotError::Cancelled)), "{outcome:?}");
 }
@@ -131,7 +131,9 @@ fn a_group_that_is_stopped_goes_on() {
     stopped(dir.path(), |progress| progress.step == GroupStep::Plot(2) && half(progress.work));
     let found = unfinished_groups(dir.path()).unwrap();
     let bytes_missing = found.first().map_or(0, |group| group.bytes_missing);
-    assert_eq!(found, [UnfinishedGroup { identity: identity(), plots: PLOTS, staged: 2, bytes_missing }]);
+    let group =
+        UnfinishedGroup { identity: identity(), plots: PLOTS, staged: 2, bytes_missing, in_work: false };
+    assert_eq!(found, [group]);
     // The plots that are missing, and no more than what the whole group takes.
     let each = space::space_needed(identity().size);
     let least = u64::from(PLOTS - 2) * each;
@@ -228,7 +230,9 @@ fn either_end_of_a_group_can_be_lost() {
         let mut bytes = whole().to_vec();
         bytes[damage].fill(0x5a);
         fs::write(path, bytes).unwrap();
-        assert!(Plot::open(path).is_err() && repair(path).unwrap());
+        assert!(Plot::open(path).is_err());
+        let mended = repair(path, &RepairOptions::default()).unwrap();
+        assert!(mended.ends && mended.blocks == 0);
         assert!(fs::read(path).unwrap() == whole());
     }
     let mut bytes = whole().to_vec();

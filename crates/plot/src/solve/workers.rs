@@ -17,7 +17,7 @@ pub(super) fn share<S: Send>(
     task: impl Fn(&mut S, usize) + Sync,
 ) -> Result<Vec<S>, PlotError> {
     let next = AtomicUsize::new(0);
-    let is_cancelled = || options.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
+    let is_cancelled = || options.gate.is_some_and(|gate| !gate.pass());
     let failed = AtomicBool::new(false);
     let work = || {
         let mut state = start();

@@ -75,6 +75,7 @@ pub(super) fn delay(trial: &Trial) -> Result<Findings, AttackError> {
     let closed = (0..=120).map(|i| f64::from(i) / 100.0).map(|delay| (delay, threshold(delay))).collect();
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![
             "The delay is the longest that the network allows, for each block and farmer.".to_owned(),
         ],

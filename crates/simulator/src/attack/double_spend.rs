@@ -102,6 +102,7 @@ pub(super) fn double_spend(trial: &Trial) -> Result<Findings, AttackError> {
     };
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![format!("A run is {RACES} races; an adversary {HOPELESS} blocks behind gives up.")],
         chart: Chart {
             x: "confirmations (z)",
@@ -135,6 +136,7 @@ pub(super) fn strict_lead(trial: &Trial) -> Result<Findings, AttackError> {
                    strictly more than k.";
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![reading.to_owned()],
         chart: Chart {
             x: "confirmations (k)",

@@ -139,6 +139,7 @@ pub(super) fn fairness(trial: &Trial) -> Result<Findings, AttackError> {
     let won = shares.iter().zip(&counts).map(|(share, count)| (*share, count / blocks)).collect();
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![
             format!("{} periods of Mass Net's spec, {blocks} blocks in the first case.", trial.runs),
             "An honest lottery is out of band once in a hundred cases: try another seed before alarm."

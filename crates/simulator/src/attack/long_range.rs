@@ -60,6 +60,7 @@ pub(super) fn long_range(trial: &Trial) -> Result<Findings, AttackError> {
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![
             "Weight follows the real difficulty rule; the tree's factor is simulated and multiplies it."
                 .to_owned(),

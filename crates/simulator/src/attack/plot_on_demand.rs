@@ -81,6 +81,7 @@ pub(super) fn plot_on_demand(trial: &Trial) -> Result<Findings, AttackError> {
                 "each group once in F rounds, rule FLT-1",
             ),
         ],
+        page: None,
         notes: vec![format!("That many plots are {terabytes:.2} TB of space at k = {}.", rules.plot_size)],
         chart: Chart {
             x: "seconds a plot",

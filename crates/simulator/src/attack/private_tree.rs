@@ -58,20 +58,30 @@ pub(super) fn simulated_growth<R: Rng>(period: u32, width: usize, generations: u
         if generation == warm_up {
             start = parents[0];
         }
-        // Times are positive, and positive floats are in the order of their bits.
-        let next = |time: f64| Reverse(time.to_bits());
-        let paths = parents.iter().map(|birth| next(birth + first_path.sample(rng)));
-        let mut births: BinaryHeap<Reverse<u64>> = paths.collect();
-        parents.clear();
-        while parents.len() < width {
-            let Some(mut earliest) = births.peek_mut() else { break };
-            let time = f64::from_bits(earliest.0);
-            parents.push(time);
-            let gap: f64 = Exp1.sample(rng);
-            *earliest = next(time + gap);
-        }
+        let paths = parents.iter().map(|birth| birth + first_path.sample(rng)).collect();
+        parents = limited_births(paths, width, rng, |rng| Exp1.sample(rng));
     }
     f64::from(period) * f64::from(generations - warm_up) / (parents[0] - start)
+}
+
+/// The earliest `width` births, in order, of parents who bear first at the times `first` and after gaps from then on.
+pub(super) fn limited_births<R: Rng>(
+    first: Vec<f64>,
+    width: usize,
+    rng: &mut R,
+    gap: impl Fn(&mut R) -> f64,
+) -> Vec<f64> {
+    // Times are positive, and positive floats are in the order of their bits.
+    let next = |time: f64| Reverse(time.to_bits());
+    let mut waiting: BinaryHeap<Reverse<u64>> = first.into_iter().map(next).collect();
+    let mut births = Vec::with_capacity(width);
+    while births.len() < width {
+        let Some(mut earliest) = waiting.peek_mut() else { break };
+        let time = f64::from_bits(earliest.0);
+        births.push(time);
+        *earliest = next(time + gap(rng));
+    }
+    births
 }
 
 /// Row 1.
@@ -95,6 +105,7 @@ pub(super) fn growth(trial: &Trial) -> Result<Findings, AttackError> {
         format!("The simulated tree keeps {WIDTH} blocks of a generation, hence its band of 4 % below.");
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![note],
         chart: Chart {
             x: "blocks between challenges (c)",
@@ -135,6 +146,7 @@ pub(super) fn crossover(trial: &Trial) -> Result<Findings, AttackError> {
     let note = "Growth is linear in capacity, so the crossover of a pair of runs is chain / (chain + tree).";
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![note.to_owned()],
         chart: Chart {
             x: "blocks between challenges (c)",
@@ -178,6 +190,7 @@ pub(super) fn extend_best_three(trial: &Trial) -> Result<Findings, AttackError> 
             row(0, "the best one, c = 1", 0.269, "1 / (1 + e), Cohen and Pietrzak (2019)"),
             row(2, "the best three, c = 1", 0.385, BEST_SOURCE),
         ],
+        page: None,
         notes: vec!["Honest growth is simulated, the adversary's is the closed form, e.".to_owned()],
         chart: Chart {
             x: "blocks of a height that honest farmers extend",

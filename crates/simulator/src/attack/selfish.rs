@@ -114,6 +114,7 @@ pub(super) fn selfish(trial: &Trial) -> Result<Findings, AttackError> {
     series.push(Series { name: "simulated, gamma = 0".to_owned(), points });
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec![format!(
             "A run is {WINS} wins; a threshold comes from two shares beside it, by a straight line."
         )],

@@ -51,6 +51,7 @@ pub(super) fn shared_space(trial: &Trial) -> Result<Findings, AttackError> {
     };
     Ok(Findings {
         measurements,
+        page: None,
         notes: vec!["Growth is linear in capacity, so the crossover is one ratio for all v.".to_owned()],
         chart: Chart {
             x: "share of the space that farms the chain (v)",

@@ -4,14 +4,11 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use mass_plot::{GroupProgress, GroupStep, PlotError};
+use mass_plot::{Gate, GroupProgress, GroupStep, PlotError};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},
@@ -27,6 +24,9 @@ use super::{
     Ended, FAILED, Plotter,
 };
 use crate::bus::{BusError, Held};
+
+/// How often it is looked whether the work is to rest.
+const LOOK_FOR_PAUSE: Duration = Duration::from_millis(200);
 
 /// A claim that is ours, as far as we know.
 pub(super) struct Hold {
@@ -121,23 +121,24 @@ impl Plotter<'_> {
 
     /// Plots, and sets the claim anew while the bus is there. A bus that is away stops nothing.
     async fn plot(&self, queue: &Queue, hold: &mut Hold, dir: &Path) -> Outcome {
-        let cancel = Arc::new(AtomicBool::new(false));
+        let (gate, mut rests, mut is_given_up) = (Arc::new(Gate::new(self.config.max_io)), false, false);
         let (report, step) = watch::channel(GroupStep::Plot(hold.claim.staged));
         let mut making = tokio::task::spawn_blocking({
-            let (cancel, progress) = (Arc::clone(&cancel), Arc::clone(&self.progress));
+            let (gate, progress) = (Arc::clone(&gate), Arc::clone(&self.progress));
             let (job, dir, build) = (hold.claim.job, dir.to_owned(), self.config.build);
             move || {
                 let progress = |work: GroupProgress| {
                     report.send_if_modified(|step| std::mem::replace(step, work.step) != work.step);
                     progress(work);
                 };
-                place::make(&job, &dir, build, &cancel, &progress)
+                place::make(&job, &dir, build, &gate, &progress)
             }
         });
         let (mut changes, mut ticks, mut lost) = (self.bus.changes(), interval(BEAT), None);
+        let mut looks = interval(LOOK_FOR_PAUSE);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let is_given_up = cancel.load(Ordering::Relaxed);
             tokio::select! {
                 made = &mut making => {
                     return match lost {
@@ -146,7 +147,17 @@ impl Plotter<'_> {
                     };
                 }
                 () = self.stopping.cancelled(), if !is_given_up => {
-                    cancel.store(true, Ordering::Relaxed);
+                    is_given_up = true;
+                    gate.cancel();
+                    continue;
+                }
+                _ = looks.tick(), if !is_given_up => {
+                    let now = mass_plot::is_paused(dir);
+                    if now != rests {
+                        rests = now;
+                        gate.set_paused(now);
+                        self.tell(&PlotterEvent::Rests { group: hold.claim.group(), dir: dir.to_owned(), rests });
+                    }
                     continue;
                 }
                 _ = ticks.tick(), if !is_given_up => {}
@@ -157,7 +168,10 @@ impl Plotter<'_> {
             } else if !is_given_up {
                 hold.claim.set_step(*step.borrow());
                 lost = self.beat(queue, hold).await;
-                cancel.store(lost.is_some(), Ordering::Relaxed);
+                if lost.is_some() {
+                    is_given_up = true;
+                    gate.cancel();
+                }
             }
         }
     }
