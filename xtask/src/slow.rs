@@ -39,9 +39,10 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
                 "--nocapture",
             ],
         ),
-        Part::Cluster => {
-            cargo::run(root, &["test", "-p", "mass", "--test", "cluster_farm", "--", "--include-ignored"])
-        }
+        Part::Cluster => cargo::run(
+            root,
+            &["test", "-p", "mass", "--test", "cluster_*", "--", "--include-ignored", "--test-threads", "1"],
+        ),
         Part::Verifier => verifier(&root.join("verifier-js")),
     }
 }

@@ -13,6 +13,7 @@ mod events;
 pub mod farm;
 pub mod guard;
 pub mod harvest;
+pub mod jobs;
 mod link;
 mod reads;
 pub mod round;

@@ -7,8 +7,11 @@ mod estimate;
 pub mod means;
 mod pause;
 mod progress;
+mod queue;
 mod remove;
 mod repair;
+mod wanted;
+mod work;
 
 use std::path::{Path, PathBuf};
 
@@ -65,6 +68,18 @@ pub enum Command {
     ///
     /// The exit code is 1 if something could not be removed, and if the answer is no.
     Remove(remove::RemoveArgs),
+    /// Queue plots for the plotters of a cluster, cancel jobs, or show how the queue fares.
+    ///
+    /// A job is a group of plots, and is plotted once, by whichever `mass plots work` is free. Here the farmer's
+    /// public key is enough. With --cancel, the exit code is 1 if a job stays because it is in work or done.
+    Queue(queue::QueueArgs),
+    /// Make the plots that a cluster has queued, until Ctrl-C.
+    ///
+    /// A group goes into the directory with most space. Ctrl-C gives the job in work back; what is staged stays, and the
+    /// next run goes on with it unless somebody else has begun it since. The job of a plotter that dies is taken over
+    /// by another within a minute or so. The bus may go away and come back: plotting goes on. Who has no farmer
+    /// key can plot. The exit code is 1 if --until-empty ends for lack of space.
+    Work(work::WorkArgs),
 }
 
 /// The directories to look into.
@@ -86,6 +101,8 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Remove(args) => remove::remove_plots(args, output),
         Command::Pause(dirs) => pause::set_paused(dirs, true, output),
         Command::Resume(dirs) => pause::set_paused(dirs, false, output),
+        Command::Queue(args) => queue::queue(args, output),
+        Command::Work(args) => work::work(args, output),
     }
 }
 

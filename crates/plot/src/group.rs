@@ -18,6 +18,7 @@ mod tests;
 
 use std::{
     fs::{self, File, OpenOptions},
+    io::ErrorKind,
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
@@ -103,6 +104,26 @@ pub fn unfinished_groups(dir: &Path) -> Result<Vec<UnfinishedGroup>, PlotError> 
         }
     }
     Ok(found)
+}
+
+/// Removes a group of `dir` that is begun and in nobody's hands; `false` if there is none.
+///
+/// # Errors
+/// [`PlotError::Io`], [`PlotError::Busy`] if somebody is making it.
+pub fn discard_group(dir: &Path, identity: &GroupIdentity) -> Result<bool, PlotError> {
+    let path = dir.join(format!("{}{GROUP_SUFFIX}", stem(identity)));
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(PlotError::io(&path)(error)),
+    };
+    if !claim(&file, &path)? {
+        return Err(PlotError::Busy(path));
+    }
+    fs::remove_file(&path).map_err(PlotError::io(&path))?;
+    Staging::new(dir, identity, 0).remove()?;
+    sync_dir(dir)?;
+    Ok(true)
 }
 
 /// Makes a group of so many plots in `dir`, or goes on with it, and returns its file. All cores are busy meanwhile.

@@ -38,7 +38,9 @@ pub use error::{FileEnd, PlotError};
 pub use estimate::Estimate;
 pub use expect::Expectation;
 pub use gate::Gate;
-pub use group::{GroupOptions, GroupProgress, GroupStep, UnfinishedGroup, create_group, unfinished_groups};
+pub use group::{
+    GroupOptions, GroupProgress, GroupStep, UnfinishedGroup, create_group, discard_group, unfinished_groups,
+};
 pub use pause::{is_paused, is_plotting, pause, resume};
 pub use plot::{Plot, READS_PER_CHALLENGE};
 pub use remove::{Removable, Removables, removables, remove};

@@ -20,11 +20,9 @@ use serde_json::json;
 use super::{
     means::{Means, pausable},
     progress::{Progress, Share},
+    wanted::Wanted,
 };
-use crate::{
-    chain, keys,
-    output::{Output, Verdict, human_bytes, human_time, note},
-};
+use crate::output::{Output, Verdict, human_bytes, human_time, note};
 
 /// Which plots to make, and where.
 #[derive(Args)]
@@ -32,45 +30,20 @@ pub struct CreateArgs {
     /// The directory to put the plots in.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// The chain to farm: dev, testnet, massnet or a spec file. It gives k and the strength.
-    #[arg(long, value_name = "CHAIN", default_value = "dev")]
-    chain: String,
-    /// The size of a plot, an even number from 18 to 28 [default: the chain's, which takes no other].
-    #[arg(short, value_name = "K")]
-    k: Option<u8>,
     /// How many plots to make.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     plots: u32,
-    /// Plots that share a file, up to 128: a challenge costs as few reads for all of them as for one. The last file
-    /// gets what is left. A group that a run has begun is gone on with first.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=128))]
-    group: u16,
-    /// The work behind each proof, from 2 to 17 [default: the least that the chain takes].
-    #[arg(long, value_name = "S")]
-    strength: Option<u8>,
+    #[command(flatten)]
+    wanted: Wanted,
     #[command(flatten)]
     means: Means,
-    /// The public key that alone can farm the plots, 64 hex digits, for plotting without the secret.
-    #[arg(long, value_name = "HEX", conflicts_with = "key_file")]
-    farmer_key: Option<FarmerPublicKey>,
-    /// The key file of the farmer [default: that of `mass keys create`].
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
 }
 
 /// Makes the plots.
 pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<Verdict> {
-    let spec = chain::load(&args.chain)?;
-    let (size, strength) = size_and_strength(args.k, args.strength, &spec)?;
-    let farmer = match args.farmer_key {
-        Some(key) => key,
-        None => keys::read_public(&keys::file_or_default(args.key_file.as_deref())?)?,
-    };
-    if args.group > spec.rules().group_plots_max {
-        let name = &spec.rules().name;
-        note(&format!("warning: chain {name} takes groups of {} plots only", spec.rules().group_plots_max));
-    }
-    let batch = Batch { dir: &args.dir, size, strength, farmer, count: args.plots, group: args.group };
+    let (size, strength, farmer) = args.wanted.kind()?;
+    let (count, group) = (args.plots, args.wanted.group);
+    let batch = Batch { dir: &args.dir, size, strength, farmer, count, group };
     let Made { count, files, bytes, elapsed, rested } = batch.make(&args.means)?;
     let text = format!(
         "made {} of k={size} and strength {strength}, {} in {}, for farmer {farmer}",
@@ -209,11 +182,16 @@ impl Batch<'_> {
     }
 
     fn new_group(&self) -> anyhow::Result<GroupIdentity> {
-        let mut nonce = [0u8; GroupNonce::LEN];
-        getrandom::fill(&mut nonce).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
         let Self { size, strength, farmer, .. } = *self;
-        Ok(GroupIdentity { size, strength, farmer, nonce: GroupNonce::new(nonce) })
+        Ok(GroupIdentity { size, strength, farmer, nonce: new_nonce()? })
     }
+}
+
+/// What makes a group another one than all before.
+pub fn new_nonce() -> anyhow::Result<GroupNonce> {
+    let mut nonce = [0u8; GroupNonce::LEN];
+    getrandom::fill(&mut nonce).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+    Ok(GroupNonce::new(nonce))
 }
 
 fn explained(error: PlotError, size: PlotSize, share: Share) -> anyhow::Error {
@@ -259,7 +237,7 @@ pub fn size_and_strength(
 }
 
 /// Makes the directory if only it is missing, and removes what killed runs left there.
-fn prepare(dir: &Path) -> anyhow::Result<()> {
+pub fn prepare(dir: &Path) -> anyhow::Result<()> {
     // Not the directories above: a path that is missing altogether is likely a disk that is not mounted.
     if !dir.exists() {
         fs::create_dir(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
@@ -270,6 +248,6 @@ fn prepare(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn plots_text(count: u32) -> String {
+pub fn plots_text(count: u32) -> String {
     if count == 1 { "1 plot".to_owned() } else { format!("{count} plots") }
 }

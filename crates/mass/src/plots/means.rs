@@ -52,6 +52,11 @@ impl Means {
         })
     }
 
+    /// Bytes a second of the disk.
+    pub const fn max_io(&self) -> Option<NonZeroU64> {
+        self.max_io
+    }
+
     /// The gate of the work, which Ctrl-C and SIGTERM cancel.
     pub fn gate(&self) -> anyhow::Result<Arc<Gate>> {
         let gate = Arc::new(Gate::new(self.max_io));

@@ -39,6 +39,17 @@ impl Share {
     }
 }
 
+/// How fast a batch goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Work done, before and now.
+    pub percent: u64,
+    /// Bytes of plots made in a second.
+    pub bytes_per_second: u64,
+    /// What is left to do takes about so long.
+    pub rest: Duration,
+}
+
 /// Work and rest.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
@@ -182,18 +193,36 @@ impl Progress {
         (clock.worked(), clock.rested())
     }
 
-    /// Rate and rest are those of all work so far: a plot differs little from the next.
     fn show(&self, steps: u64, what: &str) {
         let bar = &self.display.bar;
         if steps <= bar.position() {
             return;
         }
-        let (elapsed, all) = (self.display.clock().worked(), bar.length().unwrap_or(steps).max(1));
-        let here = steps.saturating_sub(self.skipped);
+        let what_next = match self.pace_at(steps) {
+            Some(Pace { bytes_per_second, rest, .. }) => {
+                format!("{what}: {}/s, {} to go", human_bytes(bytes_per_second), human_time(rest))
+            }
+            None => what.to_owned(),
+        };
+        self.display.show(steps, what, what_next);
+    }
+
+    /// How fast it goes; nothing before the first step.
+    pub fn pace(&self) -> Option<Pace> {
+        self.pace_at(self.display.bar.position())
+    }
+
+    /// Rate and rest are those of all work so far: a plot differs little from the next.
+    fn pace_at(&self, steps: u64) -> Option<Pace> {
+        let all = self.display.bar.length().unwrap_or(steps).max(1);
+        let elapsed = self.display.clock().worked();
+        let here = steps.checked_sub(self.skipped).filter(|here| *here > 0)?;
         let bytes = self.nominal_bytes as f64 * f64::from(self.plots) * here as f64 / all as f64;
-        let rest = elapsed.mul_f64(all.saturating_sub(steps) as f64 / here.max(1) as f64);
-        let rate = human_bytes((bytes / elapsed.as_secs_f64().max(f64::EPSILON)) as u64);
-        self.display.show(steps, what, format!("{what}: {rate}/s, {} to go", human_time(rest)));
+        Some(Pace {
+            percent: 100 * steps / all,
+            bytes_per_second: (bytes / elapsed.as_secs_f64().max(f64::EPSILON)) as u64,
+            rest: elapsed.mul_f64(all.saturating_sub(steps) as f64 / here as f64),
+        })
     }
 }
 

@@ -195,10 +195,15 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// A signal by its name.
+    pub fn signal(&self, name: &str) {
+        let (name, pid) = (format!("-{name}"), self.child.id().to_string());
+        assert!(Command::new("kill").args([name, pid]).status().unwrap().success());
+    }
+
     /// SIGINT, and the exit code.
     pub fn interrupt(&mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        self.signal("INT");
         self.child.wait().unwrap().code()
     }
 
