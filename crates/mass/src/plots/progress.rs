@@ -59,21 +59,21 @@ struct Clock {
 }
 
 impl Clock {
-    fn new() -> Self {
-        Self { start: Instant::now(), rested: Duration::ZERO, resting: None }
+    fn new(now: Instant) -> Self {
+        Self { start: now, rested: Duration::ZERO, resting: None }
     }
 
-    fn set_resting(&mut self, rests: bool) {
-        self.rested = self.rested();
-        self.resting = rests.then(Instant::now);
+    fn set_resting(&mut self, rests: bool, now: Instant) {
+        self.rested = self.rested(now);
+        self.resting = rests.then_some(now);
     }
 
-    fn rested(&self) -> Duration {
-        self.rested + self.resting.map_or(Duration::ZERO, |since| since.elapsed())
+    fn rested(&self, now: Instant) -> Duration {
+        self.rested + self.resting.map_or(Duration::ZERO, |since| now.duration_since(since))
     }
 
-    fn worked(&self) -> Duration {
-        self.start.elapsed().saturating_sub(self.rested())
+    fn worked(&self, now: Instant) -> Duration {
+        now.duration_since(self.start).saturating_sub(self.rested(now))
     }
 }
 
@@ -92,7 +92,7 @@ impl Display {
         }
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar, clock: Mutex::new(Clock::new()), last_line: Mutex::new((Instant::now(), String::new())) }
+        Self { bar, clock: Mutex::new(Clock::new(Instant::now())), last_line: Mutex::new((Instant::now(), String::new())) }
     }
 
     fn clock(&self) -> MutexGuard<'_, Clock> {
@@ -100,7 +100,7 @@ impl Display {
     }
 
     fn set_paused(&self, paused: bool, dirs: &[PathBuf]) {
-        self.clock().set_resting(paused);
+        self.clock().set_resting(paused, Instant::now());
         let dirs: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
         let text = if paused {
             format!("paused: `mass plots resume --dir {}` lets it go on", dirs.join(" "))
@@ -190,7 +190,7 @@ impl Progress {
     pub fn finish(&self) -> (Duration, Duration) {
         self.display.bar.finish_and_clear();
         let clock = self.display.clock();
-        (clock.worked(), clock.rested())
+        (clock.worked(Instant::now()), clock.rested(Instant::now()))
     }
 
     fn show(&self, steps: u64, what: &str) {
@@ -215,7 +215,7 @@ impl Progress {
     /// Rate and rest are those of all work so far: a plot differs little from the next.
     fn pace_at(&self, steps: u64) -> Option<Pace> {
         let all = self.display.bar.length().unwrap_or(steps).max(1);
-        let elapsed = self.display.clock().worked();
+        let elapsed = self.display.clock().worked(Instant::now());
         let here = steps.checked_sub(self.skipped).filter(|here| *here > 0)?;
         let bytes = self.nominal_bytes as f64 * f64::from(self.plots) * here as f64 / all as f64;
         Some(Pace {
@@ -248,7 +248,7 @@ impl Repairs {
     /// The file of this number, from 0 on, is so far.
     pub fn show(&self, file: usize, progress: RepairProgress) {
         let RepairProgress { step, work } = progress;
-        let now = self.display.clock().worked();
+        let now = self.display.clock().worked(Instant::now());
         let mut last = self.step.lock().unwrap_or_else(PoisonError::into_inner);
         // The plots of a file are one step: together they take so long.
         let is_plot = |what| matches!(what, RepairStep::Plot(..));
@@ -278,7 +278,7 @@ impl Repairs {
     /// Ends it; the time at rest.
     pub fn finish(&self) -> Duration {
         self.display.bar.finish_and_clear();
-        self.display.clock().rested()
+        self.display.clock().rested(Instant::now())
     }
 }
 
@@ -298,13 +298,12 @@ mod tests {
 
     #[test]
     fn rest_is_no_work() {
-        let mut clock = Clock::new();
-        clock.set_resting(true);
-        let at = clock.worked();
-        std::thread::sleep(Duration::from_millis(20));
-        assert!(clock.worked() - at < Duration::from_millis(5), "{clock:?}");
-        clock.set_resting(false);
-        assert!(clock.rested() >= Duration::from_millis(20));
-        assert_eq!(clock.rested(), clock.rested());
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut clock = Clock::new(start);
+        clock.set_resting(true, after(2));
+        assert_eq!((clock.worked(after(5)), clock.rested(after(5))), (after(2) - start, after(3) - start));
+        clock.set_resting(false, after(7));
+        assert_eq!((clock.worked(after(9)), clock.rested(after(9))), (after(4) - start, after(5) - start));
     }
 }
