@@ -224,7 +224,7 @@ impl Member {
     pub fn found(&mut self, seed: &Seed, round: Round, found: &[Found]) {
         let of_turn = |work: &&mut RoundWork| work.seed == *seed && work.round == round;
         if let Some(work) = self.rounds.iter_mut().find(of_turn) {
-            work.add(&self.config.spec, found.to_vec());
+            work.add(&self.config.spec, found);
         }
     }
 

@@ -10,6 +10,7 @@ use std::{
 
 use mass_consensus::{lottery::is_asked, spec::ChainSpec};
 use mass_primitives::{FarmerPublicKey, GroupId};
+use mass_proof_of_space::{PlotSize, Strength};
 
 use crate::{
     disk::Turn,
@@ -53,11 +54,25 @@ pub enum Fault {
     },
 }
 
+/// What a chain looks at to take plots or not: size, strength, and plots of the group.
+type Kind = (PlotSize, Strength, u16);
+
+const fn kind(file: &GroupFile) -> Kind {
+    (file.identity.size, file.identity.strength, file.plots)
+}
+
+/// Whether a chain takes such plots.
+fn takes(spec: &ChainSpec, (size, strength, plots): Kind) -> bool {
+    size == spec.plot_size() && spec.allows_strength(strength) && plots <= spec.rules().group_plots_max
+}
+
 /// A directory and what is in it.
 #[derive(Debug)]
 pub struct Disk {
     path: PathBuf,
     groups: BTreeMap<GroupId, Arc<GroupFile>>,
+    /// Plots by what decides whether a chain takes them, since that is asked at every word of a node.
+    census: BTreeMap<Kind, u64>,
     /// What is wrong, in words, so that a fault is news only once.
     faults: BTreeSet<String>,
     free_bytes: Option<u64>,
@@ -78,7 +93,7 @@ impl Disk {
     /// Plots that the farm uses.
     #[must_use]
     pub fn plots(&self) -> u64 {
-        self.groups().map(|file| u64::from(file.plots)).sum()
+        self.census.values().sum()
     }
 
     /// Free bytes of the file system at the last scan, if it told.
@@ -110,8 +125,8 @@ impl Farm {
 
     /// Adds a disk that was not looked into yet, by a number of its own.
     pub fn add_disk(&mut self, number: usize, path: PathBuf) {
-        let (groups, faults) = (BTreeMap::new(), BTreeSet::new());
-        self.disks.insert(number, Disk { path, groups, faults, free_bytes: None });
+        let (groups, census, faults) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        self.disks.insert(number, Disk { path, groups, census, faults, free_bytes: None });
     }
 
     /// Takes a disk out of the farm.
@@ -141,9 +156,14 @@ impl Farm {
     /// Whether a chain takes plots like those of this file.
     #[must_use]
     pub fn counts(file: &GroupFile, spec: &ChainSpec) -> bool {
-        file.identity.size == spec.plot_size()
-            && spec.allows_strength(file.identity.strength)
-            && file.plots <= spec.rules().group_plots_max
+        takes(spec, kind(file))
+    }
+
+    /// Plots that a chain takes.
+    #[must_use]
+    pub fn plots(&self, spec: &ChainSpec) -> u64 {
+        let kinds = self.disks.values().flat_map(|disk| &disk.census);
+        kinds.filter(|(kind, _)| takes(spec, **kind)).map(|(_, plots)| plots).sum()
     }
 
     /// Takes note of what a disk holds: plots that came and went. Returns the faults that are new.
@@ -155,6 +175,7 @@ impl Farm {
             self.groups.remove(group);
         }
         disk.groups.clear();
+        disk.census.clear();
         match scan.files {
             Err(error) => faults.push(Fault::Directory { path: disk.path.clone(), error }),
             Ok(files) => {
@@ -163,6 +184,7 @@ impl Farm {
                         faults.push(fault);
                         continue;
                     }
+                    *disk.census.entry(kind(&file)).or_default() += u64::from(file.plots);
                     self.groups.insert(file.group, Arc::clone(&file));
                     disk.groups.insert(file.group, file);
                 }

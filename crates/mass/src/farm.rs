@@ -140,6 +140,7 @@ fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
         watch_rounds: args.watch_rounds,
         rpc: Some(args.rpc),
     };
+    runtime::allow_open_files();
     let totals = runtime::block_on(farm(config, args.config.clone(), output))?;
     let mut value = serde_json::to_value(&totals)?;
     value["event"] = json!("stopped");

@@ -35,7 +35,7 @@ pub use error::{FileEnd, PlotError};
 pub use estimate::Estimate;
 pub use expect::Expectation;
 pub use group::{GroupOptions, GroupProgress, GroupStep, UnfinishedGroup, create_group, unfinished_groups};
-pub use plot::{Plot, READS_PER_CHALLENGE};
+pub use plot::{Plot, READS_PER_CHALLENGE, ReadCount};
 pub use repair::repair;
 pub use solve::{SolveOptions, solve};
 pub use space::free_bytes;
