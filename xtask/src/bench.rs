@@ -19,32 +19,43 @@ const DOCUMENT: &str = "docs/performance.md";
 pub enum Bench {
     /// The proof of space against the crate `chia-pos2`: plots, verification, look-up, solving
     Pos,
+    /// Farming: processor time, reads, memory, look-ups on a slow disk; Linux, and `strace` for the slow disk
+    Farm,
 }
 
-/// Runs a bench and writes its table.
+impl Bench {
+    /// Its name, and the package and the example that measure.
+    const fn parts(self) -> [&'static str; 3] {
+        match self {
+            Self::Pos => ["pos", "mass-plot", "pos_bench"],
+            Self::Farm => ["farm", "mass-farmer", "farm_bench"],
+        }
+    }
+}
+
+/// Runs a bench and writes its table, or prints JSON.
 ///
 /// # Errors
 /// The bench fails, or the document has no place for its table.
-pub fn run(root: &Path, bench: Bench, with_k28: bool) -> anyhow::Result<()> {
-    match bench {
-        Bench::Pos => {
-            let dir = root.join("target/bench-pos");
-            let mut command = cargo::command(root);
-            command.args(["run", "--release", "-p", "mass-plot", "--example", "pos_bench", "--"]).arg(dir);
-            if with_k28 {
-                command.arg("--k28");
-            }
-            let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
-            anyhow::ensure!(output.status.success(), "the bench failed: {}", output.status);
-            let table = String::from_utf8(output.stdout).context("the bench prints text")?;
-            print_text(&table);
-            let path = root.join(DOCUMENT);
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {DOCUMENT}"))?;
-            let text = replace(&text, "pos", &table)
-                .with_context(|| format!("{DOCUMENT} has no marks for the table of `pos`"))?;
-            fs::write(&path, text).with_context(|| format!("cannot write {DOCUMENT}"))
-        }
+pub fn run(root: &Path, bench: Bench, with_k28: bool, json: bool) -> anyhow::Result<()> {
+    let [name, package, example] = bench.parts();
+    anyhow::ensure!(!json || matches!(bench, Bench::Farm), "the bench of {name} makes no JSON");
+    let mut command = cargo::command(root);
+    command.args(["run", "--release", "-p", package, "--example", example, "--"]);
+    command.arg(root.join(format!("target/bench-{name}")));
+    command.args(with_k28.then_some("--k28")).args(json.then_some("--json"));
+    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    anyhow::ensure!(output.status.success(), "the bench failed: {}", output.status);
+    let table = String::from_utf8(output.stdout).context("the bench prints text")?;
+    print_text(&table);
+    if json {
+        return Ok(());
     }
+    let path = root.join(DOCUMENT);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {DOCUMENT}"))?;
+    let text = replace(&text, name, &table)
+        .with_context(|| format!("{DOCUMENT} has no marks for the table of `{name}`"))?;
+    fs::write(&path, text).with_context(|| format!("cannot write {DOCUMENT}"))
 }
 
 #[allow(clippy::print_stdout)]

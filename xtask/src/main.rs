@@ -42,9 +42,12 @@ enum Command {
     Bench {
         /// What
         bench: bench::Bench,
-        /// Plots of k = 28 too: some minutes and 13 GB of memory
+        /// Plots of k = 28 too: some minutes and up to 13 GB of memory
         #[arg(long)]
         k28: bool,
+        /// Print the figures as JSON instead
+        #[arg(long)]
+        json: bool,
     },
     /// Fuzz every decoder
     Fuzz {
@@ -74,7 +77,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Layers => layers::run(&root),
         Command::Tidy => tidy::run(&root),
         Command::Slow { part } => slow::run(&root, *part),
-        Command::Bench { bench, k28 } => bench::run(&root, *bench, *k28),
+        Command::Bench { bench, k28, json } => bench::run(&root, *bench, *k28, *json),
         Command::Fuzz { minutes, target } => fuzz::run(&root, *minutes, target.as_deref()),
     }
 }

@@ -64,7 +64,6 @@ pub(crate) struct Member {
     watch: Watch,
     /// The last slot of which was told that the node gives no header for it.
     refused: Option<Slot>,
-    farmer: FarmerPublicKey,
     asks: mpsc::UnboundedSender<Ask>,
     node_lost: Option<String>,
     /// What this much space wins on average in the slots that have passed.
@@ -115,7 +114,6 @@ impl Member {
             banned: None,
             watch,
             refused: None,
-            farmer,
             asks,
             node_lost: None,
             expected_wins: 0.0,
@@ -143,7 +141,7 @@ impl Member {
 
     /// Asks the node how it fares.
     pub fn ask_health(&self) {
-        self.ask(Ask::Health(self.farmer));
+        self.ask(Ask::Health);
     }
 
     /// The node has said how it fares.
@@ -252,7 +250,7 @@ impl Member {
     pub fn found(&mut self, seed: &Seed, round: Round, found: &[Found]) {
         let of_turn = |work: &&mut RoundWork| work.seed == *seed && work.round == round;
         if let Some(work) = self.rounds.iter_mut().find(of_turn) {
-            work.add(&self.config.spec, found.to_vec());
+            work.add(&self.config.spec, found);
         }
     }
 

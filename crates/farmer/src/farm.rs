@@ -10,6 +10,7 @@ use std::{
 
 use mass_consensus::{lottery::is_asked, spec::ChainSpec};
 use mass_primitives::{FarmerPublicKey, GroupId};
+use mass_proof_of_space::{PlotSize, Strength};
 use mass_rpc::farm::{DiskFault, FaultKind, Unfinished};
 
 use crate::{
@@ -54,11 +55,25 @@ pub enum Fault {
     },
 }
 
+/// What a chain looks at to take plots or not: size, strength, and plots of the group.
+type Kind = (PlotSize, Strength, u16);
+
+const fn kind(file: &GroupFile) -> Kind {
+    (file.identity.size, file.identity.strength, file.plots)
+}
+
+/// Whether a chain takes such plots.
+fn takes(spec: &ChainSpec, (size, strength, plots): Kind) -> bool {
+    size == spec.plot_size() && spec.allows_strength(strength) && plots <= spec.rules().group_plots_max
+}
+
 /// A directory and what is in it.
 #[derive(Debug)]
 pub struct Disk {
     path: PathBuf,
     groups: BTreeMap<GroupId, Arc<GroupFile>>,
+    /// Plots by what decides whether a chain takes them, since that is asked at every word of a node.
+    census: BTreeMap<Kind, u64>,
     /// What is wrong, so that a fault is news only once.
     faults: BTreeSet<DiskFault>,
     /// Files that failed when they were asked last.
@@ -82,7 +97,7 @@ impl Disk {
     /// Plots that the farm uses.
     #[must_use]
     pub fn plots(&self) -> u64 {
-        self.groups().map(|file| u64::from(file.plots)).sum()
+        self.census.values().sum()
     }
 
     /// Free bytes of the file system at the last scan, if it told.
@@ -120,9 +135,10 @@ impl Farm {
 
     /// Adds a disk that was not looked into yet, by a number of its own.
     pub fn add_disk(&mut self, number: usize, path: PathBuf) {
-        let (groups, faults, failing) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let disk = Disk { path, groups, faults, failing, free_bytes: None, unfinished: Vec::new() };
-        self.disks.insert(number, disk);
+        let (groups, census) = (BTreeMap::new(), BTreeMap::new());
+        let (faults, failing, unfinished) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
+        self.disks
+            .insert(number, Disk { path, groups, census, faults, failing, free_bytes: None, unfinished });
     }
 
     /// Takes a disk out of the farm.
@@ -152,9 +168,14 @@ impl Farm {
     /// Whether a chain takes plots like those of this file.
     #[must_use]
     pub fn counts(file: &GroupFile, spec: &ChainSpec) -> bool {
-        file.identity.size == spec.plot_size()
-            && spec.allows_strength(file.identity.strength)
-            && file.plots <= spec.rules().group_plots_max
+        takes(spec, kind(file))
+    }
+
+    /// Plots that a chain takes.
+    #[must_use]
+    pub fn plots(&self, spec: &ChainSpec) -> u64 {
+        let kinds = self.disks.values().flat_map(|disk| &disk.census);
+        kinds.filter(|(kind, _)| takes(spec, **kind)).map(|(_, plots)| plots).sum()
     }
 
     /// Takes note of what a disk holds: plots that came and went. Returns the faults that are new.
@@ -166,6 +187,7 @@ impl Farm {
             self.groups.remove(group);
         }
         disk.groups.clear();
+        disk.census.clear();
         match scan.files {
             Err(error) => faults.push(Fault::Directory { path: disk.path.clone(), error }),
             Ok(files) => {
@@ -174,6 +196,7 @@ impl Farm {
                         faults.push(fault);
                         continue;
                     }
+                    *disk.census.entry(kind(&file)).or_default() += u64::from(file.plots);
                     self.groups.insert(file.group, Arc::clone(&file));
                     disk.groups.insert(file.group, file);
                 }

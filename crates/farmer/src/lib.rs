@@ -31,7 +31,7 @@ pub use farm::{Farm, Fault};
 pub use guard::{GuardError, Permit, SigningGuard};
 pub use round::RoundWork;
 pub use run::{FarmerConfig, FarmerError, run};
-pub use schedule::{Draw, Found, likely, schedule, winner};
+pub use schedule::{Draw, Found, likely, merge, schedule, winner};
 
 #[cfg(test)]
 mod tests;

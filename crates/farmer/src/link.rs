@@ -1,4 +1,5 @@
-//! The line to the node of one chain: a task that asks for work and passes on what is to be sealed.
+//! The line to the node of one chain: a task that asks for work and passes on what is to be sealed. The node answers when
+//! there is other work, so that nothing is asked in vain.
 //!
 //! Each chain has its own, so that a node that hangs holds up no other chain.
 
@@ -6,10 +7,10 @@ use std::time::Duration;
 
 use mass_consensus::header::{Header, SealClaim};
 use mass_primitives::{BlockId, ChainId, Decode, Encode, FarmerPublicKey, SealSignature, VrfProof};
-use mass_rpc::{Ban, ClientError, HttpClient, LastSeal, MassClient, Pending, Status, Work};
-use tokio::sync::mpsc;
+use mass_rpc::{Ban, ClientError, HttpClient, MassClient, Pending, Status, Work};
+use tokio::{sync::mpsc, time::Instant};
 
-/// How often the node is asked for work: a fraction of the shortest slot.
+/// How often the node is asked for work at the most: a fraction of the shortest slot.
 const POLL: Duration = Duration::from_millis(200);
 
 /// What the node is asked beside work.
@@ -20,14 +21,14 @@ pub enum Ask {
     /// Publish the block of this header.
     Submit { header: Header, vrf_proof: VrfProof, signature: SealSignature },
     /// Who is banned, how the node fares, and what the farmer is still to be paid.
-    Health(FarmerPublicKey),
+    Health,
 }
 
 /// What the node says.
 #[derive(Debug)]
 pub enum Said {
     /// What the next block must carry, and the newest slot that the key has sealed.
-    Work(Box<Work>, Option<LastSeal>),
+    Work(Box<Work>),
     /// It does not answer, or has no work.
     Failed(String),
     /// The header for a claim, or why there is none.
@@ -48,19 +49,21 @@ pub fn spawn<R: Send + 'static>(
 ) -> mpsc::UnboundedSender<Ask> {
     let (asks, mut inbox) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let mut clock = tokio::time::interval(POLL);
-        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut work = Box::pin(next_work(client.clone(), farmer, None, Instant::now()));
         loop {
             let said = tokio::select! {
                 biased;
                 ask = inbox.recv() => match ask {
-                    Some(ask) => answer(&client, ask).await,
+                    Some(ask) => answer(&client, farmer, ask).await,
                     None => return,
                 },
-                _ = clock.tick() => match tokio::try_join!(client.work(), client.last_seal(farmer)) {
-                    Ok((work, sealed)) => Said::Work(Box::new(work), sealed),
-                    Err(error) => Said::Failed(text(&error)),
-                },
+                (answer, next) = &mut work => {
+                    work.set(next_work(client.clone(), farmer, answer.as_ref().ok().cloned(), next));
+                    match answer {
+                        Ok(work) => Said::Work(Box::new(work)),
+                        Err(error) => Said::Failed(text(&error)),
+                    }
+                }
             };
             if reports.send(report(chain, said)).is_err() {
                 return;
@@ -70,7 +73,19 @@ pub fn spawn<R: Send + 'static>(
     asks
 }
 
-async fn answer(client: &HttpClient, ask: Ask) -> Said {
+/// Asks for other work than what is known, at the given time; with the answer, the time to ask again.
+async fn next_work(
+    client: HttpClient,
+    farmer: FarmerPublicKey,
+    known: Option<Work>,
+    time: Instant,
+) -> (Result<Work, ClientError>, Instant) {
+    tokio::time::sleep_until(time).await;
+    let next = Instant::now() + POLL;
+    (client.work(Some(farmer), known).await, next)
+}
+
+async fn answer(client: &HttpClient, farmer: FarmerPublicKey, ask: Ask) -> Said {
     match ask {
         Ask::Prepare { claim, payout } => {
             let header = prepare(client, &claim, payout).await;
@@ -80,7 +95,7 @@ async fn answer(client: &HttpClient, ask: Ask) -> Said {
             let taken = client.submit_seal(hex::encode(header.to_bytes()), vrf_proof, signature).await;
             Said::Submitted(taken.map_err(|error| text(&error)))
         }
-        Ask::Health(farmer) => match (client.bans().await, client.status().await) {
+        Ask::Health => match (client.bans().await, client.status().await) {
             (Ok(bans), Ok(status)) => Said::Health(bans, Box::new(status), client.pending(farmer).await.ok()),
             (Err(error), _) | (_, Err(error)) => Said::Failed(text(&error)),
         },
@@ -96,4 +111,71 @@ async fn prepare(client: &HttpClient, claim: &SealClaim, payout: String) -> Resu
 
 fn text(error: &ClientError) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jsonrpsee::{RpcModule, server::Server};
+    use mass_primitives::{Height, Seed, Slot};
+    use tokio::sync::watch;
+
+    use super::*;
+
+    fn work(slot: u64) -> Work {
+        Work {
+            chain: ChainId::ZERO,
+            tip: BlockId::ZERO,
+            height: Height::new(1),
+            after: Slot::ZERO,
+            seed: Seed::ZERO,
+            difficulty: "1".to_owned(),
+            now: Slot::new(slot),
+            sealed: None,
+        }
+    }
+
+    /// A node that answers when it has other work than what is known, as a real one does.
+    #[tokio::test]
+    async fn work_is_told_once_and_waiting_for_it_holds_up_nothing_else() {
+        let (slot, slots) = watch::channel(7);
+        let mut module = RpcModule::new(slots);
+        module
+            .register_async_method("mass_work", async |params, slots, _| {
+                let (farmer, known): (FarmerPublicKey, Option<Work>) = params.parse().unwrap();
+                assert_eq!(farmer, FarmerPublicKey::ZERO);
+                let mut slots = watch::Receiver::clone(&slots);
+                let is_new = |slot: &u64| known.as_ref() != Some(&work(*slot));
+                let slot = *slots.wait_for(is_new).await.unwrap();
+                serde_json::to_value(work(slot)).unwrap()
+            })
+            .unwrap();
+        module.register_method("mass_bans", |_, _, _| serde_json::json!([])).unwrap();
+        let server = Server::builder().build("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let server = server.start(module);
+        let (reports, mut inbox) = mpsc::unbounded_channel();
+        let client = mass_rpc::client(&url).unwrap();
+        let asks = spawn(ChainId::ZERO, FarmerPublicKey::ZERO, client, reports, |_, said| Arc::new(said));
+        let mut next = async || inbox.recv().await.unwrap();
+        let slot_of = |said: &Said| match said {
+            Said::Work(work) => work.now.get(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(slot_of(&*next().await), 7);
+        for now in 8..11 {
+            // Work is waited for meanwhile. This node does not say how it fares, which is an answer too.
+            asks.send(Ask::Health).unwrap();
+            let said = next().await;
+            assert!(
+                matches!(&*said, Said::Failed(reason) if reason.contains("Method not found")),
+                "{said:?}"
+            );
+            slot.send(now).unwrap();
+            assert_eq!(slot_of(&*next().await), now);
+        }
+        server.stop().unwrap();
+        assert!(matches!(&*next().await, Said::Failed(_)));
+    }
 }

@@ -6,7 +6,7 @@ use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Difficulty, GroupId, PlotIndex, Round, Seed, Slot, VrfOutput, VrfProof};
 use mass_proof_of_space::{Proof, QUALITY_LINKS};
 
-use crate::schedule::{Draw, Found, likely, schedule, winner};
+use crate::schedule::{Draw, Found, likely, merge, schedule, winner};
 
 /// The difficulty may fall to this part within a round, and its proofs are there all the same.
 const DIFFICULTY_MARGIN: u32 = 2;
@@ -29,7 +29,6 @@ pub struct RoundWork {
     pub output: VrfOutput,
     /// The proof of the output.
     pub vrf_proof: VrfProof,
-    found: Vec<Found>,
     draws: Vec<Draw>,
     /// `None` for what has no proof: a damaged plot.
     proofs: BTreeMap<ProofKey, Option<Proof>>,
@@ -39,14 +38,14 @@ impl RoundWork {
     /// A round of which nothing was found yet.
     #[must_use]
     pub fn new(round: Round, seed: Seed, output: VrfOutput, vrf_proof: VrfProof) -> Self {
-        let (found, draws, proofs) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { round, seed, output, vrf_proof, found, draws, proofs }
+        let (draws, proofs) = (Vec::new(), BTreeMap::new());
+        Self { round, seed, output, vrf_proof, draws, proofs }
     }
 
     /// A directory has answered.
-    pub fn add(&mut self, spec: &ChainSpec, found: Vec<Found>) {
-        self.found.extend(found);
-        self.draws = schedule(spec, &self.output, &self.seed, self.round, &self.found);
+    pub fn add(&mut self, spec: &ChainSpec, found: &[Found]) {
+        let draws = schedule(spec, &self.output, &self.seed, self.round, found);
+        self.draws = merge(std::mem::take(&mut self.draws), draws);
     }
 
     /// A proof was solved, or is not to be had.
@@ -93,7 +92,7 @@ mod tests {
         let chain = QualityChain::new([5; QUALITY_LINKS]);
         let (farmer, nonce) = (FarmerPublicKey::ZERO, GroupNonce::ZERO);
         let identity = GroupIdentity { size: PlotSize::MIN, strength: Strength::MIN, farmer, nonce };
-        work.add(&spec, vec![Found::new(identity, PlotIndex::new(5), chain)]);
+        work.add(&spec, &[Found::new(identity, PlotIndex::new(5), chain)]);
         let first = spec.round_start(round);
         let (before, second) = (Slot::new(first.get() - 1), Slot::new(first.get() + 1));
 

@@ -1,6 +1,6 @@
 //! The schedule of a round: which slots the qualities found win. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use mass_consensus::{
     lottery::{lottery_weight, ticket, wins},
@@ -55,8 +55,9 @@ pub struct Draw {
     pub weight: LotteryWeight,
 }
 
-/// All draws of a round by slot, and within a slot the lowest ticket first. `output` is the farmer's VRF
-/// output of the round. A strength that the chain does not allow draws nothing.
+/// The draws of a round that some difficulty makes the winners of their slots: by slot, and within a slot from the
+/// lowest ticket up, each heavier than the one before. One or a few to a slot, however many qualities were found.
+/// `output` is the farmer's VRF output of the round. A strength that the chain does not allow draws nothing.
 #[must_use]
 pub fn schedule(
     spec: &ChainSpec,
@@ -66,22 +67,40 @@ pub fn schedule(
     found: &[Found],
 ) -> Vec<Draw> {
     let start = spec.round_start(round).get();
-    let slots = start..start.saturating_add(spec.rules().round_slots);
-    let found = found.iter().filter(|found| spec.allows_strength(found.identity.strength));
-    let mut draws: Vec<Draw> = found
-        .flat_map(|found| {
-            slots.clone().map(Slot::new).map(|slot| Draw {
-                slot,
-                ticket: ticket(spec.id(), seed, slot, &found.quality, output),
-                identity: found.identity,
-                group: found.group,
-                index: found.index,
-                chain: found.chain,
-                weight: lottery_weight(spec, found.identity.strength),
-            })
-        })
-        .collect();
+    let slots = (start..start.saturating_add(spec.rules().round_slots)).map(Slot::new);
+    let found = || found.iter().filter(|found| spec.allows_strength(found.identity.strength));
+    let mut draws = Vec::new();
+    for slot in slots {
+        let of_slot = found().map(|found| (ticket(spec.id(), seed, slot, &found.quality, output), found));
+        let mut of_slot: Vec<(Ticket, &Found)> = of_slot.collect();
+        of_slot.sort_unstable_by_key(|(ticket, found)| (*ticket, found.group, found.index));
+        let mut heaviest = LotteryWeight::default();
+        for (ticket, found) in of_slot {
+            let weight = lottery_weight(spec, found.identity.strength);
+            if weight > heaviest {
+                heaviest = weight;
+                let Found { identity, group, index, chain, .. } = found.clone();
+                draws.push(Draw { slot, ticket, identity, group, index, chain, weight });
+            }
+        }
+    }
+    draws
+}
+
+/// One schedule from two of the same round, of what different disks have found.
+#[must_use]
+pub fn merge(mut draws: Vec<Draw>, others: Vec<Draw>) -> Vec<Draw> {
+    draws.extend(others);
     draws.sort_by_key(|draw| (draw.slot, draw.ticket, draw.group, draw.index));
+    let (mut slot, mut heaviest) = (None, LotteryWeight::default());
+    draws.retain(|draw| {
+        if slot.replace(draw.slot) != Some(draw.slot) {
+            heaviest = LotteryWeight::default();
+        }
+        let is_heavier = draw.weight > heaviest;
+        heaviest = heaviest.max(draw.weight);
+        is_heavier
+    });
     draws
 }
 
@@ -93,27 +112,13 @@ pub fn winner(draws: &[Draw], slot: Slot, difficulty: Difficulty) -> Option<&Dra
 }
 
 /// The proofs to solve ahead: what wins should the difficulty have fallen to its `margin`-th part (usually
-/// 2) when the slot comes. Each proof once, in the order in which they are needed.
-///
-/// A draw that no difficulty can make the winner is left out: one with a lower ticket in its slot weighs as
-/// much.
+/// 2) when the slot comes. Each proof once, in the order in which they are needed. `draws` are those of [`schedule`].
 #[must_use]
 pub fn likely(draws: &[Draw], difficulty: Difficulty, margin: u32) -> Vec<&Draw> {
     let easiest = Difficulty::new((difficulty.get() / u128::from(margin.max(1))).max(1));
-    let mut sorted: Vec<&Draw> =
-        draws.iter().filter(|draw| wins(&draw.ticket, draw.weight, easiest)).collect();
-    sorted.sort_by_key(|draw| (draw.slot, draw.ticket));
-    let mut heaviest: BTreeMap<Slot, LotteryWeight> = BTreeMap::new();
     let mut solved = BTreeSet::new();
-    sorted.retain(|draw| {
-        let best = heaviest.entry(draw.slot).or_default();
-        if draw.weight <= *best {
-            return false;
-        }
-        *best = draw.weight;
-        solved.insert((draw.group, draw.index, *draw.chain.links()))
-    });
-    sorted
+    let winning = draws.iter().filter(|draw| wins(&draw.ticket, draw.weight, easiest));
+    winning.filter(|draw| solved.insert((draw.group, draw.index, *draw.chain.links()))).collect()
 }
 
 #[cfg(test)]

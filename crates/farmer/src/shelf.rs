@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use mass_plot::{Plot, PlotError, READS_PER_CHALLENGE, UnfinishedGroup};
+use mass_plot::{Plot, PlotError, UnfinishedGroup};
 use mass_primitives::{Challenge, GroupId, PlotIndex};
 use mass_proof_of_space::{GroupIdentity, QualityChain};
 use mass_rpc::farm::Unfinished;
@@ -52,7 +52,7 @@ pub struct Answer {
     pub found: Vec<Found>,
     /// Groups that were asked.
     pub asked: u64,
-    /// Short reads.
+    /// Short reads, four for each group; others for one that is damaged.
     pub reads: u64,
     /// Files that failed, and why.
     pub faults: Vec<(PathBuf, String)>,
@@ -124,8 +124,10 @@ impl Shelf {
         let mut answer = Answer::default();
         for (file, plot) in groups.iter().filter_map(|group| self.open.get(self.groups.get(group)?)) {
             answer.asked += 1;
-            answer.reads += READS_PER_CHALLENGE;
-            match plot.group_qualities(challenge) {
+            let before = plot.read_count().reads;
+            let chains = plot.group_qualities(challenge);
+            answer.reads += plot.read_count().reads - before;
+            match chains {
                 Ok(chains) => answer
                     .found
                     .extend(chains.into_iter().map(|(index, chain)| Found::new(file.identity, index, chain))),

@@ -134,6 +134,7 @@ fn each_plot_is_asked_once_in_a_filter(disks: &Disks, spec: &ChainSpec) {
     file.rules.plot_size = 20;
     let other = ChainSpec::new(file).unwrap();
     assert!((0..spec.rules().filter).all(|round| disks.look_up(&other, &seed, round).asked == 0));
+    assert_eq!((disks.farm.plots(spec), disks.farm.plots(&other)), (3, 0));
 }
 
 fn a_win_is_proved(disks: &Disks, spec: &ChainSpec, secret: &FarmerSecret) {

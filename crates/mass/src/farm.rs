@@ -162,6 +162,7 @@ fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
             Settings { chains: vec![chain], ..Settings::default() }
         }
     };
+    runtime::allow_open_files();
     let webhooks = Arc::new(Webhooks::start(fixed, &webhooks));
     let outcome = runtime::block_on(async {
         let (stop, file, webhooks) =

@@ -128,6 +128,7 @@ fn with_port(farmer: &str) -> String {
 }
 
 fn harvest(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
+    runtime::allow_open_files();
     for dir in args.dirs.iter().filter(|dir| !Path::is_dir(dir)) {
         note(&format!("{} is no directory yet; it is looked into until it is", dir.display()));
     }

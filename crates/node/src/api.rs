@@ -1,6 +1,9 @@
 //! The node's answers to RPC: each is a query that the loop runs between two events.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bitcoin::{OutPoint, Txid, consensus::encode::serialize_hex, hashes::Hash as _};
 use mass_consensus::{
@@ -26,6 +29,12 @@ use crate::{
     error::ChainError,
     run::{Node, Query, ask, unix_now},
 };
+
+/// How often is looked for news by who waits for it: a small part of the shortest slot.
+const NEWS: Duration = Duration::from_millis(50);
+
+/// How long news is waited for, so that who asks knows that the node is there.
+const NEWS_MAX: Duration = Duration::from_secs(5);
 
 /// The RPC of one node.
 pub struct Api {
@@ -111,12 +120,17 @@ fn block_json(chain: &Chain, id: &BlockId) -> RpcResult<Value> {
     Ok(value)
 }
 
-fn work(node: &Node) -> RpcResult<Work> {
+fn last_seal(node: &Node, farmer: &FarmerPublicKey) -> Option<LastSeal> {
+    let sealed = node.chain.engine().last_seal(farmer)?;
+    let claim = &sealed.seal.claim;
+    Some(LastSeal { slot: claim.slot, height: claim.height, id: sealed.id() })
+}
+
+fn work(node: &Node, farmer: Option<&FarmerPublicKey>) -> RpcResult<Work> {
     let chain = &node.chain;
     let now = chain.spec().slot_at(unix_now()).unwrap_or_default();
     let expected = chain.expectation(now).map_err(fault)?;
     Ok(Work {
-        spec: chain.spec().file().clone(),
         chain: *chain.spec().id(),
         tip: *chain.engine().tip(),
         height: expected.height,
@@ -124,6 +138,7 @@ fn work(node: &Node) -> RpcResult<Work> {
         seed: expected.seed,
         difficulty: expected.difficulty.get().to_string(),
         now,
+        sealed: farmer.and_then(|farmer| last_seal(node, farmer)),
     })
 }
 
@@ -225,8 +240,15 @@ fn pending_heights(
 
 #[async_trait]
 impl MassServer for Api {
-    async fn work(&self) -> RpcResult<Work> {
-        self.ask(|node| work(node)).await
+    async fn work(&self, farmer: Option<FarmerPublicKey>, known: Option<Work>) -> RpcResult<Work> {
+        let begun = Instant::now();
+        loop {
+            let work = self.ask(move |node| work(node, farmer.as_ref())).await?;
+            if known.as_ref() != Some(&work) || begun.elapsed() > NEWS_MAX {
+                return Ok(work);
+            }
+            tokio::time::sleep(NEWS).await;
+        }
     }
 
     async fn prepare_block(&self, claim: String, payout: String) -> RpcResult<String> {
@@ -272,14 +294,7 @@ impl MassServer for Api {
     }
 
     async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>> {
-        let query = move |node: &mut Node| {
-            let last = node.chain.engine().last_seal(&farmer);
-            Ok(last.map(|sealed| {
-                let claim = &sealed.seal.claim;
-                LastSeal { slot: claim.slot, height: claim.height, id: sealed.id() }
-            }))
-        };
-        self.ask(query).await
+        self.ask(move |node| Ok(last_seal(node, &farmer))).await
     }
 
     async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {
@@ -337,7 +352,7 @@ impl MassServer for Api {
 
     async fn get_blockchain_info(&self) -> RpcResult<Value> {
         let query = |node: &mut Node| {
-            let (status, work) = (status(node)?, work(node)?);
+            let (status, work) = (status(node)?, work(node, None)?);
             Ok(json!({
                 "chain": status.name, "blocks": status.height, "bestblockhash": status.tip,
                 "difficulty": work.difficulty, "netspace": status.netspace_bytes,

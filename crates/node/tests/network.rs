@@ -58,6 +58,14 @@ async fn three_nodes_agree_after_partition_and_restart() {
     let seal = rpc_three.last_seal(other.secret.public()).await.unwrap().unwrap();
     assert_eq!((seal.id, seal.height), (lost, Height::new(5)), "a branch that was left counts");
 
+    // Who knows the work of now is told of other work: of the next slot, or of the next block.
+    let key = Some(farm.secret.public());
+    let known = rpc_one.work(key, None).await.unwrap();
+    assert_eq!(known.sealed, rpc_one.last_seal(farm.secret.public()).await.unwrap());
+    assert_eq!((known.sealed.unwrap().id, known.tip), (tip, tip));
+    let other = rpc_one.work(key, Some(known.clone())).await.unwrap();
+    assert!(other != known && other.now > known.now, "{other:?}");
+
     // Two stops, misses a block, and catches up from its own directory.
     two.stop().await.unwrap();
     tip = mine(&farm, &rpc_one).await;

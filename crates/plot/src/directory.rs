@@ -1,7 +1,7 @@
 //! The plots of a directory, and what killed plotters left there.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, DirEntry, File, OpenOptions, TryLockError},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -90,7 +90,7 @@ pub fn clean_orphans(dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
 /// for longer than its parts.
 fn clean_parts(dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
     let mut removed = Vec::new();
-    let is_parts = |name: &str| {
+    let is_parts = |name: &str, _: &DirEntry| {
         name.starts_with(NAME_PREFIX) && (name.ends_with(PARTS_SUFFIX) || name.ends_with(REPAIR_SUFFIX))
     };
     for path in entries(dir, is_parts)? {
@@ -169,17 +169,21 @@ pub(crate) fn claim(file: &File, path: &Path) -> Result<bool, PlotError> {
 
 /// The files of `dir` with such names, sorted.
 pub(crate) fn files(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, PlotError> {
-    let mut paths = entries(dir, wanted)?;
-    paths.retain(|path| path.is_file());
-    Ok(paths)
+    entries(dir, |name, entry| wanted(name) && is_file(entry))
 }
 
-fn entries(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, PlotError> {
+/// Whether it is a file, or a link to one. Only of a link is more read than what the directory says.
+fn is_file(entry: &DirEntry) -> bool {
+    let kind = entry.file_type();
+    kind.is_ok_and(|kind| kind.is_file() || kind.is_symlink() && entry.path().is_file())
+}
+
+fn entries(dir: &Path, wanted: impl Fn(&str, &DirEntry) -> bool) -> Result<Vec<PathBuf>, PlotError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(PlotError::io(dir))? {
-        let path = entry.map_err(PlotError::io(dir))?.path();
-        if path.file_name().is_some_and(|name| wanted(&name.to_string_lossy())) {
-            paths.push(path);
+        let entry = entry.map_err(PlotError::io(dir))?;
+        if wanted(&entry.file_name().to_string_lossy(), &entry) {
+            paths.push(entry.path());
         }
     }
     paths.sort();

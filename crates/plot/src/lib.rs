@@ -42,7 +42,7 @@ pub use group::{
     GroupOptions, GroupProgress, GroupStep, UnfinishedGroup, create_group, discard_group, unfinished_groups,
 };
 pub use pause::{is_paused, is_plotting, pause, resume};
-pub use plot::{Plot, READS_PER_CHALLENGE};
+pub use plot::{Plot, READS_PER_CHALLENGE, ReadCount};
 pub use remove::{Removable, Removables, removables, remove};
 pub use repair::{RepairOptions, RepairProgress, RepairStep, Repaired, repair};
 pub use solve::{SolveOptions, solve};

@@ -9,7 +9,10 @@ use std::{
     fs::File,
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use mass_primitives::{Challenge, PlotId, PlotIndex};
@@ -23,12 +26,25 @@ use crate::{
     aes::PlotHasher,
     chains::find_chains,
     error::{FileEnd, PlotError},
-    format::{HEADER_LEN, Header, INDEX_ENTRY_LEN, Kind, block::Block, index::Index},
+    format::{
+        HEADER_LEN, Header, INDEX_ENTRY_LEN, Kind,
+        block::{self, Block, Damaged},
+        index::{Index, Runs},
+    },
     solve::{SolveOptions, solve},
 };
 
 /// Short reads of a file that a challenge costs, one for each set that it picks, however many plots there are.
 pub const READS_PER_CHALLENGE: u64 = SETS as u64;
+
+/// What was read of a file since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadCount {
+    /// Reads.
+    pub reads: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
 
 /// A plot file that has been opened and checked: one plot, or several of a group.
 pub struct Plot {
@@ -36,9 +52,11 @@ pub struct Plot {
     /// None once the file has been deleted.
     file: RwLock<Option<File>>,
     header: Header,
-    index: Index,
+    runs: Runs,
     /// At least one.
     members: Box<[Member]>,
+    reads: AtomicU64,
+    read_bytes: AtomicU64,
 }
 
 /// One of the plots of a file.
@@ -72,7 +90,7 @@ impl Plot {
         let file = File::open(path).map_err(PlotError::io(path))?;
         let (header, index) = read_outline(&file, path)?;
         match header.kind {
-            Kind::Plots => Ok(Self::new(path, file, header, index)),
+            Kind::Plots => Self::new(path, file, header, &index),
             kind => Err(PlotError::Magic { end: FileEnd::Front, got: kind.magic() }),
         }
     }
@@ -81,16 +99,26 @@ impl Plot {
     pub(crate) fn open_staged(path: &Path) -> Result<Self, PlotError> {
         let file = File::open(path).map_err(PlotError::io(path))?;
         let (header, index) = read_outline(&file, path)?;
-        Ok(Self::new(path, file, header, index))
+        Self::new(path, file, header, &index)
     }
 
-    fn new(path: &Path, file: File, header: Header, index: Index) -> Self {
+    fn new(path: &Path, file: File, header: Header, index: &Index) -> Result<Self, PlotError> {
         let indices = match header.kind {
             Kind::Staged(index) => index.get()..=index.get(),
             Kind::Plots | Kind::Begun => 0..=header.layout.plots - 1,
         };
         let members = indices.map(|index| Member::new(&header.identity, PlotIndex::new(index))).collect();
-        Self { path: path.to_owned(), file: RwLock::new(Some(file)), header, index, members }
+        let runs = Runs::new(&header.layout, index)?;
+        let (path, file) = (path.to_owned(), RwLock::new(Some(file)));
+        Ok(Self {
+            path,
+            file,
+            header,
+            runs,
+            members,
+            reads: AtomicU64::new(0),
+            read_bytes: AtomicU64::new(0),
+        })
     }
 
     /// The file.
@@ -146,6 +174,13 @@ impl Plot {
         self.header.file_bytes()
     }
 
+    /// What was read of the file since it was opened.
+    #[must_use]
+    pub fn read_count(&self) -> ReadCount {
+        let [reads, bytes] = [&self.reads, &self.read_bytes].map(|count| count.load(Ordering::Relaxed));
+        ReadCount { reads, bytes }
+    }
+
     /// How many fragments the plots have, from which their answers come: about `2^k` each.
     #[must_use]
     pub const fn fragments(&self) -> u64 {
@@ -181,17 +216,10 @@ impl Plot {
         members: &[Member],
     ) -> Result<Vec<(PlotIndex, QualityChain)>, PlotError> {
         self.let_go_if_deleted();
-        let (layout, mut bytes) = (self.header.layout, Vec::new());
+        let mut bytes = Vec::new();
         let mut sets: Vec<[Vec<u64>; SETS]> = vec![Default::default(); members.len()];
-        for (turn, number) in challenge_sets(self.params(), challenge).into_iter().enumerate() {
-            let block = self.read_block(layout.block_of_set(number), &mut bytes)?;
-            let (from, to) = (layout.set_start(number), layout.set_start(number + 1));
-            let keep = |plot: usize, fragment| {
-                if let Some(sets) = sets.get_mut(plot) {
-                    sets[turn].push(fragment);
-                }
-            };
-            block.fragments(from, to, keep).map_err(|_| self.damaged(layout.block_of_set(number)))?;
+        for (turn, set) in challenge_sets(self.params(), challenge).into_iter().enumerate() {
+            self.read_set(set, turn, &mut sets, &mut bytes)?;
         }
         let mut found = Vec::new();
         for (member, sets) in members.iter().zip(&sets) {
@@ -238,12 +266,15 @@ impl Plot {
     /// # Errors
     /// [`PlotError`], or [`PlotError::Cancelled`] if `goes_on` says no.
     pub fn check_all(&self, mut goes_on: impl FnMut(u64) -> bool) -> Result<(), PlotError> {
-        let mut bytes = Vec::new();
+        let (mut bytes, index) = (Vec::new(), self.read_index()?);
         let (mut fragments, mut read) = (0, 0);
         for number in 0..self.header.layout.blocks() {
-            let block = self.read_block(number, &mut bytes)?;
-            block.fragments(0, u64::MAX, |_, _| fragments += 1).map_err(|_| self.damaged(number))?;
-            read += bytes.len() as u64;
+            let place = index.place(number);
+            self.read(&mut bytes, place)?;
+            self.block(number, &bytes)
+                .and_then(|block| block.fragments(0, u64::MAX, |_, _| fragments += 1))
+                .map_err(|_| damaged(number, place))?;
+            read += place.1;
             if !goes_on(read) {
                 return Err(PlotError::Cancelled);
             }
@@ -260,26 +291,75 @@ impl Plot {
         }
     }
 
-    fn read_block<'a>(&self, number: u64, bytes: &'a mut Vec<u8>) -> Result<Block<'a>, PlotError> {
-        let (offset, length) = self.index.place(number);
+    /// Reads the bytes at an offset, so many.
+    fn read(&self, bytes: &mut Vec<u8>, (offset, length): (u64, u64)) -> Result<(), PlotError> {
         bytes.resize(length as usize, 0);
         let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
         let file = file.as_ref().ok_or_else(|| PlotError::Deleted(self.path.clone()))?;
-        file.read_exact_at(bytes, offset).map_err(PlotError::io(&self.path))?;
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.read_bytes.fetch_add(length, Ordering::Relaxed);
+        file.read_exact_at(bytes, offset).map_err(PlotError::io(&self.path))
+    }
+
+    fn block<'a>(&self, number: u64, bytes: &'a [u8]) -> Result<Block<'a>, Damaged> {
         Block::new(self.header.layout, self.params().group_id.as_bytes(), number, bytes)
-            .map_err(|_| self.damaged(number))
+    }
+
+    /// Puts the fragments of a set into place `turn` of each plot, for one read. Only if the file is damaged, the index
+    /// is read too: the damage may be in a block before the one that is wanted.
+    fn read_set(
+        &self,
+        set: u64,
+        turn: usize,
+        sets: &mut [[Vec<u64>; SETS]],
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), PlotError> {
+        let layout = self.header.layout;
+        let (number, from, to) = (layout.block_of_set(set), layout.set_start(set), layout.set_start(set + 1));
+        let mut decode = |block: Result<Block<'_>, Damaged>| {
+            sets.iter_mut().for_each(|sets| sets[turn].clear());
+            block?.fragments(from, to, |plot, fragment| {
+                if let Some(sets) = sets.get_mut(plot) {
+                    sets[turn].push(fragment);
+                }
+            })
+        };
+        let (offset, length, skipped) = self.runs.place(number);
+        self.read(bytes, (offset, length))?;
+        if decode(self.block_in_run(number, skipped, bytes)).is_ok() {
+            return Ok(());
+        }
+        let place = self.read_index()?.place(number);
+        self.read(bytes, place)?;
+        decode(self.block(number, bytes)).map_err(|_| damaged(number, place))
+    }
+
+    /// The block that comes after so many others in the bytes of a run.
+    fn block_in_run<'a>(&self, number: u64, skipped: u64, run: &'a [u8]) -> Result<Block<'a>, Damaged> {
+        let length = |rest: &[u8]| block::length(&self.header.layout, rest).map(|(length, _)| length);
+        let mut rest = run;
+        for _ in 0..skipped {
+            rest = rest.get(length(rest)?..).ok_or(Damaged)?;
+        }
+        self.block(number, rest.get(..length(rest)?).ok_or(Damaged)?)
+    }
+
+    /// The index, which is not kept.
+    fn read_index(&self) -> Result<Index, PlotError> {
+        let mut bytes = Vec::new();
+        self.read(&mut bytes, (self.header.index_offset, self.header.layout.blocks() * INDEX_ENTRY_LEN))?;
+        Index::read(&self.header, &bytes)
     }
 
     /// Offset and length of a block.
     #[cfg(test)]
     pub(crate) fn block_place(&self, number: u64) -> (u64, u64) {
-        self.index.place(number)
+        self.read_index().unwrap().place(number)
     }
+}
 
-    fn damaged(&self, number: u64) -> PlotError {
-        let (offset, bytes) = self.index.place(number);
-        PlotError::Block { number, offset, bytes }
-    }
+fn damaged(number: u64, (offset, bytes): (u64, u64)) -> PlotError {
+    PlotError::Block { number, offset, bytes }
 }
 
 impl fmt::Debug for Plot {

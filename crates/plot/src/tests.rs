@@ -13,11 +13,11 @@ use mass_proof_of_space::{
 use tempfile::TempDir;
 
 use crate::{
-    CreateOptions, FileEnd, Gate, Plot, PlotError, Progress, READS_PER_CHALLENGE, SolveOptions,
+    CreateOptions, FileEnd, Gate, Plot, PlotError, Progress, READS_PER_CHALLENGE, ReadCount, SolveOptions,
     clean_orphans, create, create_with, file_name,
     format::{
         HEADER_LEN, Header, Kind, Layout,
-        index::{Index, memory_bytes},
+        index::{Index, Runs, memory_bytes},
     },
     list,
     space::space_needed,
@@ -275,23 +275,98 @@ fn a_deleted_plot_is_let_go() {
     assert!(!is_open());
 }
 
-/// 10,000 plots in groups of 128 are to take less than 200 MB.
+/// 10,000 plots, one to a file or in groups of 128, are to take less than 200 MB.
 #[test]
-fn the_index_of_the_largest_group_is_small() {
-    let layout = Layout::new(PlotSize::MAX, 128);
-    let header = Header {
-        kind: Kind::Plots,
-        identity: GroupIdentity { size: PlotSize::MAX, ..identity(0) },
-        layout,
-        fragments: 0,
-        index_offset: HEADER_LEN as u64 + 120_000 * layout.blocks(),
-        block_bytes_min: 120_000,
-        index_checksum: crc32c::crc32c(&vec![0; 2 * layout.blocks() as usize]),
+fn what_is_kept_of_an_index_is_small() {
+    for plots in [1, 2, 16, 100, 128] {
+        let layout = Layout::new(PlotSize::MAX, plots);
+        let entries: Vec<u8> =
+            (0..layout.blocks()).flat_map(|block| (block as u16 % 100).to_le_bytes()).collect();
+        let excess: u64 = (0..layout.blocks()).map(|block| block % 65_536 % 100).sum();
+        let header = Header {
+            kind: Kind::Plots,
+            identity: GroupIdentity { size: PlotSize::MAX, ..identity(0) },
+            layout,
+            fragments: 0,
+            index_offset: HEADER_LEN as u64 + 7_000 * layout.blocks() + excess,
+            block_bytes_min: 7_000,
+            index_checksum: crc32c::crc32c(&entries),
+        };
+        let index = Index::read(&header, &entries).unwrap();
+        let runs = Runs::new(&layout, &index).unwrap();
+        let bytes = memory_bytes(&layout);
+        assert!(10_000u64.div_ceil(plots.into()) * bytes < 120_000_000, "{plots} plots: {bytes}");
+        for block in [0, 1, 63, 12_345, layout.blocks() - 1] {
+            let ((offset, length), (from, read, skipped)) = (index.place(block), runs.place(block));
+            assert!(from <= offset && offset + length <= from + read, "block {block} of {plots} plots");
+            assert_eq!(index.place(block - skipped).0, from);
+            assert!(read <= 32 * (7_000 + 99));
+        }
+    }
+}
+
+/// A block is found by walking over its neighbours. Damage there costs one look into the index, and no answer.
+#[test]
+fn damage_beside_a_block_costs_no_answer() {
+    let (_dir, path) = made(14);
+    let plot = Plot::open(&path).unwrap();
+    let place = |block| plot.block_place(block).0 + 4;
+    let challenges: Vec<Challenge> = (0..60).map(|number| Challenge::new([number; 32])).collect();
+    let before: Vec<_> = challenges.iter().map(|challenge| plot.qualities(challenge).unwrap()).collect();
+    // The count of fragments of the first block, over which every other one of its run is found.
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[0, 0], place(0)).unwrap();
+    let (mut same, mut faults) = (0, 0);
+    for (challenge, before) in challenges.iter().zip(before) {
+        match plot.qualities(challenge) {
+            Ok(chains) => same += u32::from(chains == before),
+            Err(PlotError::Block { number: 0, .. }) => faults += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(same + faults, 60);
+    assert!(same > 50, "a challenge asks 4 of 128 blocks");
+}
+
+/// The system counts what we count: four reads for a challenge, and no byte more than we say.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_counts_as_many_reads() {
+    let counted = || {
+        let text = fs::read_to_string("/proc/thread-self/io").unwrap();
+        let number = |name: &str| -> u64 {
+            text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
+        };
+        ReadCount { reads: number("syscr:"), bytes: number("rchar:") }
     };
-    let index = Index::read(&header, &vec![0; 2 * layout.blocks() as usize]).unwrap();
-    let bytes = memory_bytes(layout.blocks());
-    assert!(10_000u64.div_ceil(128) * bytes < 200_000_000, "{bytes}");
-    assert_eq!(index.place(12_345), (HEADER_LEN as u64 + 12_345 * 120_000, 120_000));
+    let (_dir, path) = made(15);
+    let plot = Plot::open(&path).unwrap();
+    let (ours_before, first) = (plot.read_count(), counted());
+    let second = counted();
+    for number in 0..10 {
+        plot.group_qualities(&Challenge::new([number; 32])).unwrap();
+    }
+    let (third, ours) = (counted(), plot.read_count());
+    // To look at the counters is counted too.
+    let (looking_reads, looking_bytes) = (second.reads - first.reads, second.bytes - first.bytes);
+    assert_eq!(ours.reads - ours_before.reads, 10 * READS_PER_CHALLENGE);
+    assert_eq!(third.reads - second.reads - looking_reads, ours.reads - ours_before.reads);
+    let bytes = third.bytes - second.bytes - looking_bytes;
+    // The text of the counters may have grown by a digit or two.
+    assert!(bytes.abs_diff(ours.bytes - ours_before.bytes) < 16, "{bytes} {ours:?}");
+}
+
+#[test]
+fn files_and_links_to_files_are_plots_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("b.plot"), b"").unwrap();
+    fs::write(at("b.plot.tmp"), b"").unwrap();
+    fs::create_dir(at("c.plot")).unwrap();
+    std::os::unix::fs::symlink(at("b.plot"), at("a.plot")).unwrap();
+    std::os::unix::fs::symlink(at("c.plot"), at("d.plot")).unwrap();
+    std::os::unix::fs::symlink(at("none"), at("e.plot")).unwrap();
+    assert_eq!(crate::plot_files(dir.path()).unwrap(), [at("a.plot"), at("b.plot")]);
 }
 
 #[test]

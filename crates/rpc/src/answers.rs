@@ -1,14 +1,11 @@
 //! What the methods of our own answer with.
 
-use mass_consensus::spec::ChainSpecFile;
 use mass_primitives::{Amount, BlockId, ChainId, FarmerPublicKey, Height, Seed, Slot};
 use serde::{Deserialize, Serialize};
 
 /// What the next block must carry, for who looks for a proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
-    /// The chain spec.
-    pub spec: ChainSpecFile,
     /// Identity of the chain.
     pub chain: ChainId,
     /// The block to build on.
@@ -23,6 +20,8 @@ pub struct Work {
     pub difficulty: String,
     /// The slot by the node's clock.
     pub now: Slot,
+    /// The newest seal of the farmer key that was asked for.
+    pub sealed: Option<LastSeal>,
 }
 
 /// How a node fares.

@@ -9,9 +9,11 @@ use crate::answers::{Ban, LastSeal, Pending, Status, Supply, Work};
 /// The methods of a node. Refusals carry the codes of [`errors`](crate::errors).
 #[rpc(server, client)]
 pub trait Mass {
-    /// What the next block must carry.
+    /// What the next block must carry; with a farmer key also what it has sealed, as `mass_lastSeal` has it.
+    ///
+    /// With an earlier answer the node waits until it has another one, five seconds at the most.
     #[method(name = "mass_work")]
-    async fn work(&self) -> RpcResult<Work>;
+    async fn work(&self, farmer: Option<FarmerPublicKey>, known: Option<Work>) -> RpcResult<Work>;
 
     /// Builds the block for a won slot and returns the hex of the 80-byte header to sign.
     ///

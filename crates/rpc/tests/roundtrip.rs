@@ -23,13 +23,13 @@ fn work() -> Work {
     let spec = ChainSpec::built_in("dev").unwrap();
     Work {
         chain: *spec.id(),
-        spec: spec.file().clone(),
         tip: TIP,
         height: Height::new(3),
         after: Slot::new(20),
         seed: Seed::new([1; 32]),
         difficulty: u128::MAX.to_string(),
         now: Slot::new(24),
+        sealed: None,
     }
 }
 
@@ -59,7 +59,7 @@ const SUPPLY: Supply = Supply {
 
 #[async_trait]
 impl MassServer for Fake {
-    async fn work(&self) -> RpcResult<Work> {
+    async fn work(&self, _: Option<FarmerPublicKey>, _: Option<Work>) -> RpcResult<Work> {
         Ok(work())
     }
     async fn prepare_block(&self, claim: String, payout: String) -> RpcResult<String> {
@@ -149,7 +149,7 @@ fn code<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> i32 {
 #[tokio::test]
 async fn the_client_gets_what_the_node_answers() {
     let (_, handle, node) = start().await;
-    assert_eq!(node.work().await.unwrap(), work());
+    assert_eq!(node.work(Some(FARMER), Some(work())).await.unwrap(), work());
     assert_eq!(node.status().await.unwrap(), status());
     assert_eq!(node.supply().await.unwrap(), SUPPLY);
     assert_eq!(node.bans().await.unwrap(), [Ban { farmer: FARMER, height: Height::new(1) }]);

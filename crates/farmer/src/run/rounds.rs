@@ -18,7 +18,6 @@ use crate::{
     chain::{ChainConfig, Member, Sealing},
     disk::{Job, Turn},
     events::{FarmEvent, Totals},
-    farm::Farm,
     link::{Ask, Said},
     round::{ProofKey, RoundWork},
     shelf::Answer,
@@ -51,7 +50,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
 
     pub(super) fn said(&mut self, position: usize, said: Said) -> Result<(), FarmerError> {
         match said {
-            Said::Work(work, sealed) => self.work(position, *work, sealed),
+            Said::Work(work) => self.work(position, *work),
             Said::Failed(reason) => {
                 if let Some(event) = self.members[position].failed(reason) {
                     self.tell(&event);
@@ -85,7 +84,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         if all { Err(FarmerError::Banned(height)) } else { Ok(()) }
     }
 
-    fn work(&mut self, position: usize, work: Work, sealed: Option<LastSeal>) -> Result<(), FarmerError> {
+    fn work(&mut self, position: usize, work: Work) -> Result<(), FarmerError> {
         let member = &mut self.members[position];
         if work.chain != *member.id() {
             let (name, expected) = (member.name(), *member.id());
@@ -93,16 +92,14 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         }
         let chain = *member.id();
         let signed = self.guard.last(&chain, &self.secret.public());
-        let sealed = self.vet(chain, sealed, signed);
+        let sealed = self.vet(chain, work.sealed, signed);
         let member = &mut self.members[position];
         let events = [member.answers(), member.watch(work.now, sealed, signed)];
         events.iter().flatten().for_each(|event| self.tell(event));
         self.look_ahead(position, &work);
         let Ok(difficulty) = work.difficulty.parse().map(Difficulty::new) else { return Ok(()) };
         let spec = &self.members[position].config.spec;
-        let counted = self.farm.groups().filter(|file| Farm::counts(file, spec));
-        let plots: u64 = counted.map(|file| u64::from(file.plots)).sum();
-        let bytes = plots.saturating_mul(spec.plot_size().nominal_bytes());
+        let bytes = self.farm.plots(spec).saturating_mul(spec.plot_size().nominal_bytes());
         self.members[position].works(work, difficulty, bytes, unix_now());
         self.solve_next();
         self.seal_due(position);
@@ -151,7 +148,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         let (member, found) = (&mut self.members[position], known.map(|look| look.found.clone()));
         let (output, vrf_proof) = self.secret.evaluate(member.id(), &seed, round, OsRng);
         let mut work = RoundWork::new(round, seed, output, vrf_proof);
-        work.add(&member.config.spec, found.clone().unwrap_or_default());
+        work.add(&member.config.spec, found.as_deref().unwrap_or_default());
         member.rounds.push(work);
         if found.is_none() {
             self.look_up(position, turn);
@@ -250,6 +247,8 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             member.solved(&turn.seed, turn.round, key, proof);
         }
         self.solve_next();
+        // A proof that was late is sealed with at once.
+        (0..self.members.len()).for_each(|position| self.seal_due(position));
     }
 
     /// Asks for the header of the first slot that is won and not sealed yet.

@@ -33,7 +33,6 @@ const FIRST_ROUND: u64 = 100;
 /// Work at a difficulty that nobody beats, in the round that the test says.
 fn work(spec: &ChainSpec, round: &AtomicU64) -> Work {
     Work {
-        spec: spec.file().clone(),
         chain: *spec.id(),
         tip: BlockId::ZERO,
         height: Height::new(1),
@@ -41,6 +40,7 @@ fn work(spec: &ChainSpec, round: &AtomicU64) -> Work {
         seed: Seed::new([5; 32]),
         difficulty: u128::MAX.to_string(),
         now: spec.round_start(Round::new(round.load(Ordering::SeqCst))),
+        sealed: None,
     }
 }
 
@@ -50,7 +50,6 @@ async fn node(spec: &ChainSpec, round: &Arc<AtomicU64>) -> (ChainConfig, ServerH
         .register_method("mass_work", |_, (spec, round), _| serde_json::to_value(work(spec, round)).unwrap())
         .unwrap();
     module.register_method("mass_bans", |_, _, _| serde_json::json!([])).unwrap();
-    module.register_method("mass_lastSeal", |_, _, _| serde_json::Value::Null).unwrap();
     let server = Server::builder().build("127.0.0.1:0").await.unwrap();
     let node = format!("http://{}", server.local_addr().unwrap());
     let (spec, payout) = (spec.clone(), String::new());

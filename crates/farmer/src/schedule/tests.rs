@@ -34,21 +34,41 @@ fn found(plot: u8, strength: u8) -> Found {
     Found::new(identity(plot, strength), PlotIndex::ZERO, QualityChain::new([plot.into(); QUALITY_LINKS]))
 }
 
+/// Every draw of a round, made one by one: what [`schedule`] leaves nothing out of that can win.
+fn all_draws(spec: &ChainSpec, output: &VrfOutput, seed: &Seed, round: Round, all: &[Found]) -> Vec<Draw> {
+    let start = spec.round_start(round).get();
+    let slots = (start..start + spec.rules().round_slots).map(Slot::new);
+    let draws = slots.flat_map(|slot| all.iter().map(move |found| (slot, found)));
+    let draws = draws.map(|(slot, found)| Draw {
+        slot,
+        ticket: ticket(spec.id(), seed, slot, &found.quality, output),
+        identity: found.identity,
+        group: found.group,
+        index: found.index,
+        chain: found.chain,
+        weight: lottery_weight(spec, found.identity.strength),
+    });
+    draws.collect()
+}
+
 #[test]
-fn a_round_has_a_draw_per_quality_and_slot_in_order() {
+fn a_round_has_the_draws_that_can_win_in_order_whichever_disk_answers_first() {
     let spec = ChainSpec::built_in("dev").unwrap();
     let (seed, output, round) = (Seed::new([3; 32]), VrfOutput::new([4; 32]), Round::new(5));
-    let each = [found(0, 2), found(1, 3), found(2, 2)];
-    let draws = schedule(&spec, &output, &seed, round, &each);
-    assert_eq!(draws.len(), 48);
-    assert_eq!(draws.first().unwrap().slot, spec.round_start(round));
-    assert!(draws.iter().all(|draw| spec.round(draw.slot) == round));
+    let found: Vec<Found> = (0..60).map(|plot| found(plot, 2 + plot % 3)).collect();
+    let (all, draws) =
+        (all_draws(&spec, &output, &seed, round, &found), schedule(&spec, &output, &seed, round, &found));
+    assert!(all.len() == 960 && (16..=48).contains(&draws.len()), "at most one for each strength");
+    assert!(draws.iter().all(|draw| all.contains(draw)));
+    assert!(draws.is_sorted_by_key(|draw| (draw.slot, draw.weight)));
     assert!(draws.is_sorted_by_key(|draw| (draw.slot, draw.ticket)));
-    for draw in &draws {
-        let found = each.iter().find(|found| found.group == draw.group).unwrap();
-        assert_eq!(draw.ticket, ticket(spec.id(), &seed, draw.slot, &found.quality, &output));
-        assert_eq!(draw.weight, lottery_weight(&spec, found.identity.strength));
+    for (slot, power) in (0..16).flat_map(|slot| (0..60).map(move |power| (slot, power))) {
+        let (slot, difficulty) = (Slot::new(80 + slot), Difficulty::new(1 << power));
+        assert_eq!(winner(&draws, slot, difficulty), winner(&all, slot, difficulty));
     }
+    let parts = || found.chunks(7).map(|part| schedule(&spec, &output, &seed, round, part));
+    assert_eq!(parts().fold(Vec::new(), merge), draws);
+    assert_eq!(parts().rev().fold(Vec::new(), merge), draws);
 }
 
 #[test]
@@ -96,13 +116,14 @@ fn proofs_are_solved_ahead_within_the_margin() {
 
 #[test]
 fn each_proof_is_solved_once_and_none_that_cannot_win() {
-    let draws = [
+    let draws = vec![
         draw(1, 0x01, 0, EVEN),
         draw(1, 0x02, 1, EVEN),
         draw(1, 0x03, 2, EVEN * 2),
         draw(2, 0x01, 0, EVEN),
         draw(3, 0x01, 1, EVEN),
     ];
+    let draws = merge(draws, Vec::new());
     let solved: Vec<_> =
         likely(&draws, Difficulty::new(EVEN), 2).iter().map(|draw| (draw.slot.get(), plot(draw))).collect();
     assert_eq!(solved, [(1, 0), (1, 2), (3, 1)]);

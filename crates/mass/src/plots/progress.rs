@@ -92,7 +92,11 @@ impl Display {
         }
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar, clock: Mutex::new(Clock::new(Instant::now())), last_line: Mutex::new((Instant::now(), String::new())) }
+        Self {
+            bar,
+            clock: Mutex::new(Clock::new(Instant::now())),
+            last_line: Mutex::new((Instant::now(), String::new())),
+        }
     }
 
     fn clock(&self) -> MutexGuard<'_, Clock> {

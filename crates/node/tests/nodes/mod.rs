@@ -31,7 +31,7 @@ pub async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeH
 
 /// Farms one block.
 pub async fn mine(farm: &Farm, node: &HttpClient, payout: &str) -> SealedHeader {
-    let work = node.work().await.unwrap();
+    let work = node.work(None, None).await.unwrap();
     let difficulty = Difficulty::new(work.difficulty.parse().unwrap());
     let claim = farm.win(work.height, work.after, work.seed, difficulty);
     let header = node.prepare_block(hex::encode(claim.to_bytes()), payout.to_owned()).await.unwrap();

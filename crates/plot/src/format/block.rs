@@ -82,17 +82,34 @@ pub(crate) fn measure(
     number: u64,
     bytes: &[u8],
 ) -> Result<(usize, u64), Damaged> {
+    let (length, fragments) = length(layout, bytes)?;
+    Block::new(*layout, group_id, number, bytes.get(..length).ok_or(Damaged)?)?;
+    Ok((length, fragments))
+}
+
+/// The length of the block that starts with `bytes`, whose checksum is not looked at, and how many fragments it has.
+pub(crate) fn length(layout: &Layout, bytes: &[u8]) -> Result<(usize, u64), Damaged> {
     let counts_end = CHECKSUM_LEN + COUNT_LEN * usize::from(layout.plots);
     let counts = bytes.get(CHECKSUM_LEN..counts_end).ok_or(Damaged)?.as_chunks().0;
     let fragments = total(counts);
     let highs_start = counts_end + low_bytes(layout, fragments);
-    let mut highs = Highs::new(bytes.get(highs_start..).ok_or(Damaged)?);
-    for _ in 0..fragments {
-        highs.next().ok_or(Damaged)?;
+    let highs = bytes.get(highs_start..).ok_or(Damaged)?;
+    Ok((highs_start + unary_bytes(highs, fragments as u64)?, fragments as u64))
+}
+
+/// Bytes that so many numbers take in unary.
+fn unary_bytes(bytes: &[u8], numbers: u64) -> Result<usize, Damaged> {
+    let mut left = numbers;
+    for (taken, word) in bytes.chunks(size_of::<u64>()).enumerate() {
+        let (word, before) = (first_word(word), left);
+        left = left.saturating_sub(word.count_ones().into());
+        if left == 0 {
+            let rest = (1..before).fold(word, |word, _| word & word.wrapping_sub(1));
+            let bits = if before == 0 { 0 } else { rest.trailing_zeros() + 1 };
+            return Ok(taken * size_of::<u64>() + bits.div_ceil(8) as usize);
+        }
     }
-    let length = highs_start + highs.used.div_ceil(8) as usize;
-    Block::new(*layout, group_id, number, bytes.get(..length).ok_or(Damaged)?)?;
-    Ok((length, fragments as u64))
+    if left == 0 { Ok(0) } else { Err(Damaged) }
 }
 
 /// Fragments of all plots.
