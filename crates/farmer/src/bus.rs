@@ -29,6 +29,8 @@ pub struct BusConfig {
     pub credentials: Option<PathBuf>,
     /// The cluster's name.
     pub cluster: String,
+    /// On how many servers of the bus everything is kept: 1, 3 or 5.
+    pub replicas: usize,
 }
 
 /// What goes wrong with a bus.
@@ -83,6 +85,7 @@ pub struct Bus {
     pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
     cluster: String,
+    pub(crate) replicas: usize,
     /// Counts how often the connection has come about and broken; odd while it is there.
     changes: watch::Receiver<u64>,
 }
@@ -127,7 +130,7 @@ impl Bus {
         let client = client.map_err(|error| BusError::Connect { url, error: error.to_string() })?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(ANSWER);
-        Ok(Self { client, jetstream, cluster: name.clone(), changes })
+        Ok(Self { client, jetstream, cluster: name.clone(), replicas: config.replicas, changes })
     }
 
     /// A subject of the cluster.
@@ -152,7 +155,7 @@ impl Bus {
         let store = match self.jetstream.get_key_value(&bucket).await {
             Ok(store) => store,
             Err(_) => {
-                self.jetstream.create_stream(stream_of(&bucket)).await.map_err(refused)?;
+                self.jetstream.create_stream(stream_of(&bucket, self.replicas)).await.map_err(refused)?;
                 self.jetstream.get_key_value(&bucket).await.map_err(refused)?
             }
         };
@@ -162,14 +165,14 @@ impl Bus {
 
 /// The stream behind a bucket, as NATS' ADR-8 has it. The client's own way to make one asks the server first for what
 /// servers before 2.10 do not tell.
-fn stream_of(bucket: &str) -> stream::Config {
+fn stream_of(bucket: &str, num_replicas: usize) -> stream::Config {
     stream::Config {
         name: format!("KV_{bucket}"),
         subjects: vec![format!("$KV.{bucket}.>")],
         discard: stream::DiscardPolicy::New,
         max_messages_per_subject: 1,
         storage: stream::StorageType::File,
-        num_replicas: 1,
+        num_replicas,
         allow_direct: true,
         allow_rollup: true,
         deny_delete: true,

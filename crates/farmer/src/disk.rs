@@ -17,6 +17,11 @@ use crate::shelf::{Answer, Sample, Scan, Shelf};
 
 /// A disk that has owed an answer for so long hangs: it is asked nothing more until it answers.
 const HANGS_AFTER: Duration = Duration::from_secs(5);
+/// What each group that it is asked adds to that: a slow disk's four reads.
+const GROUP_PATIENCE: Duration = Duration::from_millis(60);
+
+/// Groups that add to it, at the most: a round of dozens of seconds does not wait for longer.
+const GROUPS_PATIENT: usize = 400;
 
 /// Look-up times that are remembered, for the percentiles.
 const TIMES_MAX: usize = 512;
@@ -84,8 +89,8 @@ pub(crate) fn spawn(dir: PathBuf, work: Work, report: impl Fn(Done) + Send + 'st
 #[derive(Default)]
 pub(crate) struct Reader {
     give: Option<Give>,
-    /// Jobs that were given and not done, the first first.
-    owed: VecDeque<Instant>,
+    /// Jobs that were given and not done, the first first: since when, and until when they may take.
+    owed: VecDeque<(Instant, Instant)>,
     times: VecDeque<Duration>,
     pub health: Health,
 }
@@ -125,7 +130,7 @@ impl Reader {
 
     /// Whether it has owed an answer for too long.
     pub fn hangs(&self, now: Instant) -> bool {
-        self.owed.front().is_some_and(|since| now.duration_since(*since) > HANGS_AFTER)
+        self.owed.front().is_some_and(|(_, until)| now > *until)
     }
 
     /// The way to a disk that answers.
@@ -135,16 +140,19 @@ impl Reader {
 
     /// Gives it a job that it then owes, unless it hangs.
     pub fn give(&mut self, job: Job, now: Instant) -> bool {
+        let groups = if let Job::Ask(_, _, groups) = &job { groups.len().min(GROUPS_PATIENT) } else { 0 };
+        let begins = self.owed.back().map_or(now, |(_, until)| now.max(*until));
+        let until = begins + HANGS_AFTER + GROUP_PATIENCE * groups as u32;
         let takes = !self.hangs(now) && self.give.as_ref().is_some_and(|give| give(job));
         if takes {
-            self.owed.push_back(now);
+            self.owed.push_back((now, until));
         }
         takes
     }
 
     /// It has done what it was given first.
     pub fn done(&mut self, round: Option<Round>, now: Instant) {
-        let Some(since) = self.owed.pop_front() else { return };
+        let Some((since, _)) = self.owed.pop_front() else { return };
         if let Some(round) = round {
             self.health.answered = self.health.answered.max(Some(round));
             self.times.truncate(TIMES_MAX - 1);

@@ -18,12 +18,17 @@ pub struct BusArgs {
     /// A file of NATS credentials.
     #[arg(long, value_name = "FILE", requires = "url")]
     bus_credentials: Option<PathBuf>,
+    /// On how many servers of the bus jobs, claims and signed slots are kept: 1, 3 or 5. It counts when the first part of
+    /// a cluster comes to the bus.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "url")]
+    bus_replicas: u8,
 }
 
 impl BusArgs {
     /// The bus, if one was named.
     pub fn config(&self) -> Option<BusConfig> {
         let (credentials, cluster) = (self.bus_credentials.clone(), self.cluster.clone());
-        self.url.clone().map(|url| BusConfig { url, credentials, cluster })
+        let replicas = usize::from(self.bus_replicas);
+        self.url.clone().map(|url| BusConfig { url, credentials, cluster, replicas })
     }
 }

@@ -52,7 +52,8 @@ pub struct Plot {
     /// None once the file has been deleted.
     file: RwLock<Option<File>>,
     header: Header,
-    runs: Runs,
+    /// None of a staged plot, which is not farmed: its index is read each time.
+    runs: Option<Runs>,
     /// At least one.
     members: Box<[Member]>,
     reads: AtomicU64,
@@ -108,7 +109,11 @@ impl Plot {
             Kind::Plots | Kind::Begun => 0..=header.layout.plots - 1,
         };
         let members = indices.map(|index| Member::new(&header.identity, PlotIndex::new(index))).collect();
-        let runs = Runs::new(&header.layout, index)?;
+        // What is made for a repair has blocks of few fragments and empty ones, of which no runs can be made.
+        let runs = match header.kind {
+            Kind::Staged(_) => None,
+            Kind::Plots | Kind::Begun => Some(Runs::new(&header.layout, index)?),
+        };
         let (path, file) = (path.to_owned(), RwLock::new(Some(file)));
         Ok(Self {
             path,
@@ -324,10 +329,12 @@ impl Plot {
                 }
             })
         };
-        let (offset, length, skipped) = self.runs.place(number);
-        self.read(bytes, (offset, length))?;
-        if decode(self.block_in_run(number, skipped, bytes)).is_ok() {
-            return Ok(());
+        if let Some(runs) = &self.runs {
+            let (offset, length, skipped) = runs.place(number);
+            self.read(bytes, (offset, length))?;
+            if decode(self.block_in_run(number, skipped, bytes)).is_ok() {
+                return Ok(());
+            }
         }
         let place = self.read_index()?.place(number);
         self.read(bytes, place)?;

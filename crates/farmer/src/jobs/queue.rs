@@ -105,6 +105,7 @@ impl Queue {
             subjects: vec![bus.subject("plots")],
             retention: RetentionPolicy::WorkQueue,
             storage: StorageType::File,
+            num_replicas: bus.replicas,
             max_message_size: JOB_BYTES_MAX as i32,
             ..stream::Config::default()
         };
