@@ -10,7 +10,9 @@ use std::{
 
 use mass_consensus::ledger::StateDelta;
 use mass_primitives::{BlockId, ChainId, Decode, DecodeError, Encode, FarmerPublicKey, Height, Reader, Slot};
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction,
+};
 
 use crate::{
     StoreError,
@@ -90,6 +92,19 @@ impl Store {
     /// if the file cannot be read or is no store.
     pub fn open(path: impl AsRef<Path>, chain: &ChainId) -> Result<Self, StoreError> {
         Self::from_database(Database::create(path)?, chain)
+    }
+
+    /// [`Store::open`] on another disk than a file. `cache_bytes` bounds what the database keeps of it in memory.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(
+        disk: impl StorageBackend,
+        cache_bytes: usize,
+        chain: &ChainId,
+    ) -> Result<Self, StoreError> {
+        let db = Builder::new().set_cache_size(cache_bytes).create_with_backend(disk)?;
+        Self::from_database(db, chain)
     }
 
     pub(crate) fn from_database(db: Database, chain: &ChainId) -> Result<Self, StoreError> {
