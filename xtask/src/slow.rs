@@ -13,6 +13,8 @@ use crate::cargo;
 pub enum Part {
     /// The proof of space: plots of k = 20 and 22 against the reference
     Pos,
+    /// The simulator: whole networks of 200 seeds
+    Network,
     /// The verifier in TypeScript against the vectors: needs Node.js and a registry
     Verifier,
 }
@@ -32,6 +34,19 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
                 "mass-plot",
                 "--test",
                 "reference",
+                "--",
+                "--include-ignored",
+                "--nocapture",
+            ],
+        ),
+        Part::Network => cargo::run(
+            root,
+            &[
+                "test",
+                "--release",
+                "-p",
+                "mass-simulator",
+                "many_networks",
                 "--",
                 "--include-ignored",
                 "--nocapture",

@@ -21,7 +21,7 @@ pub use doctor::diagnose;
 pub use events::{ChainTotals, FarmEvent, Totals};
 pub use farm::{Answer, Farm, Fault, look_up, scan};
 pub use guard::{GuardError, Permit, SigningGuard};
-pub use round::RoundWork;
+pub use round::{ProofKey, RoundWork, proof_key};
 pub use run::{FarmerConfig, FarmerError, run};
 pub use schedule::{Draw, Found, likely, schedule, winner};
 

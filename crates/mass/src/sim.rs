@@ -1,4 +1,6 @@
-//! `mass sim`: the attack laboratory, its tables and its drawings.
+//! `mass sim`: the attack laboratory, its tables and its drawings; and whole networks.
+
+mod network;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,11 @@ pub enum Command {
     ///
     /// The same seed gives the same figures. The exit code is 1 if a figure is out of its band, chance granted.
     Attack(AttackArgs),
+    /// Run a whole network of real nodes under a virtual clock, with cuts, crashes and cheats, and check it.
+    ///
+    /// The exit code is 1 if a check finds something; the result names the seed, the event and the rule, and the same
+    /// command shows it again.
+    Network(network::NetworkArgs),
 }
 
 /// An experiment and where it starts.
@@ -46,7 +53,10 @@ pub struct AttackArgs {
 
 /// Runs a command.
 pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
-    let Command::Attack(args) = command;
+    let args = match command {
+        Command::Attack(args) => args,
+        Command::Network(args) => return network::run(args, output),
+    };
     let Some(name) = &args.name else {
         return list(output).map(|()| Verdict::Good);
     };

@@ -4,10 +4,7 @@
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{
-    config::message_id,
-    wire::{Request, Response},
-};
+use crate::wire::{Request, Response};
 
 /// Commands in, events out. Dropping either end stops the network.
 pub type Network = (mpsc::Sender<Command>, mpsc::Receiver<Event>);
@@ -47,10 +44,11 @@ pub struct GossipToken {
 }
 
 impl GossipToken {
-    /// The token of a message that a peer passed on, for who stands in for the network.
+    /// The token of a message that a peer passed on, for who stands in for the network. `id` is the SHA-256 of its
+    /// content.
     #[must_use]
-    pub fn new(bytes: &[u8], from: PeerId) -> Self {
-        Self { id: message_id(bytes), from }
+    pub const fn new(id: [u8; 32], from: PeerId) -> Self {
+        Self { id, from }
     }
 
     /// The name of the message: the SHA-256 of its content.

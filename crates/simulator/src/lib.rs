@@ -6,6 +6,7 @@
 
 pub mod attack;
 mod chart;
+pub mod network;
 mod random;
 mod report;
 mod statistics;
