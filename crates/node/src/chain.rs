@@ -455,8 +455,12 @@ impl Chain {
     }
 
     fn connect(&mut self, block: Block<Linked>, notices: &mut Vec<Notice>) -> Result<Input, ChainError> {
-        self.store_headers()?;
         let id = *block.header().id();
+        // One commit is enough for a header that came with its block.
+        let is_alone = matches!(&self.unstored[..], [header] if header.id() == id);
+        if !is_alone {
+            self.store_headers()?;
+        }
         let state = self.store.snapshot()?;
         let delta = match self.ledger.apply(&state, block.context(), block.body()) {
             Ok(delta) => delta,
@@ -472,10 +476,14 @@ impl Chain {
             id,
             height: sealed.seal.claim.height,
             parent: Some(sealed.header.parent),
+            seal: Some((*sealed.seal.claim.farmer(), sealed.seal.claim.slot)),
             header_bytes: &sealed.to_bytes(),
             body: &block.content(),
             delta: block.delta(),
         })?;
+        if is_alone {
+            self.unstored.clear();
+        }
         let body = Body::decode(block.body(), self.params.weight_max).map_err(ChainError::Ledger)?;
         let ids: Vec<_> = body.payments().iter().map(|tx| tx.compute_txid().to_byte_array()).collect();
         let inputs = body.payments().iter().flat_map(|tx| &tx.input);
@@ -560,6 +568,7 @@ fn open_genesis(spec: &ChainSpec, ledger: &UtxoLedger, store: &Store) -> Result<
             id,
             height: Height::ZERO,
             parent: None,
+            seal: None,
             header_bytes: &header.to_bytes(),
             body: &body,
             delta: &delta,

@@ -48,7 +48,7 @@ impl Seals {
             let entry = self
                 .linked
                 .entry(key)
-                .or_insert_with(|| Sealed { first: header.clone(), linked: Vec::new() });
+                .or_insert_with(|| Sealed { first: header.clone(), linked: Vec::with_capacity(1) });
             if !entry.linked.contains(header.id()) {
                 entry.linked.push(*header.id());
             }

@@ -16,7 +16,7 @@ use crate::random::Streams;
 pub const SECOND: u64 = 1_000;
 
 /// The least latency of a link. What nodes do within this time cannot touch each other.
-pub const LATENCY_MIN: u64 = 25;
+pub const LATENCY_MIN: u64 = 50;
 
 /// Nothing is cut and nobody crashes in the first and the last part of a run, of so many.
 const QUIET_PARTS: u64 = 12;
