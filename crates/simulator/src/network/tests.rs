@@ -1,6 +1,6 @@
 //! Networks as they should be, and networks in which one rule is left off: the checks must find it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, Weak};
 
 use mass_consensus::header::SealedHeader;
 use mass_ledger_utxo::{LedgerParams, UtxoLedger};
@@ -13,14 +13,17 @@ use super::{
     checks::{AGREEMENT, CATCH_UP, CHEATS, ONE_TIP, SUPPLY},
 };
 
-/// Plots are made once for all tests.
-fn farms() -> &'static Arc<Farms> {
-    static FARMS: OnceLock<Arc<Farms>> = OnceLock::new();
-    FARMS.get_or_init(|| Arc::new(Farms::make(14).unwrap()))
+/// Plots are made once for all tests that run at the same time, and removed with the last of these.
+fn farms() -> Arc<Farms> {
+    static FARMS: Mutex<Weak<Farms>> = Mutex::new(Weak::new());
+    let mut shared = FARMS.lock().unwrap();
+    let farms = shared.upgrade().unwrap_or_else(|| Arc::new(Farms::make(14).unwrap()));
+    *shared = Arc::downgrade(&farms);
+    farms
 }
 
 fn run(network: &Network) -> Result<Summary, NetworkError> {
-    network.run(farms(), &mut |_| {})
+    network.run(&farms(), &mut |_| {})
 }
 
 /// A seed's network: each of another size.
@@ -29,7 +32,7 @@ fn network(seed: u64, minutes: u64) -> Network {
 }
 
 fn check(seeds: std::ops::Range<u64>, minutes: u64) {
-    let mut summaries = Vec::new();
+    let (_plots, mut summaries) = (farms(), Vec::new());
     for seed in seeds {
         let summary = run(&network(seed, minutes)).unwrap();
         assert_eq!(summary.seed, seed);
@@ -59,7 +62,7 @@ fn many_networks_hold() {
 
 #[test]
 fn a_seed_gives_the_same_run_on_one_core_and_on_many() {
-    let network = Network { farmers: 8, ..Network::new(3, 60, 30) };
+    let (_plots, network) = (farms(), Network { farmers: 8, ..Network::new(3, 60, 30) });
     let many = run(&network).unwrap();
     let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let one = one_core.install(|| run(&network)).unwrap();
@@ -155,8 +158,8 @@ fn generous(is_one: bool) -> Builder {
 
 /// What the checks find in one network with a fault in it, twice the same.
 fn planted(builder: &Builder) -> Violation {
-    let network = Network { crashes: 8, ..Network::new(7, 18, 120) };
-    let find = || match network.run_with(farms(), Arc::clone(builder), &mut |_| {}) {
+    let (_plots, network) = (farms(), Network { crashes: 8, ..Network::new(7, 18, 120) });
+    let find = || match network.run_with(&farms(), Arc::clone(builder), &mut |_| {}) {
         Err(NetworkError::Violation(violation)) => violation,
         other => panic!("nothing was found: {other:?}"),
     };
@@ -188,7 +191,7 @@ fn gossiped(event: &Event) -> Option<SealedHeader> {
 #[test]
 fn nothing_is_found_where_nothing_is_planted() {
     let network = Network { crashes: 8, ..Network::new(7, 18, 120) };
-    network.run_with(farms(), deaf(false, |_, _| true), &mut |_| {}).unwrap();
+    network.run_with(&farms(), deaf(false, |_, _| true), &mut |_| {}).unwrap();
 }
 
 #[test]
