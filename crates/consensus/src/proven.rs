@@ -1,5 +1,7 @@
 //! The stage **proven**: what a sealed header must show by itself, with no chain at hand (rules PRV-1..12).
 
+use alloc::sync::Arc;
+
 use mass_primitives::{BlockId, ChainId, Difficulty, Slot, Ticket};
 use mass_proof_of_space::{ProofError, verify};
 
@@ -82,10 +84,10 @@ pub enum ProvenError {
     Signature,
 }
 
-/// A sealed header that is proven.
+/// A sealed header that is proven. Copies share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvenHeader {
-    sealed: SealedHeader,
+    sealed: Arc<SealedHeader>,
     id: BlockId,
     ticket: Ticket,
 }
@@ -103,12 +105,12 @@ impl ProvenHeader {
         let claim = &sealed.seal.claim;
         verify_seal_signature(claim.farmer(), &claim.chain, &id, &sealed.seal.signature)
             .map_err(|_| ProvenError::Signature)?;
-        Ok(Self { sealed, id, ticket })
+        Ok(Self { sealed: Arc::new(sealed), id, ticket })
     }
 
     /// The header and seal.
     #[must_use]
-    pub const fn sealed(&self) -> &SealedHeader {
+    pub fn sealed(&self) -> &SealedHeader {
         &self.sealed
     }
 

@@ -14,7 +14,7 @@ use mass_consensus::{
 use mass_ledger_utxo::{
     LedgerError, Supply as LedgerSupply, address, body::Body, read_coin, reward::read_pending,
 };
-use mass_network::{Command, Topic};
+use mass_network::Command;
 use mass_primitives::{BlockId, Decode, Encode, FarmerPublicKey, Height, SealSignature, VrfProof};
 use mass_rpc::{
     Ban, ErrorObjectOwned, LastSeal, MassServer, Pending, RpcResult, Status, Supply, Work, async_trait,
@@ -25,9 +25,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
-    chain::{Chain, Notice},
+    chain::Chain,
     error::ChainError,
-    run::{Node, Query, ask, unix_now},
+    node::{Moment, Node},
+    run::{Query, Running, ask},
 };
 
 /// How often is looked for news by who waits for it: a small part of the shortest slot.
@@ -51,6 +52,7 @@ impl Api {
         &self,
         query: impl FnOnce(&mut Node) -> RpcResult<T> + Send + 'static,
     ) -> RpcResult<T> {
+        let query = |running: &mut Running| query(&mut running.node);
         ask(&self.queries, query).await.unwrap_or_else(|| Err(errors::misc("the node is stopping")))
     }
 }
@@ -60,7 +62,7 @@ fn fault(error: impl Into<ChainError>) -> ErrorObjectOwned {
     match &error {
         ChainError::Decode(_) | ChainError::Transaction(_) => errors::decode(error.to_string()),
         ChainError::Address(_) => errors::invalid_parameter(error.to_string()),
-        ChainError::Pool(_) | ChainError::Ledger(_) | ChainError::Block(_) => {
+        ChainError::Pool(_) | ChainError::Ledger(_) | ChainError::Block(_) | ChainError::Refused(_) => {
             errors::rejected(error.to_string())
         }
         ChainError::Unprepared(_) => errors::not_found(error.to_string()),
@@ -121,14 +123,14 @@ fn block_json(chain: &Chain, id: &BlockId) -> RpcResult<Value> {
 }
 
 fn last_seal(node: &Node, farmer: &FarmerPublicKey) -> Option<LastSeal> {
-    let sealed = node.chain.engine().last_seal(farmer)?;
+    let sealed = node.chain().engine().last_seal(farmer)?;
     let claim = &sealed.seal.claim;
     Some(LastSeal { slot: claim.slot, height: claim.height, id: sealed.id() })
 }
 
 fn work(node: &Node, farmer: Option<&FarmerPublicKey>) -> RpcResult<Work> {
-    let chain = &node.chain;
-    let now = chain.spec().slot_at(unix_now()).unwrap_or_default();
+    let chain = node.chain();
+    let now = chain.spec().slot_at(Moment::now().unix).unwrap_or_default();
     let expected = chain.expectation(now).map_err(fault)?;
     Ok(Work {
         chain: *chain.spec().id(),
@@ -149,7 +151,7 @@ fn netspace(chain: &Chain) -> RpcResult<u128> {
 }
 
 fn status(node: &Node) -> RpcResult<Status> {
-    let chain = &node.chain;
+    let chain = node.chain();
     let tip = *chain.engine().tip();
     Ok(Status {
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
@@ -157,12 +159,12 @@ fn status(node: &Node) -> RpcResult<Status> {
         chain: *chain.spec().id(),
         height: tree_node(chain, &tip)?.height,
         tip,
-        peers: node.sync.peers().len() as u32,
+        peers: node.peers().len() as u32,
         reorgs: chain.engine().reorgs(),
         mempool: chain.pool().len() as u64,
         netspace_bytes: netspace(chain)?.to_string(),
         synced: chain.engine().tree().better_than(&tip).next().is_none(),
-        listen: node.listen.iter().map(ToString::to_string).collect(),
+        listen: node.listen().iter().map(ToString::to_string).collect(),
         banned: bans(chain).len() as u64,
     })
 }
@@ -173,7 +175,7 @@ pub fn metrics(queries: mpsc::Sender<Query>) -> Render {
         let queries = queries.clone();
         Box::pin(async move {
             let mut page = Page::default();
-            if let Some(Ok(status)) = ask(&queries, |node| status(node)).await {
+            if let Some(Ok(status)) = ask(&queries, |running| status(&running.node)).await {
                 fill(&mut page, &status);
             }
             page
@@ -253,7 +255,7 @@ impl MassServer for Api {
 
     async fn prepare_block(&self, claim: String, payout: String) -> RpcResult<String> {
         let claim = SealClaim::from_bytes(&unhex(&claim)?).map_err(fault)?;
-        let header = self.ask(move |node| node.chain.prepare(claim, &payout).map_err(fault)).await?;
+        let header = self.ask(move |node| node.chain_mut().prepare(claim, &payout).map_err(fault)).await?;
         Ok(hex::encode(header.to_bytes()))
     }
 
@@ -266,16 +268,7 @@ impl MassServer for Api {
         let header = Header::from_bytes(&unhex(&header)?).map_err(fault)?;
         let id = header.id();
         let submit = move |node: &mut Node| {
-            let (bytes, notices) = node.chain.submit(&id, vrf_proof, signature, unix_now()).map_err(fault)?;
-            let refusal = notices.iter().find_map(|notice| match notice {
-                Notice::Refused(refused, reason) if *refused == id => Some(reason.clone()),
-                _ => None,
-            });
-            node.notice(notices);
-            if let Some(reason) = refusal {
-                return Err(errors::rejected(reason.unwrap_or_else(|| "its parent is not known".to_owned())));
-            }
-            node.send(Command::Publish { topic: Topic::Blocks, bytes });
+            node.submit(&id, vrf_proof, signature, Moment::now()).map_err(fault)?;
             Ok(id)
         };
         self.ask(submit).await
@@ -286,11 +279,11 @@ impl MassServer for Api {
     }
 
     async fn supply(&self) -> RpcResult<Supply> {
-        self.ask(|node| supply(&node.chain)).await
+        self.ask(|node| supply(node.chain())).await
     }
 
     async fn bans(&self) -> RpcResult<Vec<Ban>> {
-        self.ask(|node| Ok(bans(&node.chain))).await
+        self.ask(|node| Ok(bans(node.chain()))).await
     }
 
     async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>> {
@@ -299,7 +292,7 @@ impl MassServer for Api {
 
     async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {
         let query = move |node: &mut Node| {
-            let chain = &node.chain;
+            let chain = node.chain();
             let state = chain.store().snapshot().map_err(fault)?;
             let rewards =
                 pending_heights(chain, &state)?.into_iter().filter(|(_, reward)| reward.farmer == farmer);
@@ -315,16 +308,16 @@ impl MassServer for Api {
     }
 
     async fn get_block_count(&self) -> RpcResult<Height> {
-        self.ask(|node| Ok(tree_node(&node.chain, node.chain.engine().tip())?.height)).await
+        self.ask(|node| Ok(tree_node(node.chain(), node.chain().engine().tip())?.height)).await
     }
 
     async fn get_best_block_hash(&self) -> RpcResult<BlockId> {
-        self.ask(|node| Ok(*node.chain.engine().tip())).await
+        self.ask(|node| Ok(*node.chain().engine().tip())).await
     }
 
     async fn get_block_hash(&self, height: Height) -> RpcResult<BlockId> {
         let query = move |node: &mut Node| {
-            let id = node.chain.store().active_id(height).map_err(fault)?;
+            let id = node.chain().store().active_id(height).map_err(fault)?;
             id.ok_or_else(|| errors::invalid_parameter("Block height out of range"))
         };
         self.ask(query).await
@@ -332,8 +325,10 @@ impl MassServer for Api {
 
     async fn get_block(&self, hash: BlockId, verbosity: Option<u8>) -> RpcResult<Value> {
         let query = move |node: &mut Node| match verbosity.unwrap_or(1) {
-            0 => stored(&node.chain, &hash).map(|(header, body)| hex::encode([header, body].concat()).into()),
-            1 => block_json(&node.chain, &hash),
+            0 => {
+                stored(node.chain(), &hash).map(|(header, body)| hex::encode([header, body].concat()).into())
+            }
+            1 => block_json(node.chain(), &hash),
             _ => Err(errors::invalid_parameter("verbosity is 0 or 1")),
         };
         self.ask(query).await
@@ -342,9 +337,9 @@ impl MassServer for Api {
     async fn get_block_header(&self, hash: BlockId, verbose: Option<bool>) -> RpcResult<Value> {
         let query = move |node: &mut Node| {
             if verbose.unwrap_or(true) {
-                header_json(&node.chain, &hash)
+                header_json(node.chain(), &hash)
             } else {
-                stored(&node.chain, &hash).map(|(header, _)| hex::encode(header).into())
+                stored(node.chain(), &hash).map(|(header, _)| hex::encode(header).into())
             }
         };
         self.ask(query).await
@@ -365,8 +360,7 @@ impl MassServer for Api {
     async fn send_raw_transaction(&self, hex: String) -> RpcResult<String> {
         let bytes = unhex(&hex)?;
         let query = move |node: &mut Node| {
-            let txid = node.chain.take_transaction(&bytes, unix_now()).map_err(fault)?;
-            node.send(Command::Publish { topic: Topic::Transactions, bytes });
+            let txid = node.pay(bytes, Moment::now()).map_err(fault)?;
             Ok(txid.to_string())
         };
         self.ask(query).await
@@ -374,7 +368,7 @@ impl MassServer for Api {
 
     async fn get_raw_mempool(&self) -> RpcResult<Vec<String>> {
         let text = |id| Txid::from_byte_array(id).to_string();
-        self.ask(move |node| Ok(node.chain.pool().ids().map(text).collect())).await
+        self.ask(move |node| Ok(node.chain().pool().ids().map(text).collect())).await
     }
 
     async fn get_raw_transaction(&self, txid: String, verbosity: Option<u8>) -> RpcResult<String> {
@@ -383,7 +377,7 @@ impl MassServer for Api {
         }
         let txid: Txid = txid.parse().map_err(|_| errors::invalid_parameter("not a transaction id"))?;
         let query = move |node: &mut Node| {
-            let entry = node.chain.pool().get(&txid.to_byte_array());
+            let entry = node.chain().pool().get(&txid.to_byte_array());
             entry.map(|entry| hex::encode(&entry.bytes)).ok_or_else(|| {
                 errors::not_found("No such mempool transaction: those in blocks are not indexed")
             })
@@ -394,7 +388,7 @@ impl MassServer for Api {
     async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value> {
         let txid: Txid = txid.parse().map_err(|_| errors::invalid_parameter("not a transaction id"))?;
         let query = move |node: &mut Node| {
-            let chain = &node.chain;
+            let chain = node.chain();
             let state = chain.store().snapshot().map_err(fault)?;
             let coin = read_coin(&state, &OutPoint { txid, vout: n }).map_err(apply_fault)?;
             let Some(coin) = coin else { return Ok(Value::Null) };
@@ -410,11 +404,11 @@ impl MassServer for Api {
     }
 
     async fn get_connection_count(&self) -> RpcResult<u32> {
-        self.ask(|node| Ok(node.sync.peers().len() as u32)).await
+        self.ask(|node| Ok(node.peers().len() as u32)).await
     }
 
     async fn get_peer_info(&self) -> RpcResult<Value> {
-        self.ask(|node| Ok(node.sync.peers().map(|peer| json!({ "id": peer.to_string() })).collect())).await
+        self.ask(|node| Ok(node.peers().map(|peer| json!({ "id": peer.to_string() })).collect())).await
     }
 
     async fn add_node(&self, address: String, command: String) -> RpcResult<()> {
@@ -438,10 +432,8 @@ impl MassServer for Api {
     }
 
     async fn stop(&self) -> RpcResult<String> {
-        let query = |node: &mut Node| {
-            node.stopping = true;
-            Ok("the node is stopping".to_owned())
-        };
-        self.ask(query).await
+        let stop = |running: &mut Running| running.stopping = true;
+        let _ = ask(&self.queries, stop).await;
+        Ok("the node is stopping".to_owned())
     }
 }

@@ -3,7 +3,7 @@
 //! Time comes in as slots and seconds; peers and farmers come in as bytes. What the outside has to do is
 //! returned as [`Notice`]s.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use bitcoin::{Transaction, hashes::Hash as _};
 use mass_consensus::{
@@ -11,10 +11,9 @@ use mass_consensus::{
     block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven},
     difficulty::compact_target,
     engine::{Effect, Engine, Input},
-    evidence::{Evidence, ProvenEvidence, evidence_commitment},
+    evidence::{Evidence, evidence_commitment},
     header::{Header, Seal, SealClaim, SealedHeader},
     ledger::{ApplyError, BlockContext, Ledger},
-    proven::ProvenHeader,
     spec::ChainSpec,
     tree::{Expectation, LinkError},
 };
@@ -28,7 +27,10 @@ use mass_primitives::{
 };
 use mass_storage::{ConnectBlock, NewHeader, Store, Tip};
 
-use crate::error::ChainError;
+use crate::{
+    error::ChainError,
+    prover::{Afresh, Prover},
+};
 
 /// Headers that wait for their farmer's signature at the most.
 const PREPARED_MAX: usize = 64;
@@ -46,9 +48,24 @@ pub enum Notice {
     DoubleSeal(FarmerPublicKey),
 }
 
+/// What a chain is put together from.
+pub struct Parts {
+    /// The chain spec.
+    pub spec: ChainSpec,
+    /// The ledger of the spec: see [`Chain::ledger_of`].
+    pub ledger: UtxoLedger,
+    /// The database, of this chain.
+    pub store: Store,
+    /// Who proves what comes in.
+    pub prover: Arc<dyn Prover>,
+    /// What is known of the parent's seeds, for a chain that inherits its beacon.
+    pub beacon: Option<Beacon>,
+}
+
 /// A chain with all that it owns.
 pub struct Chain {
     spec: ChainSpec,
+    prover: Arc<dyn Prover>,
     params: LedgerParams,
     ledger: UtxoLedger,
     store: Store,
@@ -68,10 +85,33 @@ impl Chain {
     /// # Errors
     /// [`ChainError`] if the spec names another ledger, or the database is of another chain or damaged.
     pub fn open(path: &Path, spec: ChainSpec, beacon: Option<Beacon>) -> Result<Self, ChainError> {
-        let (params, ledger) = open_ledger(&spec)?;
+        let ledger = Self::ledger_of(&spec)?;
         let store = Store::open(path, spec.id())?;
+        Self::with(Parts { spec, ledger, store, prover: Arc::new(Afresh), beacon })
+    }
+
+    /// The ledger that runs on a chain.
+    ///
+    /// # Errors
+    /// [`ChainError`] if it is of another kind, or its parameters describe none.
+    pub fn ledger_of(spec: &ChainSpec) -> Result<UtxoLedger, ChainError> {
+        let rules = &spec.rules().ledger;
+        if rules.kind != "utxo" {
+            return Err(ChainError::LedgerKind(rules.kind.clone()));
+        }
+        let params = LedgerParams::from_json(rules.params.clone())?;
+        Ok(UtxoLedger::new(params, spec.id())?)
+    }
+
+    /// Puts a chain together, with the genesis block in an empty database.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the database is damaged.
+    pub fn with(parts: Parts) -> Result<Self, ChainError> {
+        let Parts { spec, ledger, store, prover, beacon } = parts;
+        let params = ledger.params().clone();
         let genesis = open_genesis(&spec, &ledger, &store)?;
-        let engine = restore(&spec, &store, genesis, beacon)?;
+        let engine = restore(&spec, &store, &*prover, genesis, beacon)?;
         let pool = Pool::new(Limits {
             weight_max: 100 * params.weight_max,
             entries_max: 100_000,
@@ -80,7 +120,7 @@ impl Chain {
             ancestors_max: 24,
         });
         let (prepared, orphaned, unstored) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Self { spec, params, ledger, store, engine, pool, prepared, orphaned, unstored })
+        Ok(Self { spec, prover, params, ledger, store, engine, pool, prepared, orphaned, unstored })
     }
 
     /// The chain spec.
@@ -141,8 +181,7 @@ impl Chain {
         for bytes in list {
             let sealed = SealedHeader::from_bytes(bytes)?;
             if self.engine.tree().get(&sealed.id()).is_none() {
-                let header = ProvenHeader::prove(&self.spec, sealed);
-                inputs.push(Input::Header(header.map_err(mass_consensus::block::BlockError::from)?));
+                inputs.push(Input::Header(self.prover.header(&self.spec, sealed)?));
             }
         }
         inputs.reverse();
@@ -171,8 +210,7 @@ impl Chain {
         if !self.engine.wants_evidence(evidence.farmer(), evidence.height()) {
             return Ok(false);
         }
-        let proven = ProvenEvidence::prove(&self.spec, evidence);
-        let proven = proven.map_err(mass_consensus::block::BlockError::from)?;
+        let proven = self.prover.evidence(&self.spec, evidence)?;
         self.feed(vec![Input::Evidence(Box::new(proven))], now)?;
         Ok(true)
     }
@@ -279,8 +317,7 @@ impl Chain {
     }
 
     fn prove(&self, block: Block<Decoded>) -> Result<Block<Proven>, ChainError> {
-        let commitment = self.ledger.commitment(block.body()).map_err(ChainError::Ledger)?;
-        Ok(block.prove(&self.spec, &commitment)?)
+        self.prover.block(&self.spec, &self.ledger, block)
     }
 
     /// Evidence for a block of `sealer`, who cannot include what bans him.
@@ -418,8 +455,12 @@ impl Chain {
     }
 
     fn connect(&mut self, block: Block<Linked>, notices: &mut Vec<Notice>) -> Result<Input, ChainError> {
-        self.store_headers()?;
         let id = *block.header().id();
+        // One commit is enough for a header that came with its block.
+        let is_alone = matches!(&self.unstored[..], [header] if header.id() == id);
+        if !is_alone {
+            self.store_headers()?;
+        }
         let state = self.store.snapshot()?;
         let delta = match self.ledger.apply(&state, block.context(), block.body()) {
             Ok(delta) => delta,
@@ -435,10 +476,14 @@ impl Chain {
             id,
             height: sealed.seal.claim.height,
             parent: Some(sealed.header.parent),
+            seal: Some((*sealed.seal.claim.farmer(), sealed.seal.claim.slot)),
             header_bytes: &sealed.to_bytes(),
             body: &block.content(),
             delta: block.delta(),
         })?;
+        if is_alone {
+            self.unstored.clear();
+        }
         let body = Body::decode(block.body(), self.params.weight_max).map_err(ChainError::Ledger)?;
         let ids: Vec<_> = body.payments().iter().map(|tx| tx.compute_txid().to_byte_array()).collect();
         let inputs = body.payments().iter().flat_map(|tx| &tx.input);
@@ -502,17 +547,6 @@ fn overlay_outputs(
     Ok(())
 }
 
-/// The ledger of a chain and its parameters.
-fn open_ledger(spec: &ChainSpec) -> Result<(LedgerParams, UtxoLedger), ChainError> {
-    let rules = &spec.rules().ledger;
-    if rules.kind != "utxo" {
-        return Err(ChainError::LedgerKind(rules.kind.clone()));
-    }
-    let params = LedgerParams::from_json(rules.params.clone())?;
-    let ledger = UtxoLedger::new(params.clone(), spec.id())?;
-    Ok((params, ledger))
-}
-
 fn genesis_header(spec: &ChainSpec, ledger: &UtxoLedger, body: &[u8]) -> Result<Header, ChainError> {
     let root: BodyRoot = ledger.commitment(body).map_err(ChainError::Ledger)?.root;
     Ok(Header::genesis(spec, root))
@@ -520,7 +554,7 @@ fn genesis_header(spec: &ChainSpec, ledger: &UtxoLedger, body: &[u8]) -> Result<
 
 /// The id of a chain's genesis block.
 pub(crate) fn genesis_id(spec: &ChainSpec) -> Result<BlockId, ChainError> {
-    let (_, ledger) = open_ledger(spec)?;
+    let ledger = Chain::ledger_of(spec)?;
     Ok(genesis_header(spec, &ledger, &ledger.genesis().0)?.id())
 }
 
@@ -534,6 +568,7 @@ fn open_genesis(spec: &ChainSpec, ledger: &UtxoLedger, store: &Store) -> Result<
             id,
             height: Height::ZERO,
             parent: None,
+            seal: None,
             header_bytes: &header.to_bytes(),
             body: &body,
             delta: &delta,
@@ -550,6 +585,7 @@ fn open_genesis(spec: &ChainSpec, ledger: &UtxoLedger, store: &Store) -> Result<
 fn restore(
     spec: &ChainSpec,
     store: &Store,
+    prover: &dyn Prover,
     genesis: BlockId,
     beacon: Option<Beacon>,
 ) -> Result<Engine, ChainError> {
@@ -560,8 +596,7 @@ fn restore(
     for header in store.headers(Height::new(1))? {
         let header = header?;
         let sealed = SealedHeader::from_bytes(&header.bytes)?;
-        let proven =
-            ProvenHeader::prove(spec, sealed).map_err(|error| ChainError::Database(error.to_string()))?;
+        let proven = prover.header(spec, sealed).map_err(|error| ChainError::Database(error.to_string()))?;
         let restored = match store.body(&header.id)? {
             Some(content) => {
                 let (evidence, _) = read_content(&content)?;

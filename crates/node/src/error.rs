@@ -54,6 +54,9 @@ pub enum ChainError {
     /// A claim was made for a slot that is still to come.
     #[error("slot {0} is still to come")]
     Early(Slot),
+    /// A block made here has no place in the chain.
+    #[error("{0}")]
+    Refused(String),
     /// A signature came for a header that was not prepared here.
     #[error("header {0} was not prepared here or was forgotten")]
     Unprepared(BlockId),

@@ -23,7 +23,8 @@ use tokio::sync::mpsc;
 use crate::{
     chain::genesis_id,
     error::{ChainError, NodeError},
-    run::{Query, block_id, unix_now},
+    node::{Moment, block_id},
+    run::Query,
     sync::{Sync, headers_request},
 };
 
@@ -105,7 +106,7 @@ impl Follower {
 
     /// Takes headers in order.
     fn take_all(&mut self, headers: &[Vec<u8>]) -> Result<(), ChainError> {
-        let now = self.tree.spec().slot_at(unix_now()).unwrap_or_default();
+        let now = self.tree.spec().slot_at(Moment::now().unix).unwrap_or_default();
         let taken = headers.iter().try_for_each(|bytes| self.take(bytes, now));
         self.follow();
         taken
@@ -163,7 +164,7 @@ impl Link {
             if told != *self.follower.beacon() {
                 told = self.follower.beacon().clone();
                 let beacon = told.clone();
-                let _ = queries.send(Box::new(move |node| node.take_beacon(beacon))).await;
+                let _ = queries.send(Box::new(move |running| running.take_beacon(beacon))).await;
             }
         }
         let _ = self.commands.send(Command::Stop).await;
