@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Subcommand;
 use mass_consensus::spec::ChainSpec;
-use mass_primitives::ChainId;
+pub use mass_node::program::{load_spec as load, spec_by_id as by_id};
 use serde_json::{Value, json};
 
 use crate::output::{Output, Verdict, human_bytes, table};
@@ -41,24 +41,6 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Check { file } => check(file, output)?,
     }
     Ok(Verdict::Good)
-}
-
-/// The spec of a built-in chain, or else of the file of that name.
-pub fn load(name: &str) -> anyhow::Result<ChainSpec> {
-    if let Some(spec) = ChainSpec::built_in(name) {
-        return Ok(spec);
-    }
-    if Path::new(name).exists() {
-        return load_file(Path::new(name));
-    }
-    let known = ChainSpec::BUILT_IN.join(", ");
-    Err(anyhow!("unknown chain \"{name}\": it is neither built in ({known}) nor a spec file"))
-}
-
-/// The spec of a chain that has this id: one of `known`, or a built-in one.
-pub fn by_id(id: &ChainId, known: &[ChainSpec]) -> Option<ChainSpec> {
-    let built_in = ChainSpec::BUILT_IN.into_iter().filter_map(ChainSpec::built_in);
-    known.iter().cloned().chain(built_in).find(|spec| spec.id() == id)
 }
 
 fn load_file(file: &Path) -> anyhow::Result<ChainSpec> {

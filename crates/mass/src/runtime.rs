@@ -1,21 +1,12 @@
 //! What every command that runs for long needs: threads, a log, and an end on Ctrl-C or SIGTERM.
 
-use std::{io::IsTerminal, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+pub use mass_node::program::{log_to_stderr, stop_signal};
 
 /// How long work in the background may go on after a command has its result.
 const AFTERMATH: Duration = Duration::from_secs(2);
-
-/// Sends the log to the standard error.
-pub fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_ansi(std::io::stderr().is_terminal()).init();
-    Ok(())
-}
 
 /// Runs a command's future to its end.
 pub fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -23,19 +14,4 @@ pub fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::
     let result = runtime.block_on(command);
     runtime.shutdown_timeout(AFTERMATH);
     result
-}
-
-/// Ready at the first Ctrl-C or SIGTERM.
-///
-/// # Errors
-/// The system does not let signals be caught.
-pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

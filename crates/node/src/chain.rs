@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use bitcoin::{Transaction, hashes::Hash as _};
 use mass_consensus::{
     beacon::Beacon,
     block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven},
@@ -18,17 +17,17 @@ use mass_consensus::{
     spec::ChainSpec,
     tree::{Expectation, LinkError},
 };
-use mass_ledger_utxo::{
-    COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, Overlay, SpendContext, UtxoLedger, address, body::Body,
-    coin_key,
-};
-use mass_mempool::{Entry, FeeRate, Limits, Pool};
+use mass_ledger_utxo::UtxoLedger;
+use mass_mempool::{EntryId, Pool};
 use mass_primitives::{
     BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, VrfProof,
 };
 use mass_storage::{ConnectBlock, NewHeader, Store, Tip};
 
-use crate::error::ChainError;
+use crate::{
+    error::ChainError,
+    ledger::{NextBlock, NodeLedger},
+};
 
 /// Headers that wait for their farmer's signature at the most.
 const PREPARED_MAX: usize = 64;
@@ -47,40 +46,33 @@ pub enum Notice {
 }
 
 /// A chain with all that it owns.
-pub struct Chain {
+pub struct Chain<L> {
     spec: ChainSpec,
-    params: LedgerParams,
-    ledger: UtxoLedger,
+    ledger: L,
     store: Store,
     engine: Engine,
     pool: Pool,
     prepared: BTreeMap<BlockId, (Header, SealClaim, Vec<Evidence>, Vec<u8>)>,
-    /// Payments of blocks that a reorg left, to be offered to the pool again in this order.
-    orphaned: Vec<Transaction>,
+    /// Transactions of blocks that a reorg left, to be offered to the pool again in this order.
+    orphaned: Vec<Vec<u8>>,
     /// Linked headers on their way to storage, parents first.
     unstored: Vec<SealedHeader>,
 }
 
-impl Chain {
+impl<L: NodeLedger> Chain<L> {
     /// Opens the chain at `path`, with the genesis block in a new database. A chain that inherits its beacon
     /// gets what is known of it.
     ///
     /// # Errors
     /// [`ChainError`] if the spec names another ledger, or the database is of another chain or damaged.
     pub fn open(path: &Path, spec: ChainSpec, beacon: Option<Beacon>) -> Result<Self, ChainError> {
-        let (params, ledger) = open_ledger(&spec)?;
+        let ledger: L = open_ledger(&spec)?;
         let store = Store::open(path, spec.id())?;
         let genesis = open_genesis(&spec, &ledger, &store)?;
         let engine = restore(&spec, &store, genesis, beacon)?;
-        let pool = Pool::new(Limits {
-            weight_max: 100 * params.weight_max,
-            entries_max: 100_000,
-            min_fee_rate: FeeRate::new(250),
-            expiry_seconds: 14 * 24 * 3600,
-            ancestors_max: 24,
-        });
+        let pool = Pool::new(ledger.pool_limits());
         let (prepared, orphaned, unstored) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Self { spec, params, ledger, store, engine, pool, prepared, orphaned, unstored })
+        Ok(Self { spec, ledger, store, engine, pool, prepared, orphaned, unstored })
     }
 
     /// The chain spec.
@@ -181,16 +173,19 @@ impl Chain {
     ///
     /// # Errors
     /// Why the pool does not take it.
-    pub fn take_transaction(&mut self, bytes: &[u8], now: u64) -> Result<bitcoin::Txid, ChainError> {
-        let tx: Transaction = bitcoin::consensus::deserialize(bytes)?;
-        self.admit(&tx, now)?;
-        Ok(tx.compute_txid())
+    pub fn take_transaction(&mut self, bytes: &[u8], now: u64) -> Result<EntryId, ChainError> {
+        let next = NextBlock { height: self.next_height(), median_time_past: self.median_time_past() };
+        let state = self.store.snapshot()?;
+        let entry = self.ledger.admit(&state, &self.pool, next, bytes)?;
+        let id = entry.id;
+        self.pool.admit(entry, now)?;
+        Ok(id)
     }
 
-    /// The ledger's parameters.
+    /// The ledger.
     #[must_use]
-    pub const fn params(&self) -> &LedgerParams {
-        &self.params
+    pub const fn ledger(&self) -> &L {
+        &self.ledger
     }
 
     /// The body of a stored block, as the ledger wrote it.
@@ -240,12 +235,12 @@ impl Chain {
         let parent = *self.engine.tip();
         let evidence = self.evidence_for(claim.farmer());
         let context = self.context(&claim, time, &evidence);
-        let payout = address::decode(&self.params.address_prefix, payout)?;
-        let txs = self.candidates(expected.height)?;
         let state = self.store.snapshot()?;
-        let body = self.ledger.build_body(&state, &context, &payout, evidence_commitment(&evidence), &txs);
-        let body = body.map_err(from_apply)?;
-        let root = self.ledger.commitment(&body).map_err(ChainError::Ledger)?.root;
+        let candidate =
+            self.ledger.build(&state, &self.pool, &context, payout, evidence_commitment(&evidence))?;
+        self.pool.refuse(candidate.refused);
+        let body = candidate.body;
+        let root = self.ledger.commitment(&body).map_err(refusal)?.root;
         let (version, nonce) = Header::commitment_fields(&claim.commitment());
         let header = Header { version, parent, root, time, bits: compact_target(claim.difficulty), nonce };
         while self.prepared.len() >= PREPARED_MAX {
@@ -279,7 +274,7 @@ impl Chain {
     }
 
     fn prove(&self, block: Block<Decoded>) -> Result<Block<Proven>, ChainError> {
-        let commitment = self.ledger.commitment(block.body()).map_err(ChainError::Ledger)?;
+        let commitment = self.ledger.commitment(block.body()).map_err(refusal)?;
         Ok(block.prove(&self.spec, &commitment)?)
     }
 
@@ -309,59 +304,6 @@ impl Chain {
         self.engine.tree().median_time_past(self.engine.tip()).unwrap_or(0)
     }
 
-    /// What the pool offers for the next block, each checked where it will stand: a reorg may have taken away
-    /// what it spends, or lowered the height that it waited for. Such ones leave the pool.
-    fn candidates(&mut self, height: Height) -> Result<Vec<Transaction>, ChainError> {
-        let weight_max = self.params.weight_max.saturating_sub(COINBASE_WEIGHT_MAX);
-        let context = SpendContext { height, median_time_past: self.median_time_past() };
-        let snapshot = self.store.snapshot()?;
-        let mut state = Overlay::new(&snapshot);
-        let (mut good, mut bad) = (Vec::new(), Vec::new());
-        for entry in self.pool.template(weight_max) {
-            let tx: Transaction = bitcoin::consensus::deserialize(&entry.bytes)?;
-            match self.ledger.check_transaction(&state, &tx, context) {
-                Ok(summary) => {
-                    summary.spends.iter().for_each(|(outpoint, _)| state.delete(coin_key(outpoint)));
-                    for (outpoint, coin) in summary.creates {
-                        state.put(coin_key(&outpoint), coin.to_bytes());
-                    }
-                    good.push(tx);
-                }
-                Err(ApplyError::Invalid(_)) => bad.push(entry.id),
-                Err(ApplyError::State(error)) => return Err(error.into()),
-            }
-        }
-        self.pool.refuse(bad);
-        Ok(good)
-    }
-
-    fn admit(&mut self, tx: &Transaction, now: u64) -> Result<(), ChainError> {
-        let height = self.next_height();
-        let snapshot = self.store.snapshot()?;
-        let mut state = Overlay::new(&snapshot);
-        for input in &tx.input {
-            let key = coin_key(&input.previous_output);
-            if let Some(parent) = self.pool.created(&key) {
-                overlay_outputs(&mut state, &parent.bytes, height, self.median_time_past())?;
-            }
-        }
-        let context = SpendContext { height, median_time_past: self.median_time_past() };
-        let summary = self.ledger.check_transaction(&state, tx, context).map_err(from_apply)?;
-        let keys = |coins: &[(bitcoin::OutPoint, mass_ledger_utxo::Coin)]| {
-            coins.iter().map(|(outpoint, _)| coin_key(outpoint)).collect()
-        };
-        let entry = Entry {
-            id: tx.compute_txid().to_byte_array(),
-            bytes: bitcoin::consensus::serialize(tx),
-            spends: keys(&summary.spends),
-            creates: keys(&summary.creates),
-            fee: summary.fee,
-            weight: summary.weight,
-        };
-        self.pool.admit(entry, now)?;
-        Ok(())
-    }
-
     /// Feeds the engine, the last input first, until it rests, performing its effects in order.
     fn feed(&mut self, mut inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
         let mut notices = Vec::new();
@@ -371,9 +313,9 @@ impl Chain {
             }
         }
         self.store_headers()?;
-        for tx in std::mem::take(&mut self.orphaned) {
+        for bytes in std::mem::take(&mut self.orphaned) {
             // What the new chain spent or confirmed is refused here, as it should be.
-            let _ = self.admit(&tx, now);
+            let _ = self.take_transaction(&bytes, now);
         }
         Ok(notices)
     }
@@ -439,10 +381,9 @@ impl Chain {
             body: &block.content(),
             delta: block.delta(),
         })?;
-        let body = Body::decode(block.body(), self.params.weight_max).map_err(ChainError::Ledger)?;
-        let ids: Vec<_> = body.payments().iter().map(|tx| tx.compute_txid().to_byte_array()).collect();
-        let inputs = body.payments().iter().flat_map(|tx| &tx.input);
-        let spent: Vec<_> = inputs.map(|input| coin_key(&input.previous_output)).collect();
+        let included = self.ledger.transactions(block.body()).map_err(refusal)?;
+        let ids: Vec<_> = included.iter().map(|tx| tx.id).collect();
+        let spent: Vec<_> = included.into_iter().flat_map(|tx| tx.spends).collect();
         self.pool.confirm(&ids, &spent);
         Ok(Input::Connected(id))
     }
@@ -451,9 +392,9 @@ impl Chain {
         let content =
             self.store.body(&id)?.ok_or_else(|| ChainError::Database(format!("no body of {id}")))?;
         let (_, body) = read_content(&content)?;
-        let body = Body::decode(body, self.params.weight_max).map_err(ChainError::Ledger)?;
+        let included = self.ledger.transactions(body).map_err(refusal)?;
         // The tip goes first, and what it holds may spend what the blocks below hold.
-        self.orphaned.splice(..0, body.payments().iter().cloned());
+        self.orphaned.splice(..0, included.into_iter().filter_map(|tx| tx.bytes));
         self.store.disconnect_tip()?;
         Ok(())
     }
@@ -474,61 +415,50 @@ impl Chain {
     }
 }
 
-pub(crate) fn from_apply(error: ApplyError<LedgerError>) -> ChainError {
-    match error {
-        ApplyError::Invalid(error) => ChainError::Ledger(error),
-        ApplyError::State(error) => ChainError::State(error),
-    }
+/// A rule of the ledger that a body breaks.
+fn refusal(error: impl std::error::Error + Send + Sync + 'static) -> ChainError {
+    ChainError::Ledger(Box::new(error))
 }
 
-fn overlay_outputs(
-    state: &mut Overlay<'_>,
-    parent: &[u8],
-    height: Height,
-    median_time: u32,
-) -> Result<(), ChainError> {
-    let parent: Transaction = bitcoin::consensus::deserialize(parent)?;
-    let txid = parent.compute_txid();
-    for (vout, output) in (0u32..).zip(&parent.output) {
-        let coin = mass_ledger_utxo::Coin {
-            amount: mass_primitives::Amount::new(output.value.to_sat()),
-            script: output.script_pubkey.clone(),
-            height,
-            median_time,
-            coinbase: false,
-        };
-        state.put(coin_key(&bitcoin::OutPoint { txid, vout }), coin.to_bytes());
+fn open_ledger<L: NodeLedger>(spec: &ChainSpec) -> Result<L, ChainError> {
+    let got = &spec.rules().ledger.kind;
+    if got != L::KIND {
+        return Err(ChainError::LedgerKind { got: got.clone(), expected: L::KIND });
     }
-    Ok(())
+    L::open(spec)
 }
 
-/// The ledger of a chain and its parameters.
-fn open_ledger(spec: &ChainSpec) -> Result<(LedgerParams, UtxoLedger), ChainError> {
-    let rules = &spec.rules().ledger;
-    if rules.kind != "utxo" {
-        return Err(ChainError::LedgerKind(rules.kind.clone()));
-    }
-    let params = LedgerParams::from_json(rules.params.clone())?;
-    let ledger = UtxoLedger::new(params.clone(), spec.id())?;
-    Ok((params, ledger))
-}
-
-fn genesis_header(spec: &ChainSpec, ledger: &UtxoLedger, body: &[u8]) -> Result<Header, ChainError> {
-    let root: BodyRoot = ledger.commitment(body).map_err(ChainError::Ledger)?.root;
+fn genesis_header<L: NodeLedger>(spec: &ChainSpec, ledger: &L, body: &[u8]) -> Result<Header, ChainError> {
+    let root: BodyRoot = ledger.commitment(body).map_err(refusal)?.root;
     Ok(Header::genesis(spec, root))
 }
 
-/// The id of a chain's genesis block.
+/// The id of the genesis block of a chain whose headers alone are followed: from a checkpoint of height 0, or from
+/// the ledger if that is Mass Net's.
 pub(crate) fn genesis_id(spec: &ChainSpec) -> Result<BlockId, ChainError> {
-    let (_, ledger) = open_ledger(spec)?;
+    if let Some(id) = genesis_checkpoint(spec) {
+        return Ok(id);
+    }
+    if spec.rules().ledger.kind != UtxoLedger::KIND {
+        return Err(ChainError::NoGenesis(spec.rules().name.clone()));
+    }
+    let ledger: UtxoLedger = open_ledger(spec)?;
     Ok(genesis_header(spec, &ledger, &ledger.genesis().0)?.id())
 }
 
+fn genesis_checkpoint(spec: &ChainSpec) -> Option<BlockId> {
+    let checkpoints = spec.hints().checkpoints.iter();
+    checkpoints.filter(|checkpoint| checkpoint.height == Height::ZERO).map(|checkpoint| checkpoint.id).next()
+}
+
 /// The genesis header, stored with its body if the database is new.
-fn open_genesis(spec: &ChainSpec, ledger: &UtxoLedger, store: &Store) -> Result<BlockId, ChainError> {
+fn open_genesis<L: NodeLedger>(spec: &ChainSpec, ledger: &L, store: &Store) -> Result<BlockId, ChainError> {
     let (body, delta) = ledger.genesis();
     let header = genesis_header(spec, ledger, &body)?;
     let id = header.id();
+    if let Some(expected) = genesis_checkpoint(spec).filter(|expected| *expected != id) {
+        return Err(ChainError::Genesis { got: id, expected });
+    }
     match store.active_id(Height::ZERO)? {
         None => store.connect(&ConnectBlock {
             id,

@@ -23,7 +23,9 @@ use tokio::sync::mpsc;
 use crate::{
     chain::genesis_id,
     error::{ChainError, NodeError},
-    run::{Query, block_id, unix_now},
+    ledger::NodeLedger,
+    queries::Queries,
+    run::{block_id, unix_now},
     sync::{Sync, headers_request},
 };
 
@@ -123,11 +125,11 @@ struct Link {
 ///
 /// # Errors
 /// [`NodeError::Network`].
-pub fn spawn(
+pub fn spawn<L: NodeLedger>(
     follower: Follower,
     config: BeaconConfig,
     seed: [u8; 32],
-    queries: mpsc::Sender<Query>,
+    queries: Queries<L>,
 ) -> Result<(), NodeError> {
     let (commands, events) = swarm::spawn(Config {
         chain_id: *config.spec.id(),
@@ -142,7 +144,7 @@ pub fn spawn(
 }
 
 impl Link {
-    async fn run(mut self, mut events: mpsc::Receiver<Event>, queries: mpsc::Sender<Query>) {
+    async fn run<L: NodeLedger>(mut self, mut events: mpsc::Receiver<Event>, queries: Queries<L>) {
         let mut clock = tokio::time::interval(STATUS_EVERY);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told = self.follower.beacon().clone();
@@ -163,7 +165,7 @@ impl Link {
             if told != *self.follower.beacon() {
                 told = self.follower.beacon().clone();
                 let beacon = told.clone();
-                let _ = queries.send(Box::new(move |node| node.take_beacon(beacon))).await;
+                queries.ask(move |node| node.take_beacon(beacon)).await;
             }
         }
         let _ = self.commands.send(Command::Stop).await;

@@ -1,14 +1,27 @@
-//! A full node: [`Chain`] owns engine, ledger, storage and mempool and performs the engine's effects;
+//! A full node of any ledger: [`Chain`] owns engine, ledger, storage and mempool and performs the engine's effects;
 //! [`start`] runs one in a loop between its peers, its clock and its RPC.
+//!
+//! A new chain is a ledger with [`NodeLedger`], a chain spec, and a program whose `main` is [`program::main`]: see
+//! `docs/new-chain.md`. Mass Net's ledger is one of them.
 
 mod api;
 mod chain;
 mod error;
 mod follower;
+mod ledger;
+pub mod program;
+mod queries;
 mod run;
 mod sync;
+mod utxo;
+
+pub use {
+    mass_consensus as consensus, mass_mempool as mempool, mass_primitives as primitives, mass_rpc as rpc,
+};
 
 pub use chain::{Chain, Notice};
 pub use error::{ChainError, NodeError};
 pub use follower::BeaconConfig;
-pub use run::{NodeConfig, NodeHandle, start};
+pub use ledger::{Candidate, Included, LedgerFault, NextBlock, NodeLedger};
+pub use queries::{LedgerRpc, Queries, text_param};
+pub use run::{Node, NodeConfig, NodeHandle, start};

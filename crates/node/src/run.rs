@@ -12,6 +12,7 @@ use std::{
 use mass_consensus::{
     beacon::Beacon,
     header::{HEADER_BYTES, Header},
+    ledger::StateRead as _,
     spec::ChainSpec,
 };
 use mass_network::{
@@ -19,17 +20,16 @@ use mass_network::{
     wire::{HEADERS_MAX, Request, Response},
 };
 use mass_primitives::{BlockId, Decode as _, Encode as _};
-use mass_rpc::{MassServer as _, ServerHandle, serve};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use mass_rpc::{MassServer as _, Methods, RpcResult, ServerHandle, serve};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
-    api::{Api, metrics},
+    api::{Api, fault, metrics},
     chain::{Chain, Notice},
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
+    ledger::NodeLedger,
+    queries::{Queries, Query},
     sync::{Sync, answer, headers_request},
 };
 
@@ -65,7 +65,7 @@ pub struct NodeHandle {
     pub rpc: SocketAddr,
     /// Where peers find the node.
     pub listen: Vec<Multiaddr>,
-    queries: mpsc::Sender<Query>,
+    stop: mpsc::Sender<()>,
     task: JoinHandle<Result<(), ChainError>>,
     server: ServerHandle,
 }
@@ -73,7 +73,7 @@ pub struct NodeHandle {
 impl NodeHandle {
     /// Waits until the node stops by itself, by RPC or by a fatal error, which [`Self::stop`] then tells.
     pub async fn stopped(&self) {
-        self.queries.closed().await;
+        self.stop.closed().await;
     }
 
     /// Stops the node and waits until all is written.
@@ -81,7 +81,7 @@ impl NodeHandle {
     /// # Errors
     /// What stopped the node before, if something did.
     pub async fn stop(self) -> Result<(), ChainError> {
-        let _ = self.queries.send(Box::new(|node| node.stopping = true)).await;
+        let _ = self.stop.send(()).await;
         let result = self.task.await;
         let _ = self.server.stop();
         self.server.stopped().await;
@@ -89,19 +89,16 @@ impl NodeHandle {
     }
 }
 
-/// Something to do with the node between two events.
-pub type Query = Box<dyn FnOnce(&mut Node) + Send>;
-
 /// All that the loop owns.
-pub struct Node {
+pub struct Node<L> {
     /// The chain.
-    pub chain: Chain,
+    pub chain: Chain<L>,
     /// Peers and what they were asked.
-    pub sync: Sync,
+    pub(crate) sync: Sync,
     /// Where peers find us.
-    pub listen: Vec<Multiaddr>,
+    pub(crate) listen: Vec<Multiaddr>,
     /// Set to end the loop.
-    pub stopping: bool,
+    pub(crate) stopping: bool,
     commands: mpsc::Sender<Command>,
     outbox: Vec<Command>,
     status_at: Instant,
@@ -111,19 +108,20 @@ pub struct Node {
 ///
 /// # Errors
 /// [`NodeError`] if data directory, chain, network or RPC cannot be opened.
-pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
+pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     fs::create_dir_all(&config.data_dir)
         .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
-    let (queries, inbox) = mpsc::channel(256);
-    let (rpc, server) =
-        serve(config.rpc, Api::new(queries.clone()).into_rpc(), metrics(queries.clone())).await?;
+    let (queries, inbox) = Queries::channel(256);
+    let mut methods: Methods = Api(queries.clone()).into_rpc().into();
+    methods.merge(L::methods(&queries))?;
+    let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
-    let chain =
-        Chain::open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database, error))?;
+    let chain = Chain::<L>::open(&database, config.spec, beacon)
+        .map_err(|error| NodeError::Chain(database, error))?;
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),
@@ -140,7 +138,7 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
         }
     }
     if let Some((follower, beacon)) = follower {
-        follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
+        follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries)?;
     }
     let node = Node {
         chain,
@@ -151,8 +149,9 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
         outbox: Vec::new(),
         status_at: Instant::now(),
     };
-    let task = tokio::spawn(node.run(early, events, inbox));
-    Ok(NodeHandle { rpc, listen, queries, task, server })
+    let (stop, stopped) = mpsc::channel(1);
+    let task = tokio::spawn(node.run(early, events, inbox, stopped));
+    Ok(NodeHandle { rpc, listen, stop, task, server })
 }
 
 /// The parent's headers, if the chain inherits its beacon.
@@ -195,12 +194,13 @@ pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-impl Node {
+impl<L: NodeLedger> Node<L> {
     async fn run(
         mut self,
         early: Vec<Event>,
         mut events: mpsc::Receiver<Event>,
-        mut queries: mpsc::Receiver<Query>,
+        mut queries: mpsc::Receiver<Query<L>>,
+        mut stop: mpsc::Receiver<()>,
     ) -> Result<(), ChainError> {
         let mut clock = tokio::time::interval(TICK);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -216,6 +216,7 @@ impl Node {
                     None => break,
                 },
                 Some(query) = queries.recv() => query(&mut self),
+                _ = stop.recv() => self.stopping = true,
                 _ = clock.tick() => self.tick()?,
             }
             for command in std::mem::take(&mut self.outbox) {
@@ -250,7 +251,7 @@ impl Node {
     }
 
     /// The parent's chain gives these seeds.
-    pub fn take_beacon(&mut self, beacon: Beacon) {
+    pub(crate) fn take_beacon(&mut self, beacon: Beacon) {
         match self.chain.take_beacon(beacon, unix_now()) {
             Ok(notices) => self.notice(notices),
             Err(error) => {
@@ -261,12 +262,31 @@ impl Node {
     }
 
     /// Sends something to the network after the present event.
-    pub fn send(&mut self, command: Command) {
+    pub(crate) fn send(&mut self, command: Command) {
         self.outbox.push(command);
     }
 
+    /// Takes a transaction of our own into the pool and tells peers; its id as people write it.
+    ///
+    /// # Errors
+    /// Why the pool does not take it.
+    pub fn offer(&mut self, bytes: Vec<u8>) -> RpcResult<String> {
+        let id = self.chain.take_transaction(&bytes, unix_now()).map_err(fault)?;
+        self.send(Command::Publish { topic: Topic::Transactions, bytes });
+        Ok(L::write_id(&id))
+    }
+
+    /// The value at `key` in the ledger's state after the tip.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn read(&self, key: &[u8]) -> RpcResult<Option<Vec<u8>>> {
+        let state = self.chain.store().snapshot().map_err(fault)?;
+        state.get(key).map_err(fault)
+    }
+
     /// Does what the chain wants done outside.
-    pub fn notice(&mut self, notices: Vec<Notice>) {
+    pub(crate) fn notice(&mut self, notices: Vec<Notice>) {
         for notice in notices {
             match notice {
                 Notice::NewTip(id) => tracing::info!(%id, "new tip"),
@@ -433,15 +453,4 @@ impl Node {
 /// The id of the block or header that bytes begin with.
 pub(crate) fn block_id(bytes: &[u8]) -> Option<BlockId> {
     Header::from_bytes(bytes.get(..HEADER_BYTES)?).ok().map(|header| header.id())
-}
-
-/// Runs `query` on the node; `None` if the node has stopped.
-pub async fn ask<T: Send + 'static>(
-    queries: &mpsc::Sender<Query>,
-    query: impl FnOnce(&mut Node) -> T + Send + 'static,
-) -> Option<T> {
-    let (reply, answer) = oneshot::channel();
-    let query: Query = Box::new(move |node| drop(reply.send(query(node))));
-    queries.send(query).await.ok()?;
-    answer.await.ok()
 }
