@@ -1,4 +1,6 @@
-//! `mass chain`: the chain specs that are built in, and checks of others.
+//! `mass chain`: the chain specs that are built in, checks of others, and new chains.
+
+mod new;
 
 use std::{
     fs,
@@ -26,6 +28,11 @@ pub enum Command {
         /// Name of a built-in chain, as `mass chain list` has them, or a spec file.
         name: String,
     },
+    /// Make a chain of one's own: a spec with a new chain id, and a crate with its ledger and its program.
+    ///
+    /// The ledger is a small one of notes, to be changed; `cargo build` makes a node of it that `mass farm run` farms
+    /// with the plots that farm other chains. docs/new-chain.md goes through it step by step. Nothing is overwritten.
+    New(new::NewArgs),
     /// Check a spec file, and print its chain id or what is wrong.
     Check {
         /// The spec file.
@@ -38,6 +45,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     match command {
         Command::List => list(output)?,
         Command::Show { name } => show(name, output)?,
+        Command::New(args) => new::run(args, output)?,
         Command::Check { file } => check(file, output)?,
     }
     Ok(Verdict::Good)
