@@ -13,6 +13,8 @@ use crate::cargo;
 pub enum Part {
     /// The proof of space: plots of k = 20 and 22 against the reference
     Pos,
+    /// A new chain: the guide docs/new-chain.md, word for word, from an empty directory to a second node
+    Chain,
     /// The verifier in TypeScript against the vectors: needs Node.js and a registry
     Verifier,
 }
@@ -36,6 +38,10 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
                 "--include-ignored",
                 "--nocapture",
             ],
+        ),
+        Part::Chain => cargo::run(
+            root,
+            &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
         ),
         Part::Verifier => verifier(&root.join("verifier-js")),
     }
