@@ -1,4 +1,4 @@
-//! Measurements against a rival, and the table that they write into `docs/performance.md`.
+//! Measurements, against a rival where there is one, and the table that they write into `docs/performance.md`.
 //!
 //! A bench prints Markdown, which goes between two marks of the document. What the words around it say of the
 //! figures is for whoever ran it to put right.
@@ -19,6 +19,8 @@ const DOCUMENT: &str = "docs/performance.md";
 pub enum Bench {
     /// The proof of space against the crate `chia-pos2`: plots, verification, look-up, solving
     Pos,
+    /// The engine: headers proven in batches and on all processors, headers linked, memory
+    Engine,
 }
 
 /// Runs a bench and writes its table.
@@ -26,23 +28,36 @@ pub enum Bench {
 /// # Errors
 /// The bench fails, or the document has no place for its table.
 pub fn run(root: &Path, bench: Bench, with_k28: bool) -> anyhow::Result<()> {
+    let (mut command, name) = (cargo::command(root), bench.name());
     match bench {
         Bench::Pos => {
-            let dir = root.join("target/bench-pos");
-            let mut command = cargo::command(root);
-            command.args(["run", "--release", "-p", "mass-plot", "--example", "pos_bench", "--"]).arg(dir);
-            if with_k28 {
-                command.arg("--k28");
-            }
-            let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
-            anyhow::ensure!(output.status.success(), "the bench failed: {}", output.status);
-            let table = String::from_utf8(output.stdout).context("the bench prints text")?;
-            print_text(&table);
-            let path = root.join(DOCUMENT);
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {DOCUMENT}"))?;
-            let text = replace(&text, "pos", &table)
-                .with_context(|| format!("{DOCUMENT} has no marks for the table of `pos`"))?;
-            fs::write(&path, text).with_context(|| format!("cannot write {DOCUMENT}"))
+            command.args(["run", "--release", "-p", "mass-plot", "--example", "pos_bench", "--"]);
+            command.arg(root.join("target/bench-pos"));
+        }
+        Bench::Engine => {
+            command.args(["run", "--release", "-p", "mass-node", "--example", "engine_bench"]);
+        }
+    }
+    if with_k28 && matches!(bench, Bench::Pos) {
+        command.arg("--k28");
+    }
+    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    anyhow::ensure!(output.status.success(), "the bench failed: {}", output.status);
+    let table = String::from_utf8(output.stdout).context("the bench prints text")?;
+    print_text(&table);
+    let path = root.join(DOCUMENT);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {DOCUMENT}"))?;
+    let text = replace(&text, name, &table)
+        .with_context(|| format!("{DOCUMENT} has no marks for the table of `{name}`"))?;
+    fs::write(&path, text).with_context(|| format!("cannot write {DOCUMENT}"))
+}
+
+impl Bench {
+    /// The name between the marks of its table.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pos => "pos",
+            Self::Engine => "engine",
         }
     }
 }

@@ -27,6 +27,7 @@ use mass_storage::{ConnectBlock, NewHeader, Store, Tip};
 use crate::{
     error::ChainError,
     ledger::{NextBlock, NodeLedger},
+    prove::{prove_headers, prove_stored},
 };
 
 /// Headers that wait for their farmer's signature at the most.
@@ -129,16 +130,16 @@ impl<L: NodeLedger> Chain<L> {
     /// # Errors
     /// What is wrong with the first bad one; then none is taken.
     pub fn take_headers(&mut self, list: &[Vec<u8>], now: u64) -> Result<Vec<Notice>, ChainError> {
-        let mut inputs = Vec::new();
+        let mut new = Vec::new();
         for bytes in list {
             let sealed = SealedHeader::from_bytes(bytes)?;
             if self.engine.tree().get(&sealed.id()).is_none() {
-                let header = ProvenHeader::prove(&self.spec, sealed);
-                inputs.push(Input::Header(header.map_err(mass_consensus::block::BlockError::from)?));
+                new.push(sealed);
             }
         }
-        inputs.reverse();
-        self.feed(inputs, now)
+        let proven = prove_headers(&self.spec, &new).into_iter().collect::<Result<Vec<_>, _>>();
+        let proven = proven.map_err(mass_consensus::block::BlockError::from)?;
+        self.feed(proven.into_iter().rev().map(Input::Header).collect(), now)
     }
 
     /// A whole block came.
@@ -487,24 +488,8 @@ fn restore(
     if let Some(beacon) = beacon {
         engine.step(Input::Beacon(beacon));
     }
-    for header in store.headers(Height::new(1))? {
-        let header = header?;
-        let sealed = SealedHeader::from_bytes(&header.bytes)?;
-        let proven =
-            ProvenHeader::prove(spec, sealed).map_err(|error| ChainError::Database(error.to_string()))?;
-        let restored = match store.body(&header.id)? {
-            Some(content) => {
-                let (evidence, _) = read_content(&content)?;
-                engine.restore(&proven, &evidence)
-            }
-            None => engine.restore_header(&proven),
-        };
-        match restored {
-            // The parent's chain is another one than when this was stored.
-            Err(LinkError::Beacon | LinkError::Parent(_)) if spec.inherits_beacon() => {}
-            other => other?,
-        }
-    }
+    let stored = store.headers(Height::new(1))?;
+    prove_stored(spec, stored, |proven| restore_header(&mut engine, store, proven))?;
     while let Some(Tip { id, .. }) = store.tip()? {
         if engine.tree().get(&id).is_some() {
             engine.restore_tip(id);
@@ -513,6 +498,21 @@ fn restore(
         store.disconnect_tip()?;
     }
     Ok(engine)
+}
+
+fn restore_header(engine: &mut Engine, store: &Store, proven: &ProvenHeader) -> Result<(), ChainError> {
+    let restored = match store.body(proven.id())? {
+        Some(content) => {
+            let (evidence, _) = read_content(&content)?;
+            engine.restore(proven, &evidence)
+        }
+        None => engine.restore_header(proven),
+    };
+    match restored {
+        // The parent's chain is another one than when this was stored.
+        Err(LinkError::Beacon | LinkError::Parent(_)) if engine.tree().spec().inherits_beacon() => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 fn read_content(content: &[u8]) -> Result<(Vec<Evidence>, &[u8]), ChainError> {
