@@ -17,6 +17,8 @@ pub enum Part {
     Cluster,
     /// The simulator: whole networks of 200 seeds
     Network,
+    /// A new chain: the guide docs/new-chain.md, word for word, from an empty directory to a second node
+    Chain,
     /// The verifier in TypeScript against the vectors: needs Node.js and a registry
     Verifier,
 }
@@ -57,6 +59,10 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
                 "--include-ignored",
                 "--nocapture",
             ],
+        ),
+        Part::Chain => cargo::run(
+            root,
+            &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
         ),
         Part::Verifier => verifier(&root.join("verifier-js")),
     }

@@ -8,6 +8,7 @@ use mass_consensus::{
     beacon::Beacon,
     header::{HEADER_BYTES, Header},
 };
+use mass_mempool::EntryId;
 use mass_network::{
     Command, Event, GossipToken, Multiaddr, PeerId, Topic, Verdict,
     wire::{HEADERS_MAX, Request, Response},
@@ -17,6 +18,7 @@ use mass_primitives::{BlockId, Decode as _, Encode as _, SealSignature, VrfProof
 use crate::{
     chain::{Chain, Notice},
     error::ChainError,
+    ledger::NodeLedger,
     sync::{Sync, answer, headers_request},
 };
 
@@ -43,30 +45,30 @@ impl Moment {
 }
 
 /// A node.
-pub struct Node {
-    chain: Chain,
+pub struct Node<L> {
+    chain: Chain<L>,
     sync: Sync,
     outbox: Vec<Command>,
     status_at: Instant,
     listen: Vec<Multiaddr>,
 }
 
-impl Node {
+impl<L: NodeLedger> Node<L> {
     /// A node that knows nobody yet.
     #[must_use]
-    pub fn new(chain: Chain, now: Moment) -> Self {
+    pub fn new(chain: Chain<L>, now: Moment) -> Self {
         let (sync, outbox, listen) = (Sync::default(), Vec::new(), Vec::new());
         Self { chain, sync, outbox, status_at: now.instant, listen }
     }
 
     /// The chain, to read.
     #[must_use]
-    pub const fn chain(&self) -> &Chain {
+    pub const fn chain(&self) -> &Chain<L> {
         &self.chain
     }
 
     /// The chain, to make blocks.
-    pub const fn chain_mut(&mut self) -> &mut Chain {
+    pub const fn chain_mut(&mut self) -> &mut Chain<L> {
         &mut self.chain
     }
 
@@ -131,7 +133,7 @@ impl Node {
     ///
     /// # Errors
     /// Why the pool does not take it.
-    pub fn pay(&mut self, bytes: Vec<u8>, now: Moment) -> Result<bitcoin::Txid, ChainError> {
+    pub fn pay(&mut self, bytes: Vec<u8>, now: Moment) -> Result<EntryId, ChainError> {
         let id = self.chain.take_transaction(&bytes, now.unix)?;
         self.send(Command::Publish { topic: Topic::Transactions, bytes });
         Ok(id)

@@ -5,22 +5,17 @@ use mass_consensus::{
     block::{Block, BlockError, Decoded, Proven},
     evidence::{Evidence, ProvenEvidence},
     header::SealedHeader,
-    ledger::Ledger as _,
-    proven::ProvenHeader,
+    proven::{ProvenError, ProvenHeader},
     spec::ChainSpec,
 };
-use mass_ledger_utxo::UtxoLedger;
 
-use crate::error::ChainError;
+use crate::{chain::refusal, error::ChainError, ledger::NodeLedger, prove::prove_headers};
 
 /// Proves headers, blocks and evidence of one chain.
-pub trait Prover: Send + Sync {
-    /// A header.
-    ///
-    /// # Errors
-    /// The rule broken.
-    fn header(&self, spec: &ChainSpec, sealed: SealedHeader) -> Result<ProvenHeader, ChainError> {
-        Ok(ProvenHeader::prove(spec, sealed).map_err(BlockError::from)?)
+pub trait Prover<L: NodeLedger>: Send + Sync {
+    /// Headers, each by itself.
+    fn headers(&self, spec: &ChainSpec, list: &[SealedHeader]) -> Vec<Result<ProvenHeader, ProvenError>> {
+        prove_headers(spec, list)
     }
 
     /// A block.
@@ -30,10 +25,10 @@ pub trait Prover: Send + Sync {
     fn block(
         &self,
         spec: &ChainSpec,
-        ledger: &UtxoLedger,
+        ledger: &L,
         block: Block<Decoded>,
     ) -> Result<Block<Proven>, ChainError> {
-        let commitment = ledger.commitment(block.body()).map_err(ChainError::Ledger)?;
+        let commitment = ledger.commitment(block.body()).map_err(refusal)?;
         Ok(block.prove(spec, &commitment)?)
     }
 
@@ -50,4 +45,4 @@ pub trait Prover: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Afresh;
 
-impl Prover for Afresh {}
+impl<L: NodeLedger> Prover<L> for Afresh {}

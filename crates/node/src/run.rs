@@ -11,18 +11,17 @@ use std::{
 
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{Command, Config, Event, Multiaddr, swarm};
-use mass_rpc::{MassServer as _, ServerHandle, serve};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use mass_rpc::{MassServer as _, Methods, ServerHandle, serve};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     api::{Api, metrics},
     chain::Chain,
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
+    ledger::NodeLedger,
     node::{Moment, Node},
+    queries::{Queries, Query},
 };
 
 /// How often the clock is looked at.
@@ -54,7 +53,7 @@ pub struct NodeHandle {
     pub rpc: SocketAddr,
     /// Where peers find the node.
     pub listen: Vec<Multiaddr>,
-    queries: mpsc::Sender<Query>,
+    stop: mpsc::Sender<()>,
     task: JoinHandle<Result<(), ChainError>>,
     server: ServerHandle,
 }
@@ -62,7 +61,7 @@ pub struct NodeHandle {
 impl NodeHandle {
     /// Waits until the node stops by itself, by RPC or by a fatal error, which [`Self::stop`] then tells.
     pub async fn stopped(&self) {
-        self.queries.closed().await;
+        self.stop.closed().await;
     }
 
     /// Stops the node and waits until all is written.
@@ -70,7 +69,7 @@ impl NodeHandle {
     /// # Errors
     /// What stopped the node before, if something did.
     pub async fn stop(self) -> Result<(), ChainError> {
-        let _ = self.queries.send(Box::new(|running| running.stopping = true)).await;
+        let _ = self.stop.send(()).await;
         let result = self.task.await;
         let _ = self.server.stop();
         self.server.stopped().await;
@@ -78,13 +77,10 @@ impl NodeHandle {
     }
 }
 
-/// Something to do with the node between two events.
-pub type Query = Box<dyn FnOnce(&mut Running) + Send>;
-
 /// All that the loop owns.
-pub struct Running {
+pub struct Running<L> {
     /// The node.
-    pub node: Node,
+    pub node: Node<L>,
     /// Set to end the loop.
     pub stopping: bool,
     commands: mpsc::Sender<Command>,
@@ -94,19 +90,20 @@ pub struct Running {
 ///
 /// # Errors
 /// [`NodeError`] if data directory, chain, network or RPC cannot be opened.
-pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
+pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     fs::create_dir_all(&config.data_dir)
         .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
-    let (queries, inbox) = mpsc::channel(256);
-    let (rpc, server) =
-        serve(config.rpc, Api::new(queries.clone()).into_rpc(), metrics(queries.clone())).await?;
+    let (queries, inbox) = Queries::channel(256);
+    let mut methods: Methods = Api(queries.clone()).into_rpc().into();
+    methods.merge(L::methods(&queries))?;
+    let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
-    let chain =
-        Chain::open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database, error))?;
+    let chain = Chain::<L>::open(&database, config.spec, beacon)
+        .map_err(|error| NodeError::Chain(database, error))?;
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),
@@ -127,11 +124,12 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
         }
     }
     if let Some((follower, beacon)) = follower {
-        follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
+        follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries)?;
     }
     let running = Running { node: Node::new(chain, Moment::now()), stopping: false, commands };
-    let task = tokio::spawn(running.run(early, events, inbox));
-    Ok(NodeHandle { rpc, listen, queries, task, server })
+    let (stop, stopped) = mpsc::channel(1);
+    let task = tokio::spawn(running.run(early, events, inbox, stopped));
+    Ok(NodeHandle { rpc, listen, stop, task, server })
 }
 
 /// The parent's headers, if the chain inherits its beacon.
@@ -169,7 +167,7 @@ fn peer_key(path: &Path) -> Result<[u8; 32], NodeError> {
     Ok(seed)
 }
 
-impl Running {
+impl<L: NodeLedger> Running<L> {
     /// The parent's chain gives these seeds.
     pub fn take_beacon(&mut self, beacon: Beacon) {
         if let Err(error) = self.node.take_beacon(beacon, Moment::now()) {
@@ -182,7 +180,8 @@ impl Running {
         mut self,
         early: Vec<Event>,
         mut events: mpsc::Receiver<Event>,
-        mut queries: mpsc::Receiver<Query>,
+        mut queries: mpsc::Receiver<Query<L>>,
+        mut stop: mpsc::Receiver<()>,
     ) -> Result<(), ChainError> {
         let mut clock = tokio::time::interval(TICK);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -198,6 +197,7 @@ impl Running {
                     None => break,
                 },
                 Some(query) = queries.recv() => query(&mut self),
+                _ = stop.recv() => self.stopping = true,
                 _ = clock.tick() => self.node.tick(Moment::now())?,
             }
             for command in self.node.take_commands() {
@@ -209,15 +209,4 @@ impl Running {
         let _ = self.commands.send(Command::Stop).await;
         Ok(())
     }
-}
-
-/// Runs `query` on the node; `None` if the node has stopped.
-pub async fn ask<T: Send + 'static>(
-    queries: &mpsc::Sender<Query>,
-    query: impl FnOnce(&mut Running) -> T + Send + 'static,
-) -> Option<T> {
-    let (reply, answer) = oneshot::channel();
-    let query: Query = Box::new(move |running| drop(reply.send(query(running))));
-    queries.send(query).await.ok()?;
-    answer.await.ok()
 }

@@ -333,7 +333,8 @@ fn banned_everywhere(
 fn payments(machine: &dyn Machine) -> u64 {
     let (chain, tip) = (machine.chain(), machine.tip());
     let bodies = chain.engine().tree().ancestry(&tip).filter_map(|(id, _)| chain.body(&id).ok()?);
-    let decoded =
-        bodies.filter_map(|body| mass_ledger_utxo::body::Body::decode(&body, chain.params().weight_max).ok());
+    let decoded = bodies.filter_map(|body| {
+        mass_ledger_utxo::body::Body::decode(&body, chain.ledger().params().weight_max).ok()
+    });
     decoded.map(|body| body.payments().len() as u64).sum::<u64>().saturating_sub(1)
 }

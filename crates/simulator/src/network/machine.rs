@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use mass_ledger_utxo::UtxoLedger;
 use mass_network::{Command, Event};
 use mass_node::{Chain, ChainError, Moment, Node, Parts};
 use mass_primitives::{BlockId, FarmerPublicKey, SealSignature, VrfProof};
@@ -43,10 +44,10 @@ pub trait Machine: Send {
     fn take_commands(&mut self) -> Vec<Command>;
 
     /// The chain.
-    fn chain(&self) -> &Chain;
+    fn chain(&self) -> &Chain<UtxoLedger>;
 
     /// The chain, to make blocks.
-    fn chain_mut(&mut self) -> &mut Chain;
+    fn chain_mut(&mut self) -> &mut Chain<UtxoLedger>;
 
     /// What this machine takes for the tip.
     fn tip(&self) -> BlockId {
@@ -59,7 +60,7 @@ pub trait Machine: Send {
     }
 }
 
-impl Machine for Node {
+impl Machine for Node<UtxoLedger> {
     fn tick(&mut self, now: Moment) -> Result<(), ChainError> {
         self.tick(now)
     }
@@ -86,17 +87,18 @@ impl Machine for Node {
         self.take_commands()
     }
 
-    fn chain(&self) -> &Chain {
+    fn chain(&self) -> &Chain<UtxoLedger> {
         self.chain()
     }
 
-    fn chain_mut(&mut self) -> &mut Chain {
+    fn chain_mut(&mut self) -> &mut Chain<UtxoLedger> {
         self.chain_mut()
     }
 }
 
 /// Starts the machine of a number on what its disk holds.
-pub type Builder = Arc<dyn Fn(usize, Parts, Moment) -> Result<Box<dyn Machine>, ChainError> + Send + Sync>;
+pub type Builder =
+    Arc<dyn Fn(usize, Parts<UtxoLedger>, Moment) -> Result<Box<dyn Machine>, ChainError> + Send + Sync>;
 
 /// Production nodes everywhere.
 pub fn production() -> Builder {

@@ -9,11 +9,11 @@ use mass_consensus::{
     block::{Block, Decoded, Proven},
     evidence::{Evidence, ProvenEvidence},
     header::SealedHeader,
-    proven::ProvenHeader,
+    proven::{ProvenError, ProvenHeader},
     spec::ChainSpec,
 };
 use mass_ledger_utxo::UtxoLedger;
-use mass_node::{Afresh, ChainError, Prover};
+use mass_node::{Afresh, ChainError, Prover, prove_headers};
 use mass_primitives::BlockId;
 
 /// Things by the id of a block; several, for a seal can be changed without changing the id.
@@ -44,15 +44,15 @@ pub struct Remembering {
     evidence: RwLock<Vec<ProvenEvidence>>,
 }
 
-impl Prover for Remembering {
-    fn header(&self, spec: &ChainSpec, sealed: SealedHeader) -> Result<ProvenHeader, ChainError> {
-        let id = sealed.id();
-        if let Some(proven) = self.headers.find(&id, |proven| *proven.sealed() == sealed) {
-            return Ok(proven);
-        }
-        let proven = Afresh.header(spec, sealed)?;
-        self.headers.keep(id, &proven);
-        Ok(proven)
+impl Prover<UtxoLedger> for Remembering {
+    fn headers(&self, spec: &ChainSpec, list: &[SealedHeader]) -> Vec<Result<ProvenHeader, ProvenError>> {
+        let find = |sealed: &SealedHeader| self.headers.find(&sealed.id(), |known| known.sealed() == sealed);
+        let known: Vec<Option<ProvenHeader>> = list.iter().map(find).collect();
+        let new = list.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(sealed, _)| *sealed);
+        let afresh = prove_headers(spec, &new.collect::<Vec<_>>());
+        afresh.iter().flatten().for_each(|proven| self.headers.keep(*proven.id(), proven));
+        let mut afresh = afresh.into_iter();
+        known.into_iter().filter_map(|known| known.map(Ok).or_else(|| afresh.next())).collect()
     }
 
     fn block(
@@ -82,7 +82,7 @@ impl Prover for Remembering {
             return Ok(proven.clone());
         }
         drop(known);
-        let proven = Afresh.evidence(spec, evidence)?;
+        let proven = Prover::<UtxoLedger>::evidence(&Afresh, spec, evidence)?;
         self.evidence.write().unwrap_or_else(PoisonError::into_inner).push(proven.clone());
         Ok(proven)
     }

@@ -86,7 +86,7 @@ pub struct Sent {
 pub struct Setting {
     pub spec: ChainSpec,
     pub ledger: UtxoLedger,
-    pub prover: Arc<dyn Prover>,
+    pub prover: Arc<dyn Prover<UtxoLedger>>,
     pub builder: Builder,
     pub pages: Arc<Pages>,
     pub farms: Arc<Farms>,

@@ -73,7 +73,7 @@ fn a_seed_gives_the_same_run_on_one_core_and_on_many() {
 
 /// A production node of which one thing is other than it should be.
 struct Planted {
-    node: Node,
+    node: Node<UtxoLedger>,
     /// What it hears.
     hears: fn(&mut Self, &Event) -> bool,
     /// The tip that it believes in, if another than the engine's.
@@ -113,11 +113,11 @@ impl Machine for Planted {
         self.node.take_commands()
     }
 
-    fn chain(&self) -> &Chain {
+    fn chain(&self) -> &Chain<UtxoLedger> {
         self.node.chain()
     }
 
-    fn chain_mut(&mut self) -> &mut Chain {
+    fn chain_mut(&mut self) -> &mut Chain<UtxoLedger> {
         self.node.chain_mut()
     }
 
@@ -129,7 +129,7 @@ impl Machine for Planted {
 /// A node that has no farmer in the network of [`planted`], so that nobody but it is led astray.
 const ONE: usize = 15;
 
-fn start(parts: Parts, now: Moment) -> Result<Box<dyn Machine>, ChainError> {
+fn start(parts: Parts<UtxoLedger>, now: Moment) -> Result<Box<dyn Machine>, ChainError> {
     Ok(Box::new(Node::new(Chain::with(parts)?, now)))
 }
 

@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use mass_ledger_utxo::UtxoLedger;
 use mass_network::peer_id;
 use mass_node::{Chain, Prover};
 use rand::Rng as _;
@@ -113,9 +114,9 @@ impl World {
                 peer_id(seed)
             })
             .collect();
-        let ledger = Chain::ledger_of(&scenario.spec)?;
+        let ledger = Chain::<UtxoLedger>::ledger_of(&scenario.spec)?;
         let genesis = mass_consensus::ledger::Ledger::genesis(&ledger).0;
-        let prover: Arc<dyn Prover> = Arc::new(Remembering::default());
+        let prover: Arc<dyn Prover<UtxoLedger>> = Arc::new(Remembering::default());
         let setting = Setting {
             spec: scenario.spec.clone(),
             ledger,
