@@ -1,4 +1,4 @@
-//! Measurements against a rival, and the table that they write into `docs/performance.md`.
+//! Measurements, against a rival where there is one, and the table that they write into `docs/performance.md`.
 //!
 //! A bench prints Markdown, which goes between two marks of the document. What the words around it say of the
 //! figures is for whoever ran it to put right.
@@ -21,6 +21,8 @@ pub enum Bench {
     Pos,
     /// Farming: processor time, reads, memory, look-ups on a slow disk; Linux, and `strace` for the slow disk
     Farm,
+    /// The engine: headers proven in batches and on all processors, headers linked, memory
+    Engine,
 }
 
 impl Bench {
@@ -29,6 +31,7 @@ impl Bench {
         match self {
             Self::Pos => ["pos", "mass-plot", "pos_bench"],
             Self::Farm => ["farm", "mass-farmer", "farm_bench"],
+            Self::Engine => ["engine", "mass-node", "engine_bench"],
         }
     }
 }

@@ -22,7 +22,7 @@ enum Place {
     Beside,
 }
 
-const HOUSE: [(&str, Place); 17] = [
+const HOUSE: [(&str, Place); 18] = [
     ("mass-primitives", Place::Ground(0)),
     ("mass-proof-of-space", Place::Ground(1)),
     ("mass-consensus", Place::Ground(2)),
@@ -39,6 +39,7 @@ const HOUSE: [(&str, Place); 17] = [
     ("mass-explorer", Place::Floor(3)),
     ("mass", Place::Top),
     ("mass-simulator", Place::Beside),
+    ("notes", Place::Beside),
     ("xtask", Place::Beside),
 ];
 

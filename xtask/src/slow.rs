@@ -15,6 +15,10 @@ pub enum Part {
     Pos,
     /// Clusters of farmers, harvesters and plotters: needs nats-server
     Cluster,
+    /// The simulator: whole networks of 200 seeds
+    Network,
+    /// A new chain: the guide docs/new-chain.md, word for word, from an empty directory to a second node
+    Chain,
     /// The verifier in TypeScript against the vectors: needs Node.js and a registry
     Verifier,
 }
@@ -42,6 +46,23 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
         Part::Cluster => cargo::run(
             root,
             &["test", "-p", "mass", "--test", "cluster_*", "--", "--include-ignored", "--test-threads", "1"],
+        ),
+        Part::Network => cargo::run(
+            root,
+            &[
+                "test",
+                "--release",
+                "-p",
+                "mass-simulator",
+                "many_networks",
+                "--",
+                "--include-ignored",
+                "--nocapture",
+            ],
+        ),
+        Part::Chain => cargo::run(
+            root,
+            &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
         ),
         Part::Verifier => verifier(&root.join("verifier-js")),
     }

@@ -1,12 +1,14 @@
 //! The stage **proven**: what a sealed header must show by itself, with no chain at hand (rules PRV-1..12).
 
+use alloc::{sync::Arc, vec::Vec};
+
 use mass_primitives::{BlockId, ChainId, Difficulty, Slot, Ticket};
 use mass_proof_of_space::{ProofError, verify};
 
 use crate::{
     difficulty::{DIFFICULTY_MAX, compact_target},
     header::{Header, SealedHeader},
-    keys::{verify_seal_signature, verify_vrf},
+    keys::{verify_seal_signature, verify_seal_signatures, verify_vrf},
     lottery::{challenge, is_asked, lottery_weight, ticket, wins},
     spec::ChainSpec,
 };
@@ -82,10 +84,10 @@ pub enum ProvenError {
     Signature,
 }
 
-/// A sealed header that is proven.
+/// A sealed header that is proven. Copies share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvenHeader {
-    sealed: SealedHeader,
+    sealed: Arc<SealedHeader>,
     id: BlockId,
     ticket: Ticket,
 }
@@ -96,19 +98,46 @@ impl ProvenHeader {
     /// # Errors
     /// The first rule broken.
     pub fn prove(spec: &ChainSpec, sealed: SealedHeader) -> Result<Self, ProvenError> {
+        let unsigned = Self::prove_unsigned(spec, sealed)?;
+        unsigned.check_signature()?;
+        Ok(unsigned)
+    }
+
+    /// [`Self::prove`] for each of these, with the signatures checked together, which is faster. VRF proofs as
+    /// headers carry them, of 64 bytes, cannot be checked together.
+    #[must_use]
+    pub fn prove_all(spec: &ChainSpec, list: &[SealedHeader]) -> Vec<Result<Self, ProvenError>> {
+        let unsigned: Vec<_> = list.iter().map(|sealed| Self::prove_unsigned(spec, *sealed)).collect();
+        let signed = unsigned.iter().flatten();
+        let signed = signed.map(|header| {
+            let seal = &header.sealed.seal;
+            (*seal.claim.farmer(), header.id, seal.signature)
+        });
+        if verify_seal_signatures(spec.id(), &signed.collect::<Vec<_>>()) {
+            return unsigned;
+        }
+        let check = |header: Self| header.check_signature().map(|()| header);
+        unsigned.into_iter().map(|header| header.and_then(check)).collect()
+    }
+
+    /// All rules but PRV-12.
+    fn prove_unsigned(spec: &ChainSpec, sealed: SealedHeader) -> Result<Self, ProvenError> {
         check_claim(spec, &sealed)?;
         check_header(spec, &sealed)?;
         let ticket = check_win(spec, &sealed)?;
         let id = sealed.id();
-        let claim = &sealed.seal.claim;
-        verify_seal_signature(claim.farmer(), &claim.chain, &id, &sealed.seal.signature)
-            .map_err(|_| ProvenError::Signature)?;
-        Ok(Self { sealed, id, ticket })
+        Ok(Self { sealed: Arc::new(sealed), id, ticket })
+    }
+
+    fn check_signature(&self) -> Result<(), ProvenError> {
+        let (claim, signature) = (&self.sealed.seal.claim, &self.sealed.seal.signature);
+        verify_seal_signature(claim.farmer(), &claim.chain, &self.id, signature)
+            .map_err(|_| ProvenError::Signature)
     }
 
     /// The header and seal.
     #[must_use]
-    pub const fn sealed(&self) -> &SealedHeader {
+    pub fn sealed(&self) -> &SealedHeader {
         &self.sealed
     }
 

@@ -312,7 +312,8 @@ impl HeaderTree {
             self.ranking.insert(rank(*proven.id(), &node));
         }
         self.nodes.insert(*proven.id(), node);
-        self.children.entry(parent).or_default().push(*proven.id());
+        // Most have one child: room for one, not for the usual four.
+        self.children.entry(parent).or_insert_with(|| Vec::with_capacity(1)).push(*proven.id());
         Ok(())
     }
 

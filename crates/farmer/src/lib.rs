@@ -25,11 +25,12 @@ mod troubles;
 mod watch;
 
 pub use chain::ChainConfig;
+pub use disk::Turn;
 pub use doctor::diagnose;
 pub use events::{ChainTotals, FarmEvent, Totals};
 pub use farm::{Farm, Fault};
 pub use guard::{GuardError, Permit, SigningGuard};
-pub use round::RoundWork;
+pub use round::{ProofKey, RoundWork, proof_key};
 pub use run::{FarmerConfig, FarmerError, run};
 pub use schedule::{Draw, Found, likely, merge, schedule, winner};
 

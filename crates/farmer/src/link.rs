@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mass_consensus::header::{Header, SealClaim};
 use mass_primitives::{BlockId, ChainId, Decode, Encode, FarmerPublicKey, SealSignature, VrfProof};
-use mass_rpc::{Ban, ClientError, HttpClient, MassClient, Pending, Status, Work};
+use mass_rpc::{Ban, ClientError, CoinsClient, HttpClient, MassClient, Pending, Status, Work};
 use tokio::{sync::mpsc, time::Instant};
 
 /// How often the node is asked for work at the most: a fraction of the shortest slot.

@@ -12,9 +12,11 @@ use crate::schedule::{Draw, Found, likely, merge, schedule, winner};
 const DIFFICULTY_MARGIN: u32 = 2;
 
 /// Names a proof: the group, the plot in it, and the links of the quality chain.
-pub(crate) type ProofKey = (GroupId, PlotIndex, [u64; QUALITY_LINKS]);
+pub type ProofKey = (GroupId, PlotIndex, [u64; QUALITY_LINKS]);
 
-pub(crate) const fn proof_key(draw: &Draw) -> ProofKey {
+/// The name of the proof behind a draw.
+#[must_use]
+pub const fn proof_key(draw: &Draw) -> ProofKey {
     (draw.group, draw.index, *draw.chain.links())
 }
 
@@ -49,7 +51,7 @@ impl RoundWork {
     }
 
     /// A proof was solved, or is not to be had.
-    pub(crate) fn solved(&mut self, key: ProofKey, proof: Option<Proof>) {
+    pub fn solved(&mut self, key: ProofKey, proof: Option<Proof>) {
         self.proofs.insert(key, proof);
     }
 

@@ -8,7 +8,7 @@ use bitcoin::{
     transaction::Version,
 };
 use mass_consensus::ledger::{
-    ApplyError, BlockContext, BodyCommitment, Ledger, StateDelta, StateRead, StateReadError,
+    ApplyError, BlockContext, BodyCommitment, Ledger, Overlay, StateDelta, StateRead, StateReadError,
 };
 use mass_primitives::{Amount, ChainId, Encode, Height, HeightDelta, Tag, TaggedHasher};
 
@@ -17,7 +17,6 @@ use crate::{
     coin::{SUPPLY_KEY, coin_key},
     coinbase,
     error::{LedgerError, ParamsError},
-    overlay::Overlay,
     params::{LedgerParams, within_range},
     reward::{self, PendingReward, Supply},
     script::is_payout,

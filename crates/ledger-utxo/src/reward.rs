@@ -4,7 +4,7 @@
 //! the oldest, a new block appends, a forfeit walks this one farmer's list and nothing else.
 
 use bitcoin::ScriptBuf;
-use mass_consensus::ledger::{ApplyError, StateRead};
+use mass_consensus::ledger::{ApplyError, Overlay, StateRead};
 use mass_primitives::{
     Amount, Decode, DecodeError, Encode, FarmerPublicKey, Height, HeightDelta, Reader,
     encoding::encode_byte_string,
@@ -13,7 +13,6 @@ use mass_primitives::{
 use crate::{
     coin::{COIN_SCRIPT_BYTES_MAX, SUPPLY_KEY, corrupt, farmer_key, read, reward_key},
     error::LedgerError,
-    overlay::Overlay,
     params::within_range,
 };
 

@@ -1,14 +1,16 @@
-//! `mass chain`: the chain specs that are built in, and checks of others.
+//! `mass chain`: the chain specs that are built in, checks of others, and new chains.
+
+mod new;
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Subcommand;
 use mass_consensus::spec::ChainSpec;
-use mass_primitives::ChainId;
+pub use mass_node::program::{load_spec as load, spec_by_id as by_id};
 use serde_json::{Value, json};
 
 use crate::output::{Output, Verdict, human_bytes, table};
@@ -26,6 +28,11 @@ pub enum Command {
         /// Name of a built-in chain, as `mass chain list` has them, or a spec file.
         name: String,
     },
+    /// Make a chain of one's own: a spec with a new chain id, and a crate with its ledger and its program.
+    ///
+    /// The ledger is a small one of notes, to be changed; `cargo build` makes a node of it that `mass farm run` farms
+    /// with the plots that farm other chains. docs/new-chain.md goes through it step by step. Nothing is overwritten.
+    New(new::NewArgs),
     /// Check a spec file, and print its chain id or what is wrong.
     Check {
         /// The spec file.
@@ -38,27 +45,10 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     match command {
         Command::List => list(output)?,
         Command::Show { name } => show(name, output)?,
+        Command::New(args) => new::run(args, output)?,
         Command::Check { file } => check(file, output)?,
     }
     Ok(Verdict::Good)
-}
-
-/// The spec of a built-in chain, or else of the file of that name.
-pub fn load(name: &str) -> anyhow::Result<ChainSpec> {
-    if let Some(spec) = ChainSpec::built_in(name) {
-        return Ok(spec);
-    }
-    if Path::new(name).exists() {
-        return load_file(Path::new(name));
-    }
-    let known = ChainSpec::BUILT_IN.join(", ");
-    Err(anyhow!("unknown chain \"{name}\": it is neither built in ({known}) nor a spec file"))
-}
-
-/// The spec of a chain that has this id: one of `known`, or a built-in one.
-pub fn by_id(id: &ChainId, known: &[ChainSpec]) -> Option<ChainSpec> {
-    let built_in = ChainSpec::BUILT_IN.into_iter().filter_map(ChainSpec::built_in);
-    known.iter().cloned().chain(built_in).find(|spec| spec.id() == id)
 }
 
 fn load_file(file: &Path) -> anyhow::Result<ChainSpec> {

@@ -74,7 +74,7 @@ enum Command {
     /// Make and show the farmer key that plots are bound to, and carry its signing record.
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Show and check chain specs, which say in what two chains differ.
+    /// Show, check and make chain specs, which say in what two chains differ.
     #[command(subcommand)]
     Chain(chain::Command),
     /// Call a method of a node and print what it returns.

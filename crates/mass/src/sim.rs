@@ -1,4 +1,6 @@
-//! `mass sim`: the attack laboratory, its tables and its drawings.
+//! `mass sim`: the attack laboratory, its tables and its drawings; and whole networks.
+
+mod network;
 
 use std::{path::PathBuf, time::Instant};
 
@@ -23,6 +25,11 @@ pub enum Command {
     ///
     /// The same seed gives the same figures. The exit code is 1 if a figure is out of its band, chance granted.
     Attack(AttackArgs),
+    /// Run a whole network of real nodes under a virtual clock, with cuts, crashes and cheats, and check it.
+    ///
+    /// The exit code is 1 if a check finds something; the result names the seed, the event and the rule, and the same
+    /// command shows it again.
+    Network(network::NetworkArgs),
 }
 
 /// Experiments and where they start.
@@ -53,7 +60,10 @@ pub struct AttackArgs {
 
 /// Runs a command.
 pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
-    let Command::Attack(args) = command;
+    let args = match command {
+        Command::Attack(args) => args,
+        Command::Network(args) => return network::run(args, output),
+    };
     let chosen: Vec<&Experiment> = match args.name.as_deref() {
         None if args.all => EXPERIMENTS.iter().collect(),
         None => return list(output).map(|()| Verdict::Good),

@@ -50,7 +50,8 @@ pub fn peer_id(seed: [u8; 32]) -> PeerId {
 }
 
 /// Names a gossip message: the SHA-256 of its content.
-pub(crate) fn message_id(bytes: &[u8]) -> [u8; 32] {
+#[must_use]
+pub fn message_id(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 

@@ -43,9 +43,38 @@ pub struct GossipToken {
     pub(crate) from: PeerId,
 }
 
+impl GossipToken {
+    /// The token of a message that a peer passed on, for who stands in for the network. `id` is the SHA-256 of its
+    /// content.
+    #[must_use]
+    pub const fn new(id: [u8; 32], from: PeerId) -> Self {
+        Self { id, from }
+    }
+
+    /// The name of the message: the SHA-256 of its content.
+    #[must_use]
+    pub const fn id(&self) -> &[u8; 32] {
+        &self.id
+    }
+}
+
 /// Names a request that waits for its response.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResponseToken(pub(crate) u64);
+
+impl ResponseToken {
+    /// The token of a request, for who stands in for the network.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number that it was made from.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.0
+    }
+}
 
 /// What the network is told to do.
 #[derive(Debug)]

@@ -22,6 +22,6 @@ pub mod wire;
 
 pub use libp2p::{Multiaddr, PeerId};
 
-pub use config::{Config, peer_id};
+pub use config::{Config, message_id, peer_id};
 pub use handle::{Command, Event, GossipToken, Network, RequestFailure, ResponseToken, Topic, Verdict};
 pub use swarm::SpawnError;

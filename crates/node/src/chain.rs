@@ -3,32 +3,33 @@
 //! Time comes in as slots and seconds; peers and farmers come in as bytes. What the outside has to do is
 //! returned as [`Notice`]s.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use bitcoin::{Transaction, hashes::Hash as _};
 use mass_consensus::{
     beacon::Beacon,
     block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven},
     difficulty::compact_target,
     engine::{Effect, Engine, Input},
-    evidence::{Evidence, ProvenEvidence, evidence_commitment},
+    evidence::{Evidence, evidence_commitment},
     header::{Header, Seal, SealClaim, SealedHeader},
     ledger::{ApplyError, BlockContext, Ledger},
     proven::ProvenHeader,
     spec::ChainSpec,
     tree::{Expectation, LinkError},
 };
-use mass_ledger_utxo::{
-    COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, Overlay, SpendContext, UtxoLedger, address, body::Body,
-    coin_key,
-};
-use mass_mempool::{Entry, FeeRate, Limits, Pool};
+use mass_ledger_utxo::UtxoLedger;
+use mass_mempool::{EntryId, Pool};
 use mass_primitives::{
     BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, VrfProof,
 };
 use mass_storage::{ConnectBlock, NewHeader, Store, Tip};
 
-use crate::error::ChainError;
+use crate::{
+    error::ChainError,
+    ledger::{NextBlock, NodeLedger},
+    prove::prove_stored,
+    prover::{Afresh, Prover},
+};
 
 /// Headers that wait for their farmer's signature at the most.
 const PREPARED_MAX: usize = 64;
@@ -46,41 +47,70 @@ pub enum Notice {
     DoubleSeal(FarmerPublicKey),
 }
 
+/// What a chain is put together from.
+pub struct Parts<L> {
+    /// The chain spec.
+    pub spec: ChainSpec,
+    /// The ledger of the spec: see [`Chain::ledger_of`].
+    pub ledger: L,
+    /// The database, of this chain.
+    pub store: Store,
+    /// Who proves what comes in.
+    pub prover: Arc<dyn Prover<L>>,
+    /// What is known of the parent's seeds, for a chain that inherits its beacon.
+    pub beacon: Option<Beacon>,
+}
+
 /// A chain with all that it owns.
-pub struct Chain {
+pub struct Chain<L> {
     spec: ChainSpec,
-    params: LedgerParams,
-    ledger: UtxoLedger,
+    prover: Arc<dyn Prover<L>>,
+    ledger: L,
     store: Store,
     engine: Engine,
     pool: Pool,
     prepared: BTreeMap<BlockId, (Header, SealClaim, Vec<Evidence>, Vec<u8>)>,
-    /// Payments of blocks that a reorg left, to be offered to the pool again in this order.
-    orphaned: Vec<Transaction>,
+    /// Transactions of blocks that a reorg left, to be offered to the pool again in this order.
+    orphaned: Vec<Vec<u8>>,
     /// Linked headers on their way to storage, parents first.
     unstored: Vec<SealedHeader>,
 }
 
-impl Chain {
+impl<L: NodeLedger> Chain<L> {
     /// Opens the chain at `path`, with the genesis block in a new database. A chain that inherits its beacon
     /// gets what is known of it.
     ///
     /// # Errors
     /// [`ChainError`] if the spec names another ledger, or the database is of another chain or damaged.
     pub fn open(path: &Path, spec: ChainSpec, beacon: Option<Beacon>) -> Result<Self, ChainError> {
-        let (params, ledger) = open_ledger(&spec)?;
+        let ledger = Self::ledger_of(&spec)?;
         let store = Store::open(path, spec.id())?;
+        Self::with(Parts { spec, ledger, store, prover: Arc::new(Afresh), beacon })
+    }
+
+    /// The ledger that runs on a chain.
+    ///
+    /// # Errors
+    /// [`ChainError`] if it is of another kind, or its parameters describe none.
+    pub fn ledger_of(spec: &ChainSpec) -> Result<L, ChainError> {
+        let got = &spec.rules().ledger.kind;
+        if got != L::KIND {
+            return Err(ChainError::LedgerKind { got: got.clone(), expected: L::KIND });
+        }
+        L::open(spec)
+    }
+
+    /// Puts a chain together, with the genesis block in an empty database.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the database is damaged.
+    pub fn with(parts: Parts<L>) -> Result<Self, ChainError> {
+        let Parts { spec, ledger, store, prover, beacon } = parts;
         let genesis = open_genesis(&spec, &ledger, &store)?;
-        let engine = restore(&spec, &store, genesis, beacon)?;
-        let pool = Pool::new(Limits {
-            weight_max: 100 * params.weight_max,
-            entries_max: 100_000,
-            min_fee_rate: FeeRate::new(250),
-            expiry_seconds: 14 * 24 * 3600,
-            ancestors_max: 24,
-        });
+        let engine = restore(&spec, &store, &*prover, genesis, beacon)?;
+        let pool = Pool::new(ledger.pool_limits());
         let (prepared, orphaned, unstored) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Self { spec, params, ledger, store, engine, pool, prepared, orphaned, unstored })
+        Ok(Self { spec, prover, ledger, store, engine, pool, prepared, orphaned, unstored })
     }
 
     /// The chain spec.
@@ -137,16 +167,16 @@ impl Chain {
     /// # Errors
     /// What is wrong with the first bad one; then none is taken.
     pub fn take_headers(&mut self, list: &[Vec<u8>], now: u64) -> Result<Vec<Notice>, ChainError> {
-        let mut inputs = Vec::new();
+        let mut new = Vec::new();
         for bytes in list {
             let sealed = SealedHeader::from_bytes(bytes)?;
             if self.engine.tree().get(&sealed.id()).is_none() {
-                let header = ProvenHeader::prove(&self.spec, sealed);
-                inputs.push(Input::Header(header.map_err(mass_consensus::block::BlockError::from)?));
+                new.push(sealed);
             }
         }
-        inputs.reverse();
-        self.feed(inputs, now)
+        let proven = self.prover.headers(&self.spec, &new).into_iter().collect::<Result<Vec<_>, _>>();
+        let proven = proven.map_err(mass_consensus::block::BlockError::from)?;
+        self.feed(proven.into_iter().rev().map(Input::Header).collect(), now)
     }
 
     /// A whole block came.
@@ -171,8 +201,7 @@ impl Chain {
         if !self.engine.wants_evidence(evidence.farmer(), evidence.height()) {
             return Ok(false);
         }
-        let proven = ProvenEvidence::prove(&self.spec, evidence);
-        let proven = proven.map_err(mass_consensus::block::BlockError::from)?;
+        let proven = self.prover.evidence(&self.spec, evidence)?;
         self.feed(vec![Input::Evidence(Box::new(proven))], now)?;
         Ok(true)
     }
@@ -181,16 +210,19 @@ impl Chain {
     ///
     /// # Errors
     /// Why the pool does not take it.
-    pub fn take_transaction(&mut self, bytes: &[u8], now: u64) -> Result<bitcoin::Txid, ChainError> {
-        let tx: Transaction = bitcoin::consensus::deserialize(bytes)?;
-        self.admit(&tx, now)?;
-        Ok(tx.compute_txid())
+    pub fn take_transaction(&mut self, bytes: &[u8], now: u64) -> Result<EntryId, ChainError> {
+        let next = NextBlock { height: self.next_height(), median_time_past: self.median_time_past() };
+        let state = self.store.snapshot()?;
+        let entry = self.ledger.admit(&state, &self.pool, next, bytes)?;
+        let id = entry.id;
+        self.pool.admit(entry, now)?;
+        Ok(id)
     }
 
-    /// The ledger's parameters.
+    /// The ledger.
     #[must_use]
-    pub const fn params(&self) -> &LedgerParams {
-        &self.params
+    pub const fn ledger(&self) -> &L {
+        &self.ledger
     }
 
     /// The body of a stored block, as the ledger wrote it.
@@ -240,12 +272,12 @@ impl Chain {
         let parent = *self.engine.tip();
         let evidence = self.evidence_for(claim.farmer());
         let context = self.context(&claim, time, &evidence);
-        let payout = address::decode(&self.params.address_prefix, payout)?;
-        let txs = self.candidates(expected.height)?;
         let state = self.store.snapshot()?;
-        let body = self.ledger.build_body(&state, &context, &payout, evidence_commitment(&evidence), &txs);
-        let body = body.map_err(from_apply)?;
-        let root = self.ledger.commitment(&body).map_err(ChainError::Ledger)?.root;
+        let candidate =
+            self.ledger.build(&state, &self.pool, &context, payout, evidence_commitment(&evidence))?;
+        self.pool.refuse(candidate.refused);
+        let body = candidate.body;
+        let root = self.ledger.commitment(&body).map_err(refusal)?.root;
         let (version, nonce) = Header::commitment_fields(&claim.commitment());
         let header = Header { version, parent, root, time, bits: compact_target(claim.difficulty), nonce };
         while self.prepared.len() >= PREPARED_MAX {
@@ -279,8 +311,7 @@ impl Chain {
     }
 
     fn prove(&self, block: Block<Decoded>) -> Result<Block<Proven>, ChainError> {
-        let commitment = self.ledger.commitment(block.body()).map_err(ChainError::Ledger)?;
-        Ok(block.prove(&self.spec, &commitment)?)
+        self.prover.block(&self.spec, &self.ledger, block)
     }
 
     /// Evidence for a block of `sealer`, who cannot include what bans him.
@@ -309,59 +340,6 @@ impl Chain {
         self.engine.tree().median_time_past(self.engine.tip()).unwrap_or(0)
     }
 
-    /// What the pool offers for the next block, each checked where it will stand: a reorg may have taken away
-    /// what it spends, or lowered the height that it waited for. Such ones leave the pool.
-    fn candidates(&mut self, height: Height) -> Result<Vec<Transaction>, ChainError> {
-        let weight_max = self.params.weight_max.saturating_sub(COINBASE_WEIGHT_MAX);
-        let context = SpendContext { height, median_time_past: self.median_time_past() };
-        let snapshot = self.store.snapshot()?;
-        let mut state = Overlay::new(&snapshot);
-        let (mut good, mut bad) = (Vec::new(), Vec::new());
-        for entry in self.pool.template(weight_max) {
-            let tx: Transaction = bitcoin::consensus::deserialize(&entry.bytes)?;
-            match self.ledger.check_transaction(&state, &tx, context) {
-                Ok(summary) => {
-                    summary.spends.iter().for_each(|(outpoint, _)| state.delete(coin_key(outpoint)));
-                    for (outpoint, coin) in summary.creates {
-                        state.put(coin_key(&outpoint), coin.to_bytes());
-                    }
-                    good.push(tx);
-                }
-                Err(ApplyError::Invalid(_)) => bad.push(entry.id),
-                Err(ApplyError::State(error)) => return Err(error.into()),
-            }
-        }
-        self.pool.refuse(bad);
-        Ok(good)
-    }
-
-    fn admit(&mut self, tx: &Transaction, now: u64) -> Result<(), ChainError> {
-        let height = self.next_height();
-        let snapshot = self.store.snapshot()?;
-        let mut state = Overlay::new(&snapshot);
-        for input in &tx.input {
-            let key = coin_key(&input.previous_output);
-            if let Some(parent) = self.pool.created(&key) {
-                overlay_outputs(&mut state, &parent.bytes, height, self.median_time_past())?;
-            }
-        }
-        let context = SpendContext { height, median_time_past: self.median_time_past() };
-        let summary = self.ledger.check_transaction(&state, tx, context).map_err(from_apply)?;
-        let keys = |coins: &[(bitcoin::OutPoint, mass_ledger_utxo::Coin)]| {
-            coins.iter().map(|(outpoint, _)| coin_key(outpoint)).collect()
-        };
-        let entry = Entry {
-            id: tx.compute_txid().to_byte_array(),
-            bytes: bitcoin::consensus::serialize(tx),
-            spends: keys(&summary.spends),
-            creates: keys(&summary.creates),
-            fee: summary.fee,
-            weight: summary.weight,
-        };
-        self.pool.admit(entry, now)?;
-        Ok(())
-    }
-
     /// Feeds the engine, the last input first, until it rests, performing its effects in order.
     fn feed(&mut self, mut inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
         let mut notices = Vec::new();
@@ -371,9 +349,9 @@ impl Chain {
             }
         }
         self.store_headers()?;
-        for tx in std::mem::take(&mut self.orphaned) {
+        for bytes in std::mem::take(&mut self.orphaned) {
             // What the new chain spent or confirmed is refused here, as it should be.
-            let _ = self.admit(&tx, now);
+            let _ = self.take_transaction(&bytes, now);
         }
         Ok(notices)
     }
@@ -418,8 +396,12 @@ impl Chain {
     }
 
     fn connect(&mut self, block: Block<Linked>, notices: &mut Vec<Notice>) -> Result<Input, ChainError> {
-        self.store_headers()?;
         let id = *block.header().id();
+        // One commit is enough for a header that came with its block.
+        let is_alone = matches!(&self.unstored[..], [header] if header.id() == id);
+        if !is_alone {
+            self.store_headers()?;
+        }
         let state = self.store.snapshot()?;
         let delta = match self.ledger.apply(&state, block.context(), block.body()) {
             Ok(delta) => delta,
@@ -435,14 +417,17 @@ impl Chain {
             id,
             height: sealed.seal.claim.height,
             parent: Some(sealed.header.parent),
+            seal: Some((*sealed.seal.claim.farmer(), sealed.seal.claim.slot)),
             header_bytes: &sealed.to_bytes(),
             body: &block.content(),
             delta: block.delta(),
         })?;
-        let body = Body::decode(block.body(), self.params.weight_max).map_err(ChainError::Ledger)?;
-        let ids: Vec<_> = body.payments().iter().map(|tx| tx.compute_txid().to_byte_array()).collect();
-        let inputs = body.payments().iter().flat_map(|tx| &tx.input);
-        let spent: Vec<_> = inputs.map(|input| coin_key(&input.previous_output)).collect();
+        if is_alone {
+            self.unstored.clear();
+        }
+        let included = self.ledger.transactions(block.body()).map_err(refusal)?;
+        let ids: Vec<_> = included.iter().map(|tx| tx.id).collect();
+        let spent: Vec<_> = included.into_iter().flat_map(|tx| tx.spends).collect();
         self.pool.confirm(&ids, &spent);
         Ok(Input::Connected(id))
     }
@@ -451,9 +436,9 @@ impl Chain {
         let content =
             self.store.body(&id)?.ok_or_else(|| ChainError::Database(format!("no body of {id}")))?;
         let (_, body) = read_content(&content)?;
-        let body = Body::decode(body, self.params.weight_max).map_err(ChainError::Ledger)?;
+        let included = self.ledger.transactions(body).map_err(refusal)?;
         // The tip goes first, and what it holds may spend what the blocks below hold.
-        self.orphaned.splice(..0, body.payments().iter().cloned());
+        self.orphaned.splice(..0, included.into_iter().filter_map(|tx| tx.bytes));
         self.store.disconnect_tip()?;
         Ok(())
     }
@@ -474,66 +459,48 @@ impl Chain {
     }
 }
 
-pub(crate) fn from_apply(error: ApplyError<LedgerError>) -> ChainError {
-    match error {
-        ApplyError::Invalid(error) => ChainError::Ledger(error),
-        ApplyError::State(error) => ChainError::State(error),
-    }
+/// A rule of the ledger that a body breaks.
+pub(crate) fn refusal(error: impl std::error::Error + Send + Sync + 'static) -> ChainError {
+    ChainError::Ledger(Box::new(error))
 }
 
-fn overlay_outputs(
-    state: &mut Overlay<'_>,
-    parent: &[u8],
-    height: Height,
-    median_time: u32,
-) -> Result<(), ChainError> {
-    let parent: Transaction = bitcoin::consensus::deserialize(parent)?;
-    let txid = parent.compute_txid();
-    for (vout, output) in (0u32..).zip(&parent.output) {
-        let coin = mass_ledger_utxo::Coin {
-            amount: mass_primitives::Amount::new(output.value.to_sat()),
-            script: output.script_pubkey.clone(),
-            height,
-            median_time,
-            coinbase: false,
-        };
-        state.put(coin_key(&bitcoin::OutPoint { txid, vout }), coin.to_bytes());
-    }
-    Ok(())
-}
-
-/// The ledger of a chain and its parameters.
-fn open_ledger(spec: &ChainSpec) -> Result<(LedgerParams, UtxoLedger), ChainError> {
-    let rules = &spec.rules().ledger;
-    if rules.kind != "utxo" {
-        return Err(ChainError::LedgerKind(rules.kind.clone()));
-    }
-    let params = LedgerParams::from_json(rules.params.clone())?;
-    let ledger = UtxoLedger::new(params.clone(), spec.id())?;
-    Ok((params, ledger))
-}
-
-fn genesis_header(spec: &ChainSpec, ledger: &UtxoLedger, body: &[u8]) -> Result<Header, ChainError> {
-    let root: BodyRoot = ledger.commitment(body).map_err(ChainError::Ledger)?.root;
+fn genesis_header<L: NodeLedger>(spec: &ChainSpec, ledger: &L, body: &[u8]) -> Result<Header, ChainError> {
+    let root: BodyRoot = ledger.commitment(body).map_err(refusal)?.root;
     Ok(Header::genesis(spec, root))
 }
 
-/// The id of a chain's genesis block.
+/// The id of the genesis block of a chain whose headers alone are followed: from a checkpoint of height 0, or from
+/// the ledger if that is Mass Net's.
 pub(crate) fn genesis_id(spec: &ChainSpec) -> Result<BlockId, ChainError> {
-    let (_, ledger) = open_ledger(spec)?;
+    if let Some(id) = genesis_checkpoint(spec) {
+        return Ok(id);
+    }
+    if spec.rules().ledger.kind != UtxoLedger::KIND {
+        return Err(ChainError::NoGenesis(spec.rules().name.clone()));
+    }
+    let ledger = Chain::<UtxoLedger>::ledger_of(spec)?;
     Ok(genesis_header(spec, &ledger, &ledger.genesis().0)?.id())
 }
 
+fn genesis_checkpoint(spec: &ChainSpec) -> Option<BlockId> {
+    let checkpoints = spec.hints().checkpoints.iter();
+    checkpoints.filter(|checkpoint| checkpoint.height == Height::ZERO).map(|checkpoint| checkpoint.id).next()
+}
+
 /// The genesis header, stored with its body if the database is new.
-fn open_genesis(spec: &ChainSpec, ledger: &UtxoLedger, store: &Store) -> Result<BlockId, ChainError> {
+fn open_genesis<L: NodeLedger>(spec: &ChainSpec, ledger: &L, store: &Store) -> Result<BlockId, ChainError> {
     let (body, delta) = ledger.genesis();
     let header = genesis_header(spec, ledger, &body)?;
     let id = header.id();
+    if let Some(expected) = genesis_checkpoint(spec).filter(|expected| *expected != id) {
+        return Err(ChainError::Genesis { got: id, expected });
+    }
     match store.active_id(Height::ZERO)? {
         None => store.connect(&ConnectBlock {
             id,
             height: Height::ZERO,
             parent: None,
+            seal: None,
             header_bytes: &header.to_bytes(),
             body: &body,
             delta: &delta,
@@ -547,9 +514,10 @@ fn open_genesis(spec: &ChainSpec, ledger: &UtxoLedger, store: &Store) -> Result<
 }
 
 /// An engine as it was when the database was last written.
-fn restore(
+fn restore<L: NodeLedger>(
     spec: &ChainSpec,
     store: &Store,
+    prover: &dyn Prover<L>,
     genesis: BlockId,
     beacon: Option<Beacon>,
 ) -> Result<Engine, ChainError> {
@@ -557,24 +525,12 @@ fn restore(
     if let Some(beacon) = beacon {
         engine.step(Input::Beacon(beacon));
     }
-    for header in store.headers(Height::new(1))? {
-        let header = header?;
-        let sealed = SealedHeader::from_bytes(&header.bytes)?;
-        let proven =
-            ProvenHeader::prove(spec, sealed).map_err(|error| ChainError::Database(error.to_string()))?;
-        let restored = match store.body(&header.id)? {
-            Some(content) => {
-                let (evidence, _) = read_content(&content)?;
-                engine.restore(&proven, &evidence)
-            }
-            None => engine.restore_header(&proven),
-        };
-        match restored {
-            // The parent's chain is another one than when this was stored.
-            Err(LinkError::Beacon | LinkError::Parent(_)) if spec.inherits_beacon() => {}
-            other => other?,
-        }
-    }
+    let stored = store.headers(Height::new(1))?;
+    prove_stored(
+        stored,
+        |list| prover.headers(spec, list),
+        |proven| restore_header(&mut engine, store, proven),
+    )?;
     while let Some(Tip { id, .. }) = store.tip()? {
         if engine.tree().get(&id).is_some() {
             engine.restore_tip(id);
@@ -583,6 +539,21 @@ fn restore(
         store.disconnect_tip()?;
     }
     Ok(engine)
+}
+
+fn restore_header(engine: &mut Engine, store: &Store, proven: &ProvenHeader) -> Result<(), ChainError> {
+    let restored = match store.body(proven.id())? {
+        Some(content) => {
+            let (evidence, _) = read_content(&content)?;
+            engine.restore(proven, &evidence)
+        }
+        None => engine.restore_header(proven),
+    };
+    match restored {
+        // The parent's chain is another one than when this was stored.
+        Err(LinkError::Beacon | LinkError::Parent(_)) if engine.tree().spec().inherits_beacon() => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 fn read_content(content: &[u8]) -> Result<(Vec<Evidence>, &[u8]), ChainError> {

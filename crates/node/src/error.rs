@@ -1,10 +1,16 @@
 //! What goes wrong in a chain, and whose fault it is.
 
-use mass_consensus::{block::BlockError, ledger::StateReadError, spec::SpecError, tree::LinkError};
-use mass_ledger_utxo::{AddressError, LedgerError, ParamsError};
+use mass_consensus::{
+    block::BlockError,
+    ledger::{ApplyError, StateReadError},
+    spec::SpecError,
+    tree::LinkError,
+};
 use mass_mempool::AdmitError;
 use mass_primitives::{BlockId, DecodeError, Slot};
 use mass_storage::StoreError;
+
+use crate::ledger::LedgerFault;
 
 /// A failed operation on a [`crate::Chain`].
 #[derive(Debug, thiserror::Error)]
@@ -13,11 +19,31 @@ pub enum ChainError {
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// The chain spec names a ledger that this program does not have.
-    #[error("the chain runs on the ledger {0:?}, which this program does not have")]
-    LedgerKind(String),
+    #[error(
+        "the chain runs on the ledger {got:?}, and this program has {expected:?}: a chain of another ledger has a program of its own"
+    )]
+    LedgerKind {
+        /// What the spec names.
+        got: String,
+        /// What the program has.
+        expected: &'static str,
+    },
+    /// The genesis block of a parent's chain is not known.
+    #[error(
+        "the genesis block of chain {0} is not known: give its id as a checkpoint of height 0 in the spec's hints"
+    )]
+    NoGenesis(String),
+    /// The ledger makes another genesis block than the spec's hints name.
+    #[error("the ledger makes the genesis block {got}, and the spec has a checkpoint {expected} there")]
+    Genesis {
+        /// What the ledger makes.
+        got: BlockId,
+        /// The checkpoint of height 0.
+        expected: BlockId,
+    },
     /// The ledger's parameters cannot be used.
-    #[error(transparent)]
-    Params(#[from] ParamsError),
+    #[error("{0}")]
+    Params(LedgerFault),
     /// Storage failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -32,19 +58,19 @@ pub enum ChainError {
     Decode(#[from] DecodeError),
     /// Bytes are no transaction.
     #[error("malformed transaction: {0}")]
-    Transaction(#[from] bitcoin::consensus::encode::Error),
+    Transaction(LedgerFault),
     /// The block breaks a rule.
     #[error(transparent)]
     Block(#[from] BlockError),
     /// A body or transaction breaks a rule of the ledger.
-    #[error(transparent)]
-    Ledger(LedgerError),
+    #[error("{0}")]
+    Ledger(LedgerFault),
     /// The pool does not take a transaction.
     #[error(transparent)]
     Pool(#[from] AdmitError),
     /// The payout address is wrong.
-    #[error(transparent)]
-    Address(#[from] AddressError),
+    #[error("{0}")]
+    Address(LedgerFault),
     /// A seal does not fit the tip.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -54,9 +80,21 @@ pub enum ChainError {
     /// A claim was made for a slot that is still to come.
     #[error("slot {0} is still to come")]
     Early(Slot),
+    /// A block made here has no place in the chain.
+    #[error("{0}")]
+    Refused(String),
     /// A signature came for a header that was not prepared here.
     #[error("header {0} was not prepared here or was forgotten")]
     Unprepared(BlockId),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<ApplyError<E>> for ChainError {
+    fn from(error: ApplyError<E>) -> Self {
+        match error {
+            ApplyError::Invalid(error) => Self::Ledger(Box::new(error)),
+            ApplyError::State(error) => Self::State(error),
+        }
+    }
 }
 
 impl ChainError {
@@ -91,4 +129,7 @@ pub enum NodeError {
     /// RPC cannot listen.
     #[error(transparent)]
     Rpc(#[from] mass_rpc::ServeError),
+    /// The ledger names a method as the node does.
+    #[error("the ledger's RPC: {0}")]
+    Methods(#[from] mass_rpc::RegisterMethodError),
 }

@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 
 use mass_consensus::{
     beacon::Beacon,
-    header::{SealClaim, SealedHeader},
+    header::SealedHeader,
     proven::ProvenHeader,
     spec::ChainSpec,
     tree::{HeaderTree, LinkError},
@@ -16,14 +16,17 @@ use mass_network::{
     Command, Config, Event, Multiaddr, PeerId, Topic, Verdict, swarm,
     wire::{HEADERS_MAX, Request, Response},
 };
-use mass_primitives::{BlockId, Decode, Encode, Height, Reader, Slot};
+use mass_primitives::{BlockId, Decode, Encode, Height, Reader};
 use mass_storage::Store;
 use tokio::sync::mpsc;
 
 use crate::{
     chain::genesis_id,
     error::{ChainError, NodeError},
-    run::{Query, block_id, unix_now},
+    ledger::NodeLedger,
+    node::{Moment, block_id},
+    prove::{prove_headers, prove_stored},
+    queries::Queries,
     sync::{Sync, headers_request},
 };
 
@@ -57,12 +60,11 @@ impl Follower {
     pub fn open(path: &Path, spec: &ChainSpec) -> Result<Self, ChainError> {
         let mut tree = HeaderTree::new(spec.clone(), genesis_id(spec)?);
         let store = Store::open(path, spec.id())?;
-        for header in store.headers(Height::new(1))? {
-            let sealed = SealedHeader::from_bytes(&header?.bytes)?;
-            let proven =
-                ProvenHeader::prove(spec, sealed).map_err(|error| ChainError::Database(error.to_string()))?;
-            tree.link(&proven)?;
-        }
+        prove_stored(
+            store.headers(Height::new(1))?,
+            |list| prove_headers(spec, list),
+            |proven| Ok(tree.link(proven)?),
+        )?;
         let beacon = Beacon::new(&tree);
         let mut follower = Self { tree, store, beacon };
         follower.follow();
@@ -84,31 +86,35 @@ impl Follower {
         self.beacon.follow(&self.tree, &tip);
     }
 
-    /// Takes a header, if it is new and in its place.
-    fn take(&mut self, bytes: &[u8], now: Slot) -> Result<(), ChainError> {
-        let sealed = SealedHeader::from_bytes(bytes)?;
-        let id = sealed.id();
-        if self.tree.get(&id).is_some() || sealed.seal.claim.slot.get() > now.get().saturating_add(1) {
-            return Ok(());
+    /// Takes headers in order: those that are new, in their place, and not of the future.
+    fn take_all(&mut self, headers: &[Vec<u8>]) -> Result<(), ChainError> {
+        let now = self.tree.spec().slot_at(Moment::now().unix).unwrap_or_default();
+        let mut new = Vec::new();
+        for bytes in headers {
+            let sealed = SealedHeader::from_bytes(bytes)?;
+            if self.tree.get(&sealed.id()).is_none()
+                && sealed.seal.claim.slot.get() <= now.get().saturating_add(1)
+            {
+                new.push(sealed);
+            }
         }
-        let proven =
-            ProvenHeader::prove(self.tree.spec(), sealed).map_err(mass_consensus::block::BlockError::from)?;
-        match self.tree.link(&proven) {
+        let proven = prove_headers(self.tree.spec(), &new);
+        let taken = proven
+            .into_iter()
+            .try_for_each(|proven| self.link(&proven.map_err(mass_consensus::block::BlockError::from)?));
+        self.follow();
+        taken
+    }
+
+    fn link(&mut self, proven: &ProvenHeader) -> Result<(), ChainError> {
+        match self.tree.link(proven) {
             Ok(()) => {}
             Err(LinkError::Parent(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        let claim: &SealClaim = &sealed.seal.claim;
-        self.store.put_header(id, claim.height, *claim.farmer(), claim.slot, bytes)?;
-        Ok(())
-    }
-
-    /// Takes headers in order.
-    fn take_all(&mut self, headers: &[Vec<u8>]) -> Result<(), ChainError> {
-        let now = self.tree.spec().slot_at(unix_now()).unwrap_or_default();
-        let taken = headers.iter().try_for_each(|bytes| self.take(bytes, now));
-        self.follow();
-        taken
+        let (sealed, claim) = (proven.sealed(), &proven.sealed().seal.claim);
+        let bytes = sealed.to_bytes();
+        Ok(self.store.put_header(*proven.id(), claim.height, *claim.farmer(), claim.slot, &bytes)?)
     }
 }
 
@@ -123,11 +129,11 @@ struct Link {
 ///
 /// # Errors
 /// [`NodeError::Network`].
-pub fn spawn(
+pub fn spawn<L: NodeLedger>(
     follower: Follower,
     config: BeaconConfig,
     seed: [u8; 32],
-    queries: mpsc::Sender<Query>,
+    queries: Queries<L>,
 ) -> Result<(), NodeError> {
     let (commands, events) = swarm::spawn(Config {
         chain_id: *config.spec.id(),
@@ -142,7 +148,7 @@ pub fn spawn(
 }
 
 impl Link {
-    async fn run(mut self, mut events: mpsc::Receiver<Event>, queries: mpsc::Sender<Query>) {
+    async fn run<L: NodeLedger>(mut self, mut events: mpsc::Receiver<Event>, queries: Queries<L>) {
         let mut clock = tokio::time::interval(STATUS_EVERY);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told = self.follower.beacon().clone();
@@ -163,7 +169,7 @@ impl Link {
             if told != *self.follower.beacon() {
                 told = self.follower.beacon().clone();
                 let beacon = told.clone();
-                let _ = queries.send(Box::new(move |node| node.take_beacon(beacon))).await;
+                queries.run(move |running| running.take_beacon(beacon)).await;
             }
         }
         let _ = self.commands.send(Command::Stop).await;

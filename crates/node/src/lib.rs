@@ -1,14 +1,34 @@
-//! A full node: [`Chain`] owns engine, ledger, storage and mempool and performs the engine's effects;
-//! [`start`] runs one in a loop between its peers, its clock and its RPC.
+//! A full node of any ledger: [`Chain`] owns engine, ledger, storage and mempool and performs the engine's effects;
+//! [`Node`] speaks with peers, without sockets and clock; [`start`] runs one in a loop between its peers, its clock and
+//! its RPC.
+//!
+//! A new chain is a ledger with [`NodeLedger`], a chain spec, and a program whose `main` is [`program::main`]: see
+//! `docs/new-chain.md`. Mass Net's ledger is one of them.
 
 mod api;
 mod chain;
 mod error;
 mod follower;
+mod ledger;
+mod node;
+pub mod program;
+mod prove;
+mod prover;
+mod queries;
 mod run;
 mod sync;
+mod utxo;
 
-pub use chain::{Chain, Notice};
+pub use {
+    mass_consensus as consensus, mass_mempool as mempool, mass_primitives as primitives, mass_rpc as rpc,
+};
+
+pub use chain::{Chain, Notice, Parts};
 pub use error::{ChainError, NodeError};
 pub use follower::BeaconConfig;
+pub use ledger::{Candidate, Included, LedgerFault, NextBlock, NodeLedger};
+pub use node::{Moment, Node};
+pub use prove::prove_headers;
+pub use prover::{Afresh, Prover};
+pub use queries::{LedgerRpc, Queries, text_param};
 pub use run::{NodeConfig, NodeHandle, start};

@@ -12,7 +12,7 @@ use mass_network::{
 };
 use mass_primitives::{BlockId, Height};
 
-use crate::{chain::Chain, error::ChainError};
+use crate::{chain::Chain, error::ChainError, ledger::NodeLedger};
 
 /// After this time a batch of blocks is asked of somebody else.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -153,7 +153,7 @@ pub fn headers_request(tree: &HeaderTree, from: &BlockId) -> Request {
 ///
 /// # Errors
 /// Fatal ones only.
-pub fn answer(chain: &Chain, request: &Request) -> Result<Response, ChainError> {
+pub fn answer<L: NodeLedger>(chain: &Chain<L>, request: &Request) -> Result<Response, ChainError> {
     match request {
         Request::Status => {
             let tip = *chain.engine().tip();
@@ -166,7 +166,7 @@ pub fn answer(chain: &Chain, request: &Request) -> Result<Response, ChainError> 
     }
 }
 
-fn headers(chain: &Chain, locator: &[BlockId], max: usize) -> Result<Response, ChainError> {
+fn headers<L: NodeLedger>(chain: &Chain<L>, locator: &[BlockId], max: usize) -> Result<Response, ChainError> {
     let mut height = Height::ZERO;
     for id in locator {
         let Some(node) = chain.engine().tree().get(id) else { continue };
@@ -186,7 +186,7 @@ fn headers(chain: &Chain, locator: &[BlockId], max: usize) -> Result<Response, C
     Ok(Response::Headers(found))
 }
 
-fn blocks(chain: &Chain, ids: &[BlockId]) -> Result<Response, ChainError> {
+fn blocks<L: NodeLedger>(chain: &Chain<L>, ids: &[BlockId]) -> Result<Response, ChainError> {
     let (mut room, mut found) = (RESPONSE_BYTES_MAX - FRAME_BYTES, Vec::new());
     let mut is_full = false;
     for id in ids {

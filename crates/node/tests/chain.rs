@@ -22,8 +22,10 @@ use mass_consensus::{
     spec::ChainSpec,
 };
 use mass_ledger_utxo::{LedgerParams, Supply, UtxoLedger, address, body::Body};
-use mass_node::{Chain, ChainError, Notice};
+use mass_node::{ChainError, Notice};
 use mass_primitives::{Amount, BlockId, Encode, Height, SealSignature, Slot};
+
+type Chain = mass_node::Chain<UtxoLedger>;
 
 const NOW: u64 = 2_000_000_000;
 

@@ -9,7 +9,7 @@ use std::{io::Write as _, time::Duration};
 use bitcoin::{ScriptBuf, WPubkeyHash, hashes::Hash};
 use farm::Farm;
 use mass_consensus::{header::SealedHeader, spec::ChainSpec};
-use mass_ledger_utxo::address;
+use mass_ledger_utxo::{UtxoLedger, address};
 use mass_network::{
     Command, Config, Event, Topic, swarm,
     wire::{HEADERS_MAX, Request, Response},
@@ -93,7 +93,8 @@ async fn a_fork_longer_than_an_answer_of_headers_heals() {
     let mut chains = [("long", &farm, 560), ("short", &other, 550)].map(|(name, farm, blocks)| {
         let path = dir.path().join(name);
         std::fs::create_dir_all(&path).unwrap();
-        let mut chain = mass_node::Chain::open(&path.join("chain.redb"), farm.spec.clone(), None).unwrap();
+        let mut chain =
+            mass_node::Chain::<UtxoLedger>::open(&path.join("chain.redb"), farm.spec.clone(), None).unwrap();
         chain.tick(mass_primitives::Slot::new(1 << 30), 2_000_000_000).unwrap();
         for _ in 0..blocks {
             let expected = chain.expectation(mass_primitives::Slot::ZERO).unwrap();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::answers::{Ban, LastSeal, Pending, Status, Supply, Work};
 
-/// The methods of a node. Refusals carry the codes of [`errors`](crate::errors).
+/// The methods of any node, whatever ledger it runs. Refusals carry the codes of [`errors`](crate::errors).
 #[rpc(server, client)]
 pub trait Mass {
     /// What the next block must carry; with a farmer key also what it has sealed, as `mass_lastSeal` has it.
@@ -34,10 +34,6 @@ pub trait Mass {
     #[method(name = "mass_status")]
     async fn status(&self) -> RpcResult<Status>;
 
-    /// Where all the money is.
-    #[method(name = "mass_supply")]
-    async fn supply(&self) -> RpcResult<Supply>;
-
     /// Farmer keys that may not seal any more.
     #[method(name = "mass_bans")]
     async fn bans(&self) -> RpcResult<Vec<Ban>>;
@@ -45,10 +41,6 @@ pub trait Mass {
     /// The newest slot that a farmer key has sealed on any branch, or null; what is too old for evidence is forgotten.
     #[method(name = "mass_lastSeal")]
     async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>>;
-
-    /// Rewards on their way to a farmer.
-    #[method(name = "mass_pending")]
-    async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>>;
 
     /// Height of the tip.
     #[method(name = "getblockcount")]
@@ -86,10 +78,6 @@ pub trait Mass {
     #[method(name = "getrawtransaction")]
     async fn get_raw_transaction(&self, txid: String, verbosity: Option<u8>) -> RpcResult<String>;
 
-    /// An unspent output, or null.
-    #[method(name = "gettxout")]
-    async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value>;
-
     /// Number of connected peers.
     #[method(name = "getconnectioncount")]
     async fn get_connection_count(&self) -> RpcResult<u32>;
@@ -109,4 +97,20 @@ pub trait Mass {
     /// Asks the node to shut down.
     #[method(name = "stop")]
     async fn stop(&self) -> RpcResult<String>;
+}
+
+/// What a node of a ledger of coins answers beside [`Mass`].
+#[rpc(server, client)]
+pub trait Coins {
+    /// Where all the money is.
+    #[method(name = "mass_supply")]
+    async fn supply(&self) -> RpcResult<Supply>;
+
+    /// Rewards on their way to a farmer.
+    #[method(name = "mass_pending")]
+    async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>>;
+
+    /// An unspent output, or null.
+    #[method(name = "gettxout")]
+    async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value>;
 }

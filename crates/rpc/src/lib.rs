@@ -1,10 +1,11 @@
 //! JSON-RPC of a node: one trait, from which both the server and the typed client are made.
 //!
-//! Methods that begin with `mass_` serve our own programs; the others are named and behave as in
+//! [`MassServer`] is what any chain has; [`CoinsServer`] comes with a ledger of coins, and other ledgers bring their
+//! own. Methods that begin with `mass_` serve our own programs; the others are named and behave as in
 //! Bitcoin Core, so that its tools find what they expect. The server listens on the loopback interface
 //! only and asks for no password: who can log in to the machine may use it.
 //!
-//! Deliberately not here: any rule of consensus, any state. Whoever implements [`MassServer`] answers.
+//! Deliberately not here: any rule of consensus, any state. Whoever implements the traits answers.
 
 mod answers;
 mod api;
@@ -14,9 +15,11 @@ pub mod metrics;
 mod transport;
 
 pub use answers::{Ban, LastSeal, Pending, Status, Supply, Work};
-pub use api::{MassClient, MassServer};
+pub use api::{CoinsClient, CoinsServer, MassClient, MassServer};
+pub use jsonrpsee::core::RegisterMethodError;
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::http_client::HttpClient;
 pub use jsonrpsee::server::ServerHandle;
 pub use jsonrpsee::types::ErrorObjectOwned;
+pub use jsonrpsee::{Methods, RpcModule};
 pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, call, client, client_that_waits, serve};

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height, SealSignature, Seed, Slot, VrfProof};
 use mass_rpc::{
-    Ban, ClientError, HttpClient, LastSeal, MassClient, MassServer, Pending, RpcResult, ServeError,
-    ServerHandle, Status, Supply, Work, async_trait, client, errors, serve,
+    Ban, ClientError, CoinsClient, CoinsServer, HttpClient, LastSeal, MassClient, MassServer, Pending,
+    RpcResult, ServeError, ServerHandle, Status, Supply, Work, async_trait, client, errors, serve,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -72,15 +72,8 @@ impl MassServer for Fake {
     async fn status(&self) -> RpcResult<Status> {
         Ok(status())
     }
-    async fn supply(&self) -> RpcResult<Supply> {
-        Ok(SUPPLY)
-    }
     async fn bans(&self) -> RpcResult<Vec<Ban>> {
         Ok(vec![Ban { farmer: FARMER, height: Height::new(1) }])
-    }
-    async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {
-        assert_eq!(farmer, FARMER);
-        Ok(vec![Pending { height: Height::new(1), amount: Amount::new(5), address: "a".to_owned() }])
     }
     async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>> {
         let seal = LastSeal { slot: Slot::new(6), height: Height::new(2), id: TIP };
@@ -113,9 +106,6 @@ impl MassServer for Fake {
     async fn get_raw_transaction(&self, _: String, _: Option<u8>) -> RpcResult<String> {
         Err(errors::not_found("not waiting"))
     }
-    async fn get_tx_out(&self, _: String, _: u32) -> RpcResult<Value> {
-        Ok(Value::Null)
-    }
     async fn get_connection_count(&self) -> RpcResult<u32> {
         Ok(1)
     }
@@ -133,9 +123,25 @@ impl MassServer for Fake {
     }
 }
 
+#[async_trait]
+impl CoinsServer for Fake {
+    async fn supply(&self) -> RpcResult<Supply> {
+        Ok(SUPPLY)
+    }
+    async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {
+        assert_eq!(farmer, FARMER);
+        Ok(vec![Pending { height: Height::new(1), amount: Amount::new(5), address: "a".to_owned() }])
+    }
+    async fn get_tx_out(&self, _: String, _: u32) -> RpcResult<Value> {
+        Ok(Value::Null)
+    }
+}
+
 async fn start() -> (SocketAddr, ServerHandle, HttpClient) {
-    let (addr, handle) =
-        serve("127.0.0.1:0".parse().unwrap(), Fake.into_rpc(), mass_rpc::metrics::none()).await.unwrap();
+    let mut methods = MassServer::into_rpc(Fake);
+    methods.merge(CoinsServer::into_rpc(Fake)).unwrap();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let (addr, handle) = serve(address, methods, mass_rpc::metrics::none()).await.unwrap();
     (addr, handle, client(&format!("http://{addr}")).unwrap())
 }
 
@@ -175,11 +181,12 @@ async fn the_client_gets_what_the_node_answers() {
 async fn an_address_that_cannot_be_had_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = taken.local_addr().unwrap();
-    let error = serve(addr, Fake.into_rpc(), mass_rpc::metrics::none()).await.unwrap_err();
+    let error = serve(addr, MassServer::into_rpc(Fake), mass_rpc::metrics::none()).await.unwrap_err();
     assert!(matches!(error, ServeError::InUse(at) if at == addr), "{error}");
     assert!(error.to_string().starts_with(&format!("{addr} is in use")));
-    let error =
-        serve("0.0.0.0:0".parse().unwrap(), Fake.into_rpc(), mass_rpc::metrics::none()).await.unwrap_err();
+    let error = serve("0.0.0.0:0".parse().unwrap(), MassServer::into_rpc(Fake), mass_rpc::metrics::none())
+        .await
+        .unwrap_err();
     assert!(matches!(error, ServeError::NotLoopback(_)), "{error}");
 }
 

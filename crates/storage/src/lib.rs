@@ -18,6 +18,8 @@ mod undo;
 
 pub use error::StoreError;
 pub use read::{KeyValue, Snapshot, StoredHeader};
+/// A disk, for [`Store::open_on`].
+pub use redb::StorageBackend as Disk;
 pub use store::{ConnectBlock, NewHeader, Store, Tip};
 pub use tables::SCHEMA;
 pub use undo::{CHANGES_MAX, KEY_BYTES_MAX, UNDO_BYTES_MAX, VALUE_BYTES_MAX};

@@ -10,7 +10,9 @@ use std::{
 
 use mass_consensus::ledger::StateDelta;
 use mass_primitives::{BlockId, ChainId, Decode, DecodeError, Encode, FarmerPublicKey, Height, Reader, Slot};
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction,
+};
 
 use crate::{
     StoreError,
@@ -67,6 +69,8 @@ pub struct ConnectBlock<'a> {
     pub height: Height,
     /// The block before; `None` for the genesis block.
     pub parent: Option<BlockId>,
+    /// Key and slot of the seal, for the index; `None` for the genesis block, which none sealed.
+    pub seal: Option<(FarmerPublicKey, Slot)>,
     /// Encoding of the sealed header.
     pub header_bytes: &'a [u8],
     /// Encoding of the body.
@@ -90,6 +94,19 @@ impl Store {
     /// if the file cannot be read or is no store.
     pub fn open(path: impl AsRef<Path>, chain: &ChainId) -> Result<Self, StoreError> {
         Self::from_database(Database::create(path)?, chain)
+    }
+
+    /// [`Store::open`] on another disk than a file. `cache_bytes` bounds what the database keeps of it in memory.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(
+        disk: impl StorageBackend,
+        cache_bytes: usize,
+        chain: &ChainId,
+    ) -> Result<Self, StoreError> {
+        let db = Builder::new().set_cache_size(cache_bytes).create_with_backend(disk)?;
+        Self::from_database(db, chain)
     }
 
     pub(crate) fn from_database(db: Database, chain: &ChainId) -> Result<Self, StoreError> {
@@ -124,11 +141,9 @@ impl Store {
     /// As [`Store::put_header`].
     pub fn put_headers(&self, headers: &[NewHeader<'_>]) -> Result<(), StoreError> {
         self.write(|txn| {
-            let mut seals = txn.open_table(SEALS)?;
             for header in headers {
                 insert_header(txn, header.id, header.height, header.bytes)?;
-                let seal = (header.farmer.as_bytes(), header.slot.get(), header.id.as_bytes());
-                seals.insert(seal, ())?;
+                insert_seal(txn, &header.id, &header.farmer, header.slot)?;
             }
             Ok(())
         })
@@ -145,8 +160,7 @@ impl Store {
         })
     }
 
-    /// Makes `block` the tip: stores its header and body, changes the state and keeps the undo. The
-    /// seal of the header is indexed by [`Store::put_header`], not here.
+    /// Makes `block` the tip: stores its header and body, indexes its seal, changes the state and keeps the undo.
     ///
     /// # Errors
     /// [`StoreError::NotOnTip`], [`StoreError::WrongHeight`], [`StoreError::HeaderHeight`],
@@ -157,6 +171,9 @@ impl Store {
             let mut meta = txn.open_table(META)?;
             check_follows(block, read_tip(&meta)?)?;
             insert_header(txn, block.id, block.height, block.header_bytes)?;
+            if let Some((farmer, slot)) = &block.seal {
+                insert_seal(txn, &block.id, farmer, *slot)?;
+            }
             txn.open_table(BODIES)?.insert(block.id.as_bytes(), block.body)?;
             txn.open_table(ACTIVE)?.insert(block.height.get(), block.id.as_bytes())?;
             let undo = apply_delta(txn, block)?.to_bytes();
@@ -321,6 +338,16 @@ fn insert_header(
     }
     headers.insert(id.as_bytes(), (height.get(), bytes))?;
     txn.open_table(HEADERS_BY_HEIGHT)?.insert((height.get(), id.as_bytes()), ())?;
+    Ok(())
+}
+
+fn insert_seal(
+    txn: &WriteTransaction,
+    id: &BlockId,
+    farmer: &FarmerPublicKey,
+    slot: Slot,
+) -> Result<(), StoreError> {
+    txn.open_table(SEALS)?.insert((farmer.as_bytes(), slot.get(), id.as_bytes()), ())?;
     Ok(())
 }
 

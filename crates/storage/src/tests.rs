@@ -42,6 +42,7 @@ fn connect(
         id: id(number),
         height: Height::new(height),
         parent: parent.map(id),
+        seal: parent.map(|_| (FarmerPublicKey::new([number; 32]), Slot::new(7))),
         header_bytes: &[number],
         body: &[number, number],
         delta,
@@ -57,6 +58,8 @@ fn a_block_is_read_back_and_undone() {
     let before = store.snapshot().unwrap();
     connect(&store, 2, 1, Some(1), &delta(&[(b"a1", None), (b"a2", Some(b"y")), (b"c", None)])).unwrap();
 
+    let sealed = store.headers_by_seal(&FarmerPublicKey::new([2; 32]), Slot::new(7)).unwrap();
+    assert_eq!(sealed, [id(2)], "the seal is indexed in the same commit");
     assert_eq!(before.get(b"a1").unwrap(), Some(b"x".to_vec()));
     assert_eq!(before.tip().unwrap().id, id(1));
     let scanned: Vec<_> = store.snapshot().unwrap().scan(b"a").unwrap().map(Result::unwrap).collect();

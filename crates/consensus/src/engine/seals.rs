@@ -26,7 +26,7 @@ const PARKED_MAX: usize = 256;
 
 #[derive(Clone, Debug)]
 struct Sealed {
-    first: SealedHeader,
+    first: ProvenHeader,
     linked: Vec<BlockId>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Seals {
     linked: BTreeMap<(Slot, FarmerPublicKey), Sealed>,
     /// The newest slot of each key in `linked`.
     newest: BTreeMap<FarmerPublicKey, Slot>,
-    loose: BTreeMap<(Slot, FarmerPublicKey), SealedHeader>,
+    loose: BTreeMap<(Slot, FarmerPublicKey), ProvenHeader>,
     parked: BTreeMap<BlockId, ProvenHeader>,
     double: BTreeMap<FarmerPublicKey, ProvenEvidence>,
 }
@@ -44,12 +44,14 @@ pub(super) struct Seals {
 impl Seals {
     /// Remembers a seal; evidence if it is the second of its slot.
     pub fn note(&mut self, spec: &ChainSpec, header: &ProvenHeader, is_linked: bool) -> Option<Evidence> {
-        let sealed = *header.sealed();
-        let key = (sealed.seal.claim.slot, *sealed.seal.claim.farmer());
-        let known = self.linked.get(&key).map(|seal| seal.first).or_else(|| self.loose.get(&key).copied());
+        let claim = &header.sealed().seal.claim;
+        let key = (claim.slot, *claim.farmer());
+        let known = self.linked.get(&key).map(|seal| &seal.first).or_else(|| self.loose.get(&key)).cloned();
         if is_linked {
-            let entry =
-                self.linked.entry(key).or_insert_with(|| Sealed { first: sealed, linked: Vec::new() });
+            let entry = self
+                .linked
+                .entry(key)
+                .or_insert_with(|| Sealed { first: header.clone(), linked: Vec::with_capacity(1) });
             if !entry.linked.contains(header.id()) {
                 entry.linked.push(*header.id());
             }
@@ -60,10 +62,11 @@ impl Seals {
             if self.loose.len() >= LOOSE_MAX {
                 self.loose.pop_first();
             }
-            self.loose.insert(key, sealed);
+            self.loose.insert(key, header.clone());
         }
-        let known = known.filter(|known| known.id() != sealed.id())?;
-        let evidence = ProvenEvidence::prove(spec, Evidence::new(known, sealed)).ok()?;
+        let known = known.filter(|known| known.id() != header.id())?;
+        let evidence = Evidence::new(*known.sealed(), *header.sealed());
+        let evidence = ProvenEvidence::prove(spec, evidence).ok()?;
         self.adopt(&evidence);
         Some(*evidence.evidence())
     }
@@ -71,7 +74,7 @@ impl Seals {
     /// The first linked header of the newest slot that a key sealed and that is not forgotten.
     pub fn last(&self, farmer: &FarmerPublicKey) -> Option<&SealedHeader> {
         let slot = self.newest.get(farmer)?;
-        self.linked.get(&(*slot, *farmer)).map(|seal| &seal.first)
+        self.linked.get(&(*slot, *farmer)).map(|seal| seal.first.sealed())
     }
 
     /// Keeps evidence, the youngest for each key: a height in it is what its farmer wrote there, and older

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use mass_consensus::spec::ChainSpec;
 use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, FarmerError, Totals};
+use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
 use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle};
 use mass_primitives::Height;
@@ -229,8 +230,10 @@ impl Member {
         };
         // The first node is where commands look for one, unless another program is there.
         let usual = if number == 1 { spec.hints().rpc_port } else { 0 };
-        let handle = match mass_node::start(config(usual)?).await {
-            Err(NodeError::Rpc(ServeError::InUse(_))) if number == 1 => mass_node::start(config(0)?).await?,
+        let handle = match mass_node::start::<UtxoLedger>(config(usual)?).await {
+            Err(NodeError::Rpc(ServeError::InUse(_))) if number == 1 => {
+                mass_node::start::<UtxoLedger>(config(0)?).await?
+            }
             started => started?,
         };
         let url = format!("http://{}", handle.rpc);

@@ -2,7 +2,7 @@
 
 use mass_farmer::Totals;
 use mass_primitives::{ChainId, Height};
-use mass_rpc::{MassClient, Status, Supply};
+use mass_rpc::{CoinsClient, Status, Supply};
 use mass_wallet::Txid;
 use serde_json::{Value, json};
 

@@ -6,6 +6,7 @@ use mass_consensus::{
     header::{Header, SealedHeader},
     spec::ChainSpec,
 };
+use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
 use mass_node::{NodeConfig, NodeHandle, start};
 use mass_primitives::{BlockId, Decode, Difficulty, Encode};
@@ -15,7 +16,7 @@ use crate::farm::Farm;
 
 /// Starts a node, and a client of it.
 pub async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeHandle, HttpClient) {
-    let handle = start(NodeConfig {
+    let handle = start::<UtxoLedger>(NodeConfig {
         spec: spec.clone(),
         data_dir: dir.to_path_buf(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],

@@ -71,6 +71,7 @@ impl Model {
             id,
             height: Height::new(height),
             parent,
+            seal: None,
             header_bytes: &bytes,
             body: &bytes[..8],
             delta: &delta,

@@ -1,0 +1,125 @@
+//! What a node asks of a ledger beside its rules: the door for a new chain.
+//!
+//! [`Ledger`] says what is valid, purely. A node also has to make bodies, to know the transactions in them, and to
+//! answer questions about them; that is [`NodeLedger`]. Nothing here decides whether a block is good.
+
+use std::error::Error;
+
+use mass_consensus::{
+    ledger::{BlockContext, Ledger, StateRead},
+    spec::ChainSpec,
+};
+use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool};
+use mass_primitives::Height;
+use mass_rpc::Methods;
+
+use crate::{error::ChainError, queries::Queries};
+
+/// An error of a ledger, whose type only the ledger knows.
+pub type LedgerFault = Box<dyn Error + Send + Sync>;
+
+/// What is known of the block that a waiting transaction may get into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextBlock {
+    /// Its height.
+    pub height: Height,
+    /// Median time of the eleven blocks before it, in unix seconds.
+    pub median_time_past: u32,
+}
+
+/// A transaction in a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Included {
+    /// Its id.
+    pub id: EntryId,
+    /// What it spends, by the keys of [`Entry::spends`].
+    pub spends: Vec<CoinKey>,
+    /// Its encoding, to be offered to the pool again if its block leaves the chain; `None` for one that lives and
+    /// dies with its block, as a coinbase does.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// The body of a block to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Candidate {
+    /// The body.
+    pub body: Vec<u8>,
+    /// What the ledger takes no more and has to leave the pool, as after a reorg.
+    pub refused: Vec<EntryId>,
+}
+
+/// A ledger that a node can run.
+///
+/// Errors are [`ChainError`]s: [`ChainError::Transaction`] for bytes that are no transaction, whose sender is at
+/// fault, [`ChainError::Ledger`] for a broken rule, [`ChainError::Address`] for a payout address, and
+/// [`ChainError::State`] if the disk fails, which ends the node.
+pub trait NodeLedger: Ledger + Sized + Send + 'static {
+    /// The `kind` that chain specs name it by.
+    const KIND: &'static str;
+
+    /// The ledger of a chain, by the parameters in its spec.
+    ///
+    /// # Errors
+    /// [`ChainError::Params`] if they describe no ledger.
+    fn open(spec: &ChainSpec) -> Result<Self, ChainError>;
+
+    /// What the pool holds, and what it asks for. Without a word from the ledger: 400 MB, no fees.
+    fn pool_limits(&self) -> Limits {
+        Limits {
+            weight_max: 400_000_000,
+            entries_max: 100_000,
+            min_fee_rate: FeeRate::new(0),
+            expiry_seconds: 14 * 24 * 3600,
+            ancestors_max: 24,
+        }
+    }
+
+    /// Checks a transaction against the state and those that wait in the pool; how the pool is to see it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn admit(
+        &self,
+        state: &dyn StateRead,
+        pool: &Pool,
+        next: NextBlock,
+        bytes: &[u8],
+    ) -> Result<Entry, ChainError>;
+
+    /// Makes a body for a block by this farmer that the ledger then applies, with what the pool offers. It commits to
+    /// `evidence` in the way that [`Ledger::commitment`] reads it (EVD-4), and pays `payout`.
+    ///
+    /// # Errors
+    /// [`ChainError::Address`] if `payout` is none, or why no body can be made.
+    fn build(
+        &self,
+        state: &dyn StateRead,
+        pool: &Pool,
+        context: &BlockContext,
+        payout: &str,
+        evidence: Option<[u8; 32]>,
+    ) -> Result<Candidate, ChainError>;
+
+    /// The transactions of a body, in their order.
+    ///
+    /// # Errors
+    /// The ledger's error if the body is malformed.
+    fn transactions(&self, body: &[u8]) -> Result<Vec<Included>, Self::Error>;
+
+    /// An id as people write it.
+    fn write_id(id: &EntryId) -> String {
+        hex::encode(id)
+    }
+
+    /// Reads what [`NodeLedger::write_id`] writes.
+    fn read_id(text: &str) -> Option<EntryId> {
+        let mut id = EntryId::default();
+        hex::decode_to_slice(text, &mut id).ok().map(|()| id)
+    }
+
+    /// RPC methods of the ledger's own: see [`LedgerRpc`](crate::LedgerRpc).
+    fn methods(queries: &Queries<Self>) -> Methods {
+        let _ = queries;
+        Methods::new()
+    }
+}

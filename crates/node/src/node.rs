@@ -1,0 +1,342 @@
+//! A node without its sockets and its clock: the chain, whom it knows, and what it does with each message. Events and
+//! moments go in, commands come out. The loop that runs it over TCP is in the file beside; the simulator runs the same
+//! under a clock of its own.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mass_consensus::{
+    beacon::Beacon,
+    header::{HEADER_BYTES, Header},
+};
+use mass_mempool::EntryId;
+use mass_network::{
+    Command, Event, GossipToken, Multiaddr, PeerId, Topic, Verdict,
+    wire::{HEADERS_MAX, Request, Response},
+};
+use mass_primitives::{BlockId, Decode as _, Encode as _, SealSignature, VrfProof};
+
+use crate::{
+    chain::{Chain, Notice},
+    error::ChainError,
+    ledger::NodeLedger,
+    sync::{Sync, answer, headers_request},
+};
+
+/// The least time after which peers are asked for their tips again, in case news was lost. On a chain with a longer
+/// interval between blocks it is the interval.
+const STATUS_EVERY: Duration = Duration::from_secs(3);
+
+/// What the clocks of a machine show.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Unix time in seconds. It may be set back.
+    pub unix: u64,
+    /// For what lasts. It only grows.
+    pub instant: Instant,
+}
+
+impl Moment {
+    /// What the clocks of this machine show now.
+    #[must_use]
+    pub fn now() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { unix, instant: Instant::now() }
+    }
+}
+
+/// A node.
+pub struct Node<L> {
+    chain: Chain<L>,
+    sync: Sync,
+    outbox: Vec<Command>,
+    status_at: Instant,
+    listen: Vec<Multiaddr>,
+}
+
+impl<L: NodeLedger> Node<L> {
+    /// A node that knows nobody yet.
+    #[must_use]
+    pub fn new(chain: Chain<L>, now: Moment) -> Self {
+        let (sync, outbox, listen) = (Sync::default(), Vec::new(), Vec::new());
+        Self { chain, sync, outbox, status_at: now.instant, listen }
+    }
+
+    /// The chain, to read.
+    #[must_use]
+    pub const fn chain(&self) -> &Chain<L> {
+        &self.chain
+    }
+
+    /// The chain, to make blocks.
+    pub const fn chain_mut(&mut self) -> &mut Chain<L> {
+        &mut self.chain
+    }
+
+    /// Who is connected.
+    pub fn peers(&self) -> impl ExactSizeIterator<Item = &PeerId> {
+        self.sync.peers()
+    }
+
+    /// Where peers find us.
+    #[must_use]
+    pub fn listen(&self) -> &[Multiaddr] {
+        &self.listen
+    }
+
+    /// What the network has to do now. Ask after each input.
+    #[must_use]
+    pub fn take_commands(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Time has passed.
+    ///
+    /// # Errors
+    /// Fatal ones only, here and below.
+    pub fn tick(&mut self, now: Moment) -> Result<(), ChainError> {
+        if let Some(slot) = self.chain.spec().slot_at(now.unix) {
+            let notices = self.chain.tick(slot, now.unix)?;
+            self.notice(notices, now);
+        }
+        if now.instant.duration_since(self.status_at) >= self.status_every() {
+            self.status_at = now.instant;
+            for peer in self.sync.peers().copied().collect::<Vec<_>>() {
+                self.request(peer, Request::Status);
+            }
+            self.tell_evidence();
+        }
+        Ok(())
+    }
+
+    fn status_every(&self) -> Duration {
+        let rules = self.chain.spec().rules();
+        let interval = rules.interval_slots.saturating_mul(rules.slot_seconds.into());
+        STATUS_EVERY.max(Duration::from_secs(interval))
+    }
+
+    fn request(&mut self, peer: PeerId, request: Request) {
+        let id = self.sync.number();
+        self.outbox.push(Command::Request { peer, request, id });
+    }
+
+    /// The parent's chain gives these seeds.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn take_beacon(&mut self, beacon: Beacon, now: Moment) -> Result<(), ChainError> {
+        let notices = self.chain.take_beacon(beacon, now.unix)?;
+        self.notice(notices, now);
+        Ok(())
+    }
+
+    /// A transaction came from a user; its id.
+    ///
+    /// # Errors
+    /// Why the pool does not take it.
+    pub fn pay(&mut self, bytes: Vec<u8>, now: Moment) -> Result<EntryId, ChainError> {
+        let id = self.chain.take_transaction(&bytes, now.unix)?;
+        self.send(Command::Publish { topic: Topic::Transactions, bytes });
+        Ok(id)
+    }
+
+    /// A farmer signed a header that [`Chain::prepare`] gave.
+    ///
+    /// # Errors
+    /// [`ChainError::Refused`] if the block has no place in the chain, or what [`Chain::submit`] finds.
+    pub fn submit(
+        &mut self,
+        id: &BlockId,
+        vrf_proof: VrfProof,
+        signature: SealSignature,
+        now: Moment,
+    ) -> Result<(), ChainError> {
+        let (bytes, notices) = self.chain.submit(id, vrf_proof, signature, now.unix)?;
+        let refusal = notices.iter().find_map(|notice| match notice {
+            Notice::Refused(refused, reason) if refused == id => Some(reason.clone()),
+            _ => None,
+        });
+        self.notice(notices, now);
+        if let Some(reason) = refusal {
+            return Err(ChainError::Refused(reason.unwrap_or_else(|| "its parent is not known".to_owned())));
+        }
+        self.send(Command::Publish { topic: Topic::Blocks, bytes });
+        Ok(())
+    }
+
+    /// Sends something to the network after the present event.
+    pub fn send(&mut self, command: Command) {
+        self.outbox.push(command);
+    }
+
+    /// Does what the chain wants done outside.
+    fn notice(&mut self, notices: Vec<Notice>, now: Moment) {
+        for notice in notices {
+            match notice {
+                Notice::NewTip(id) => tracing::info!(%id, "new tip"),
+                Notice::Fetch(ids) => self.fetch(&ids, now),
+                Notice::Refused(id, Some(reason)) => tracing::warn!(%id, reason, "block refused"),
+                Notice::Refused(..) => {}
+                Notice::DoubleSeal(farmer) => tracing::warn!(%farmer, "sealed twice in one slot"),
+            }
+        }
+    }
+
+    fn fetch(&mut self, ids: &[BlockId], now: Moment) {
+        for (peer, id, request) in self.sync.fetch(ids, now.instant) {
+            self.outbox.push(Command::Request { peer, request, id });
+        }
+    }
+
+    /// Something happened in the network.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn event(&mut self, event: Event, now: Moment) -> Result<(), ChainError> {
+        match event {
+            Event::PeerConnected(peer) => {
+                self.sync.joined(peer);
+                self.request(peer, Request::Status);
+            }
+            Event::PeerDisconnected(peer) => self.sync.left(&peer),
+            Event::PeerRefused(peer) => tracing::debug!(%peer, "peer of another chain"),
+            Event::Listening(address) => self.listen.push(address),
+            Event::Gossip { topic, from, token, bytes } => self.gossip((topic, from, token), &bytes, now)?,
+            Event::Request { request, token, .. } => {
+                let response = answer(&self.chain, &request)?;
+                self.outbox.push(Command::Respond { token, response });
+            }
+            Event::Response { id, peer, response } => self.response(id, peer, response, now)?,
+            Event::RequestFailed { id, peer, reason } => {
+                tracing::debug!(%peer, %reason, "request failed");
+                self.sync.answered(id, 0, now.instant);
+                if reason.is_peer_fault() {
+                    self.outbox.push(Command::Disconnect(peer));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Until it is in the chain, evidence is told again and again: farmers who can include it may have come just
+    /// now, and the two headers themselves go no further than to who asks for the branches they are on.
+    fn tell_evidence(&mut self) {
+        for evidence in self.chain.engine().evidence_for_next() {
+            self.send(Command::Publish { topic: Topic::Evidence, bytes: evidence.to_bytes() });
+        }
+    }
+
+    fn gossip(
+        &mut self,
+        (topic, from, token): (Topic, PeerId, GossipToken),
+        bytes: &[u8],
+        now: Moment,
+    ) -> Result<(), ChainError> {
+        let verdict = match topic {
+            Topic::Blocks => self.gossiped_block(from, bytes, now)?,
+            Topic::Transactions => match self.chain.take_transaction(bytes, now.unix) {
+                Ok(_) => Verdict::Accept,
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(ChainError::Transaction(_)) => Verdict::Reject,
+                Err(_) => Verdict::Ignore,
+            },
+            Topic::Evidence => match self.chain.take_evidence(bytes, now.unix) {
+                Ok(true) => Verdict::Accept,
+                Ok(false) => Verdict::Ignore,
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(_) => Verdict::Reject,
+            },
+        };
+        self.outbox.push(Command::Report { token, verdict });
+        Ok(())
+    }
+
+    /// A block is passed on if it has a place in a chain and is new. What is bad by itself is its sender's fault.
+    /// One that fails in its place is not: whoever sent it may be on another branch.
+    fn gossiped_block(&mut self, from: PeerId, bytes: &[u8], now: Moment) -> Result<Verdict, ChainError> {
+        let Some(id) = block_id(bytes) else { return Ok(Verdict::Reject) };
+        if self.chain.engine().has_judged(&id) {
+            return Ok(Verdict::Ignore);
+        }
+        let notices = match self.chain.take_block(bytes, now.unix) {
+            Ok(notices) => notices,
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => {
+                tracing::warn!(peer = %from, %error, "bad block");
+                return Ok(Verdict::Reject);
+            }
+        };
+        if notices.contains(&Notice::Refused(id, None)) {
+            let best = *self.chain.engine().tree().best();
+            self.request(from, headers_request(self.chain.engine().tree(), &best));
+        }
+        self.notice(notices, now);
+        let tree = self.chain.engine().tree();
+        let has_place = tree.get(&id).is_some() && !tree.is_condemned(&id);
+        Ok(if has_place { Verdict::Accept } else { Verdict::Ignore })
+    }
+
+    fn response(&mut self, id: u64, peer: PeerId, response: Response, now: Moment) -> Result<(), ChainError> {
+        match response {
+            Response::Status { tip, .. } => {
+                let tree = self.chain.engine().tree();
+                if tree.get(&tip).is_none() {
+                    let best = *tree.best();
+                    self.sync.begins(&peer);
+                    self.request(peer, headers_request(self.chain.engine().tree(), &best));
+                }
+            }
+            Response::Headers(headers) => self.headers(peer, &headers, now)?,
+            Response::Blocks(blocks) => {
+                self.sync.answered(id, blocks.iter().flatten().count(), now.instant);
+                for bytes in blocks.into_iter().flatten() {
+                    let taken = self.chain.take_block(&bytes, now.unix);
+                    let Some(notices) = self.judge(peer, taken)? else { break };
+                    self.notice(notices, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn headers(&mut self, peer: PeerId, headers: &[Vec<u8>], now: Moment) -> Result<(), ChainError> {
+        let taken = self.chain.take_headers(headers, now.unix);
+        let Some(notices) = self.judge(peer, taken)? else { return Ok(()) };
+        let tree = self.chain.engine().tree();
+        let misfit =
+            |notice: &Notice| matches!(notice, Notice::Refused(id, Some(_)) if tree.get(id).is_none());
+        if notices.iter().any(misfit) {
+            self.outbox.push(Command::Disconnect(peer));
+        } else if let Some(last) = headers.last().filter(|_| headers.len() == HEADERS_MAX)
+            && let Some(last) = block_id(last)
+            && let Some(height) = tree.get(&last).map(|node| node.height)
+            && self.sync.reaches(&peer, height)
+        {
+            // Not from the best header, which may be on our own side of a fork.
+            self.request(peer, headers_request(tree, &last));
+        }
+        self.notice(notices, now);
+        Ok(())
+    }
+
+    /// What came, unless it was bad, for which the peer is dropped.
+    fn judge(
+        &mut self,
+        peer: PeerId,
+        taken: Result<Vec<Notice>, ChainError>,
+    ) -> Result<Option<Vec<Notice>>, ChainError> {
+        match taken {
+            Ok(notices) => Ok(Some(notices)),
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                tracing::warn!(%peer, %error, "bad answer");
+                self.outbox.push(Command::Disconnect(peer));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The id of the block or header that bytes begin with.
+pub(crate) fn block_id(bytes: &[u8]) -> Option<BlockId> {
+    Header::from_bytes(bytes.get(..HEADER_BYTES)?).ok().map(|header| header.id())
+}

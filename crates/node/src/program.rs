@@ -1,0 +1,244 @@
+//! A node as a program in the foreground: its command line, its log, and its end on Ctrl-C or SIGTERM.
+//!
+//! `mass node run` is one such program; a new chain's own program is another, whose `main` is [`main`].
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
+use mass_consensus::spec::ChainSpec;
+use mass_network::Multiaddr;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{BeaconConfig, NodeConfig, NodeLedger, start};
+
+/// Where a node keeps its things, and how others reach it.
+#[derive(Clone, Debug, Args)]
+pub struct NodeArgs {
+    /// Where the node keeps its database and its peer key [default: node/<chain> in the user's data directory].
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// An address to listen on for peers, as in /ip4/0.0.0.0/tcp/29330; may be given several times [default: the
+    /// chain's port on this machine alone].
+    #[arg(long, value_name = "MULTIADDR")]
+    pub listen: Vec<Multiaddr>,
+    /// A peer to hold a connection to, as in /ip4/192.0.2.1/tcp/29330; may be given several times [default: those
+    /// of the chain spec].
+    #[arg(long, value_name = "MULTIADDR")]
+    pub peer: Vec<Multiaddr>,
+    /// Where a chain inherits its beacon: a peer of its parent's network; may be given several times [default:
+    /// those of the parent's spec].
+    #[arg(long, value_name = "MULTIADDR")]
+    pub beacon_peer: Vec<Multiaddr>,
+    /// The parent's spec file, if it is no built-in chain.
+    #[arg(long, value_name = "CHAIN")]
+    pub beacon_chain: Option<String>,
+    /// The address to listen on for RPC, on this machine alone; port 0 takes any [default: the chain's port].
+    #[arg(long, value_name = "ADDRESS")]
+    pub rpc: Option<SocketAddr>,
+}
+
+impl NodeArgs {
+    /// What the command line says of a node of this chain.
+    ///
+    /// # Errors
+    /// An address that is none, or a beacon whose chain is not known or does not fit.
+    pub fn config(&self, spec: ChainSpec) -> anyhow::Result<NodeConfig> {
+        let data_dir = match &self.data_dir {
+            Some(dir) => dir.clone(),
+            None => data_dir()?.join("node").join(&spec.rules().name),
+        };
+        let hints = spec.hints();
+        let listen = match self.listen.as_slice() {
+            [] => vec![multiaddr(&format!("/ip4/127.0.0.1/tcp/{}", hints.peer_port))?],
+            some => some.to_vec(),
+        };
+        let peers = peers_or_default(&self.peer, &spec)?;
+        let beacon = self.beacon(&spec)?;
+        let rpc = self.rpc.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], hints.rpc_port)));
+        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon })
+    }
+
+    /// Where a chain that inherits its beacon gets it from.
+    fn beacon(&self, spec: &ChainSpec) -> anyhow::Result<Option<BeaconConfig>> {
+        if !spec.inherits_beacon() {
+            ensure!(
+                self.beacon_peer.is_empty() && self.beacon_chain.is_none(),
+                "chain {} has its own beacon and takes no --beacon-peer or --beacon-chain",
+                spec.rules().name
+            );
+            return Ok(None);
+        }
+        let parent = match &self.beacon_chain {
+            Some(name) => load_spec(name)?,
+            None => spec_by_id(spec.beacon_id(), &[])
+                .context("the chain inherits the beacon of a chain that is not built in: name its spec with --beacon-chain")?,
+        };
+        spec.check_beacon(&parent)?;
+        let peers = peers_or_default(&self.beacon_peer, &parent)?;
+        Ok(Some(BeaconConfig { spec: parent, peers }))
+    }
+}
+
+fn multiaddr(text: &String) -> anyhow::Result<Multiaddr> {
+    text.parse().with_context(|| format!("{text} is no multiaddress"))
+}
+
+fn peers_or_default(given: &[Multiaddr], spec: &ChainSpec) -> anyhow::Result<Vec<Multiaddr>> {
+    match given {
+        [] => spec.hints().bootstrap.iter().map(multiaddr).collect(),
+        some => Ok(some.to_vec()),
+    }
+}
+
+/// The user's data directory for MASS.
+///
+/// # Errors
+/// The user has no home.
+pub fn data_dir() -> anyhow::Result<PathBuf> {
+    let dirs = directories::ProjectDirs::from("", "", "mass").ok_or_else(|| {
+        anyhow!("this user has no home directory: name files and directories on the command line")
+    })?;
+    Ok(dirs.data_dir().to_owned())
+}
+
+/// The spec of a built-in chain, or else of the file of that name.
+///
+/// # Errors
+/// There is neither, or the file holds no good spec.
+pub fn load_spec(name: &str) -> anyhow::Result<ChainSpec> {
+    if let Some(spec) = ChainSpec::built_in(name) {
+        return Ok(spec);
+    }
+    if !std::path::Path::new(name).exists() {
+        let known = ChainSpec::BUILT_IN.join(", ");
+        bail!("unknown chain \"{name}\": it is neither built in ({known}) nor a spec file");
+    }
+    let text = std::fs::read_to_string(name).with_context(|| name.to_owned())?;
+    ChainSpec::from_json(&text).with_context(|| name.to_owned())
+}
+
+/// The spec of a chain that has this id: one of `known`, or a built-in one.
+pub fn spec_by_id(id: &mass_primitives::ChainId, known: &[ChainSpec]) -> Option<ChainSpec> {
+    let built_in = ChainSpec::BUILT_IN.into_iter().filter_map(ChainSpec::built_in);
+    known.iter().cloned().chain(built_in).find(|spec| spec.id() == id)
+}
+
+/// Sends the log to the standard error.
+///
+/// # Errors
+/// The filter is none.
+pub fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
+    // The client of the farm's webhooks would log their URLs, which are secrets: nobody can ask for that.
+    let asked: Vec<&str> = filter.split(',').filter(|asked| !asked.trim().starts_with("ureq")).collect();
+    let filter = EnvFilter::try_new(asked.join(",")).with_context(|| format!("--log {filter}"))?;
+    let quiet = ["ureq=off", "ureq_proto=off"].map(|directive| directive.parse().expect("it is a directive"));
+    let filter = quiet.into_iter().fold(filter, EnvFilter::add_directive);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    log.with_ansi(io::stderr().is_terminal()).init();
+    Ok(())
+}
+
+/// Ready at the first Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// The system does not let signals be caught.
+pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Runs a node until a signal or the RPC ends it. `tell` gets what happens, as JSON and as text.
+///
+/// # Errors
+/// The node cannot start, or what stopped it.
+pub async fn follow<L: NodeLedger>(
+    config: NodeConfig,
+    tell: impl Fn(&Value, &str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
+    let (chain, data_dir) = (config.spec.rules().name.clone(), config.data_dir.clone());
+    let node = start::<L>(config).await?;
+    let listen: Vec<String> = node.listen.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "node of chain {chain} in {}\nRPC    http://{}\npeers  {}\nCtrl-C ends it",
+        data_dir.display(),
+        node.rpc,
+        listen.join(" ")
+    );
+    let value = json!({ "event": "started", "chain": chain, "data_dir": data_dir,
+        "rpc": format!("http://{}", node.rpc), "listen": listen });
+    tell(&value, &text)?;
+    tokio::select! {
+        () = stop => eprintln!("stopping"),
+        () = node.stopped() => {}
+    }
+    node.stop().await?;
+    tell(&json!({ "event": "stopped" }), "stopped")
+}
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Print what happens as JSON, one value to a line.
+    #[arg(long)]
+    json: bool,
+    /// What to log to the standard error: a level, or levels by module as in "info,mass_node=debug".
+    #[arg(long, env = "MASS_LOG", default_value = "warn", value_name = "FILTER")]
+    log: String,
+}
+
+/// The `main` of a program that is a node of one chain, whose spec is `spec` in JSON.
+#[must_use]
+pub fn main<L: NodeLedger>(spec: &str) -> ExitCode {
+    match run::<L>(spec) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run<L: NodeLedger>(spec: &str) -> anyhow::Result<()> {
+    let spec = ChainSpec::from_json(spec).context("the chain spec of this program")?;
+    let about = format!("A node of the chain {}, id {}.", spec.rules().name, spec.id());
+    let command = Cli::command().bin_name(spec.rules().name.clone()).about(about);
+    let cli = Cli::from_arg_matches(&command.get_matches())?;
+    log_to_stderr(&cli.log)?;
+    let config = cli.node.config(spec)?;
+    let tell = |value: &Value, text: &str| {
+        let line = if cli.json { value.to_string() } else { text.to_owned() };
+        match writeln!(io::stdout(), "{line}") {
+            // A reader that is gone does not stop the node.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    };
+    let runtime = tokio::runtime::Runtime::new().context("the system gives no threads")?;
+    runtime.block_on(follow::<L>(config, tell))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,236 @@
+//! Mass Net's ledger in a node: block candidates from the pool, transactions of blocks, and the RPC of coins.
+
+use bitcoin::{
+    OutPoint, Transaction, Txid,
+    consensus::encode::{deserialize, serialize, serialize_hex},
+    hashes::Hash as _,
+};
+use mass_consensus::{
+    ledger::{ApplyError, BlockContext, Overlay, StateRead},
+    spec::ChainSpec,
+};
+use mass_ledger_utxo::{
+    COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, SpendContext, Supply as LedgerSupply, UtxoLedger,
+    address, body::Body, coin_key, read_coin, reward::read_pending,
+};
+use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool};
+use mass_primitives::{Amount, Encode as _, FarmerPublicKey, Height};
+use mass_rpc::{CoinsServer, Methods, Pending, RpcResult, Supply, async_trait, errors};
+use serde_json::{Value, json};
+
+use crate::{
+    api::{fault, tree_node},
+    chain::Chain,
+    error::ChainError,
+    ledger::{Candidate, Included, NextBlock, NodeLedger},
+    queries::Queries,
+};
+
+impl NodeLedger for UtxoLedger {
+    const KIND: &'static str = "utxo";
+
+    fn open(spec: &ChainSpec) -> Result<Self, ChainError> {
+        let bad = |error| ChainError::Params(Box::new(error));
+        let params = LedgerParams::from_json(spec.rules().ledger.params.clone()).map_err(bad)?;
+        Self::new(params, spec.id()).map_err(bad)
+    }
+
+    fn pool_limits(&self) -> Limits {
+        Limits {
+            weight_max: 100 * self.params().weight_max,
+            entries_max: 100_000,
+            min_fee_rate: FeeRate::new(250),
+            expiry_seconds: 14 * 24 * 3600,
+            ancestors_max: 24,
+        }
+    }
+
+    fn admit(
+        &self,
+        state: &dyn StateRead,
+        pool: &Pool,
+        next: NextBlock,
+        bytes: &[u8],
+    ) -> Result<Entry, ChainError> {
+        let tx = parse(bytes)?;
+        let mut state = Overlay::new(state);
+        for input in &tx.input {
+            if let Some(parent) = pool.created(&coin_key(&input.previous_output)) {
+                overlay_outputs(&mut state, &parent.bytes, next)?;
+            }
+        }
+        let summary = self.check_transaction(&state, &tx, spend_context(next))?;
+        let keys = |coins: &[(OutPoint, mass_ledger_utxo::Coin)]| {
+            coins.iter().map(|(outpoint, _)| coin_key(outpoint)).collect()
+        };
+        Ok(Entry {
+            id: tx.compute_txid().to_byte_array(),
+            bytes: serialize(&tx),
+            spends: keys(&summary.spends),
+            creates: keys(&summary.creates),
+            fee: summary.fee,
+            weight: summary.weight,
+        })
+    }
+
+    fn build(
+        &self,
+        state: &dyn StateRead,
+        pool: &Pool,
+        context: &BlockContext,
+        payout: &str,
+        evidence: Option<[u8; 32]>,
+    ) -> Result<Candidate, ChainError> {
+        let payout = address::decode(&self.params().address_prefix, payout)
+            .map_err(|error| ChainError::Address(Box::new(error)))?;
+        let next = NextBlock { height: context.height, median_time_past: context.median_time_past };
+        let (txs, refused) = candidates(self, state, pool, next)?;
+        let body = self.build_body(state, context, &payout, evidence, &txs)?;
+        Ok(Candidate { body, refused })
+    }
+
+    fn transactions(&self, body: &[u8]) -> Result<Vec<Included>, LedgerError> {
+        let body = Body::decode(body, self.params().weight_max)?;
+        let id = |tx: &Transaction| tx.compute_txid().to_byte_array();
+        let spends = |tx: &Transaction| -> Vec<CoinKey> {
+            tx.input.iter().map(|input| coin_key(&input.previous_output)).collect()
+        };
+        let coinbase = Included { id: id(body.coinbase()), spends: Vec::new(), bytes: None };
+        let payments = body.payments().iter();
+        let payments =
+            payments.map(|tx| Included { id: id(tx), spends: spends(tx), bytes: Some(serialize(tx)) });
+        Ok(std::iter::once(coinbase).chain(payments).collect())
+    }
+
+    fn write_id(id: &EntryId) -> String {
+        Txid::from_byte_array(*id).to_string()
+    }
+
+    fn read_id(text: &str) -> Option<EntryId> {
+        text.parse().ok().map(|id: Txid| id.to_byte_array())
+    }
+
+    fn methods(queries: &Queries<Self>) -> Methods {
+        CoinsApi(queries.clone()).into_rpc().into()
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Transaction, ChainError> {
+    deserialize(bytes).map_err(|error| ChainError::Transaction(Box::new(error)))
+}
+
+const fn spend_context(next: NextBlock) -> SpendContext {
+    SpendContext { height: next.height, median_time_past: next.median_time_past }
+}
+
+/// What the pool offers for the next block, each checked where it will stand: a reorg may have taken away
+/// what it spends, or lowered the height that it waited for. Beside the good ones those that are to leave the pool.
+fn candidates(
+    ledger: &UtxoLedger,
+    state: &dyn StateRead,
+    pool: &Pool,
+    next: NextBlock,
+) -> Result<(Vec<Transaction>, Vec<EntryId>), ChainError> {
+    let weight_max = ledger.params().weight_max.saturating_sub(COINBASE_WEIGHT_MAX);
+    let mut state = Overlay::new(state);
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for entry in pool.template(weight_max) {
+        let tx = parse(&entry.bytes)?;
+        match ledger.check_transaction(&state, &tx, spend_context(next)) {
+            Ok(summary) => {
+                summary.spends.iter().for_each(|(outpoint, _)| state.delete(coin_key(outpoint)));
+                for (outpoint, coin) in summary.creates {
+                    state.put(coin_key(&outpoint), coin.to_bytes());
+                }
+                good.push(tx);
+            }
+            Err(ApplyError::Invalid(_)) => bad.push(entry.id),
+            Err(ApplyError::State(error)) => return Err(error.into()),
+        }
+    }
+    Ok((good, bad))
+}
+
+fn overlay_outputs(state: &mut Overlay<'_>, parent: &[u8], next: NextBlock) -> Result<(), ChainError> {
+    let parent = parse(parent)?;
+    let txid = parent.compute_txid();
+    for (vout, output) in (0u32..).zip(&parent.output) {
+        let coin = mass_ledger_utxo::Coin {
+            amount: Amount::new(output.value.to_sat()),
+            script: output.script_pubkey.clone(),
+            height: next.height,
+            median_time: next.median_time_past,
+            coinbase: false,
+        };
+        state.put(coin_key(&OutPoint { txid, vout }), coin.to_bytes());
+    }
+    Ok(())
+}
+
+/// The RPC of coins.
+struct CoinsApi(Queries<UtxoLedger>);
+
+fn supply(chain: &Chain<UtxoLedger>) -> RpcResult<Supply> {
+    let state = chain.store().snapshot().map_err(fault)?;
+    let ledger = LedgerSupply::read(&state).map_err(fault)?;
+    let mut pending = Amount::ZERO;
+    for reward in pending_heights(chain, &state)? {
+        pending = pending.checked_add(reward.1.amount).ok_or_else(|| errors::misc("amounts overflow"))?;
+    }
+    Ok(Supply { issued: ledger.issued, burned: ledger.burned, genesis: ledger.genesis, pending })
+}
+
+/// Rewards not yet paid, by the height that earned them.
+fn pending_heights(
+    chain: &Chain<UtxoLedger>,
+    state: &mass_storage::Snapshot,
+) -> RpcResult<Vec<(Height, mass_ledger_utxo::PendingReward)>> {
+    let tip = tree_node(chain, chain.engine().tip())?.height.get();
+    let mut found = Vec::new();
+    for height in tip.saturating_sub(chain.ledger().params().reward_delay)..=tip {
+        let height = Height::new(height);
+        let reward = read_pending(state, height).map_err(fault)?;
+        found.extend(reward.map(|reward| (height, reward)));
+    }
+    Ok(found)
+}
+
+fn pending(chain: &Chain<UtxoLedger>, farmer: &FarmerPublicKey) -> RpcResult<Vec<Pending>> {
+    let state = chain.store().snapshot().map_err(fault)?;
+    let rewards = pending_heights(chain, &state)?.into_iter().filter(|(_, reward)| reward.farmer == *farmer);
+    let prefix = &chain.ledger().params().address_prefix;
+    let pending = rewards.map(|(height, reward)| {
+        let address = address::encode(prefix, &reward.payout_script);
+        let address = address.map_err(|error| ChainError::Address(Box::new(error))).map_err(fault)?;
+        Ok(Pending { height, amount: reward.amount, address })
+    });
+    pending.collect()
+}
+
+fn output(chain: &Chain<UtxoLedger>, outpoint: &OutPoint) -> RpcResult<Value> {
+    let state = chain.store().snapshot().map_err(fault)?;
+    let Some(coin) = read_coin(&state, outpoint).map_err(fault)? else { return Ok(Value::Null) };
+    let tip = tree_node(chain, chain.engine().tip())?;
+    Ok(json!({
+        "bestblock": chain.engine().tip(), "confirmations": tip.height.get() - coin.height.get() + 1,
+        "value_maxwell": coin.amount, "coinbase": coin.coinbase,
+        "scriptPubKey": { "hex": serialize_hex(&coin.script),
+            "address": address::encode(&chain.ledger().params().address_prefix, &coin.script).ok() },
+    }))
+}
+
+#[async_trait]
+impl CoinsServer for CoinsApi {
+    async fn supply(&self) -> RpcResult<Supply> {
+        self.0.answer(|node| supply(node.chain())).await
+    }
+
+    async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {
+        self.0.answer(move |node| pending(node.chain(), &farmer)).await
+    }
+
+    async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value> {
+        let txid: Txid = txid.parse().map_err(|_| errors::invalid_parameter("not a transaction id"))?;
+        self.0.answer(move |node| output(node.chain(), &OutPoint { txid, vout: n })).await
+    }
+}
