@@ -9,6 +9,7 @@ use async_nats::{
     Client, ConnectOptions, Event,
     jetstream::{self, kv, stream},
 };
+use rand_core::{OsRng, RngCore as _};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
@@ -71,6 +72,13 @@ pub enum BusError {
 #[allow(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 pub(crate) fn refused(error: impl ToString) -> BusError {
     BusError::Refused(error.to_string())
+}
+
+/// A name that nobody else has.
+pub(crate) fn random_name() -> String {
+    let mut name = [0; 16];
+    OsRng.fill_bytes(&mut name);
+    hex::encode(name)
 }
 
 /// A value, and the revision by which it may be replaced.

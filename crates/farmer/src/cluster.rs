@@ -8,11 +8,10 @@
 use std::time::Duration;
 
 use mass_primitives::{ChainId, FarmerPublicKey, Slot};
-use rand_core::{OsRng, RngCore as _};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::bus::{Bus, BusConfig, BusError, Held, Store};
+use crate::bus::{Bus, BusConfig, BusError, Held, Store, random_name};
 
 /// How often the holder of the lease shows that it is there.
 const BEAT: Duration = Duration::from_secs(1);
@@ -69,9 +68,7 @@ impl Cluster {
                 Err(_) => tokio::time::sleep(BEAT).await,
             }
         };
-        let mut me = [0; 16];
-        OsRng.fill_bytes(&mut me);
-        Ok(Self { bus, store, me: hex::encode(me), name })
+        Ok(Self { bus, store, me: random_name(), name })
     }
 
     pub(crate) const fn bus(&self) -> &Bus {

@@ -184,9 +184,7 @@ impl SigningGuard {
         if let Some(last) = self.last(chain, farmer).filter(|last| slot <= *last) {
             return Err(GuardError::NotNewer { chain: *chain, last, asked: slot });
         }
-        // First in memory: whether a write that failed has reached the disk is unknown.
-        self.slots.insert((*chain, *farmer), slot);
-        write(&self.path, &print(&self.slots))?;
+        self.raise(chain, farmer, slot)?;
         Ok(Permit { chain: *chain, farmer: *farmer, slot })
     }
 
@@ -198,6 +196,7 @@ impl SigningGuard {
         if self.last(chain, farmer).is_some_and(|last| slot <= last) {
             return Ok(());
         }
+        // First in memory: whether a write that failed has reached the disk is unknown.
         self.slots.insert((*chain, *farmer), slot);
         write(&self.path, &print(&self.slots))
     }

@@ -126,7 +126,7 @@ fn is_empty_at(plotter: &mut Process) {
 }
 
 #[test]
-#[ignore = "slow, and needs nats-server"]
+#[ignore = "slow, and in need of nats-server: cargo xtask slow cluster"]
 fn three_plotters_plot_every_job_once() {
     let cluster = Cluster::new();
     let expected = cluster.add(12, 3);
@@ -141,7 +141,7 @@ fn three_plotters_plot_every_job_once() {
 }
 
 #[test]
-#[ignore = "slow, and needs nats-server"]
+#[ignore = "slow, and in need of nats-server: cargo xtask slow cluster"]
 fn the_job_of_a_killed_plotter_is_taken_over() {
     let cluster = Cluster::new();
     let expected = cluster.add(3, 40);
@@ -170,7 +170,7 @@ fn the_job_of_a_killed_plotter_is_taken_over() {
 }
 
 #[test]
-#[ignore = "slow, and needs nats-server"]
+#[ignore = "slow, and in need of nats-server: cargo xtask slow cluster"]
 fn a_plotter_that_wakes_up_after_its_job_was_taken_over_gives_it_up() {
     let cluster = Cluster::new();
     let expected = cluster.add(1, 100);
@@ -188,7 +188,7 @@ fn a_plotter_that_wakes_up_after_its_job_was_taken_over_gives_it_up() {
 }
 
 #[test]
-#[ignore = "slow, and needs nats-server"]
+#[ignore = "slow, and in need of nats-server: cargo xtask slow cluster"]
 fn plotting_goes_on_while_the_bus_is_away() {
     let mut cluster = Cluster::new();
     let expected = cluster.add(6, 20);
@@ -219,7 +219,7 @@ fn plotting_goes_on_while_the_bus_is_away() {
 }
 
 #[test]
-#[ignore = "slow, and needs nats-server"]
+#[ignore = "slow, and in need of nats-server: cargo xtask slow cluster"]
 fn jobs_are_given_back_and_cancelled() {
     let cluster = Cluster::new();
     let expected = cluster.add(1, 40);

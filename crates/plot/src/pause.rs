@@ -79,11 +79,8 @@ mod tests {
         thread,
     };
 
-    use mass_primitives::{FarmerPublicKey, GroupNonce};
-    use mass_proof_of_space::{GroupIdentity, PlotSize, Strength};
-
     use super::*;
-    use crate::{create, unfinished_groups};
+    use crate::{create, tests::identity, unfinished_groups};
 
     #[test]
     fn a_directory_is_paused_and_resumed() {
@@ -120,14 +117,5 @@ mod tests {
             assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
         });
         assert!(seen.into_inner());
-    }
-
-    fn identity(nonce: u8) -> GroupIdentity {
-        GroupIdentity {
-            size: PlotSize::MIN,
-            strength: Strength::MIN,
-            farmer: FarmerPublicKey::new([7; 32]),
-            nonce: GroupNonce::new([nonce; 32]),
-        }
     }
 }

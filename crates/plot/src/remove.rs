@@ -115,20 +115,10 @@ pub fn remove(plots: &Removable) -> Result<(), PlotError> {
 
 #[cfg(test)]
 mod tests {
-    use mass_primitives::{FarmerPublicKey, GroupNonce};
-    use mass_proof_of_space::{PlotSize, Strength};
-
     use super::*;
-    use crate::{Gate, GroupOptions, GroupProgress, GroupStep, create, create_group, directory::claim};
-
-    fn identity(nonce: u8) -> GroupIdentity {
-        GroupIdentity {
-            size: PlotSize::MIN,
-            strength: Strength::MIN,
-            farmer: FarmerPublicKey::new([7; 32]),
-            nonce: GroupNonce::new([nonce; 32]),
-        }
-    }
+    use crate::{
+        Gate, GroupOptions, GroupProgress, GroupStep, create, create_group, directory::claim, tests::identity,
+    };
 
     fn names(dir: &Path) -> Vec<PathBuf> {
         let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()).collect();

@@ -23,7 +23,7 @@ use crate::{
     space::space_needed,
 };
 
-fn identity(nonce: u8) -> GroupIdentity {
+pub(crate) fn identity(nonce: u8) -> GroupIdentity {
     GroupIdentity {
         size: PlotSize::MIN,
         strength: Strength::MIN,

@@ -114,6 +114,17 @@ pub(crate) struct Pipe {
     pub rx: mpsc::Receiver<Vec<u8>>,
 }
 
+/// The ends that a transport works on: what is to be sent, and where what has come goes.
+pub(super) type Ends = (mpsc::UnboundedReceiver<Vec<u8>>, mpsc::Sender<Vec<u8>>);
+
+impl Pipe {
+    /// A pipe, and the ends for whoever moves the messages.
+    pub fn new() -> (Self, Ends) {
+        let ((tx, outbox), (inbox, rx)) = (mpsc::unbounded_channel(), mpsc::channel(QUEUE));
+        (Self { tx, rx }, (outbox, inbox))
+    }
+}
+
 type Wire = Framed<TcpStream, LengthDelimitedCodec>;
 
 fn wire(stream: TcpStream) -> Wire {
@@ -224,9 +235,9 @@ fn remote(key: Option<&[u8]>) -> Result<NoiseKey, SecureError> {
 fn open(wire: Wire, state: HandshakeState) -> Result<(NoiseKey, Pipe), SecureError> {
     let key = remote(state.get_remote_static())?;
     let state = state.into_transport_mode()?;
-    let ((tx, outbox), (inbox, rx)) = (mpsc::unbounded_channel(), mpsc::channel(QUEUE));
+    let (pipe, (outbox, inbox)) = Pipe::new();
     tokio::spawn(pump(wire, state, outbox, inbox));
-    Ok((key, Pipe { tx, rx }))
+    Ok((key, pipe))
 }
 
 /// Moves messages until ours is dropped, or the other side is gone or breaks the rules.

@@ -13,23 +13,19 @@ use std::{
 use async_nats::Subscriber;
 use futures::StreamExt as _;
 use mass_primitives::FarmerPublicKey;
-use rand_core::{OsRng, RngCore as _};
 use tokio::sync::{mpsc, watch};
 
 use super::{
     HarvestError,
     link::{self, Landed, News},
     message::MESSAGE_BYTES_MAX,
-    secure::Pipe,
+    secure::{Ends, Pipe},
     store::check_name,
 };
-use crate::bus::{Bus, BusError, refused};
+use crate::bus::{Bus, BusError, random_name, refused};
 
 /// How often a harvester that nobody has answered says hello.
 const HELLO_EVERY: Duration = Duration::from_secs(1);
-/// Messages that wait to be taken.
-const QUEUE: usize = 16;
-
 async fn subscribe(bus: &Bus, rest: &str) -> Result<Subscriber, BusError> {
     bus.client.subscribe(bus.subject(rest)).await.map_err(refused)
 }
@@ -42,14 +38,12 @@ async fn has_changed(changes: &mut watch::Receiver<u64>, since: u64) {
 
 /// A harvester's way to whichever farmer is the active one.
 pub(super) async fn join(bus: &Bus) -> Result<Pipe, HarvestError> {
-    let mut id = [0; 16];
-    OsRng.fill_bytes(&mut id);
-    let session = hex::encode(id);
+    let session = random_name();
     let incoming = subscribe(bus, &format!("to-harvester.{session}")).await?;
     let call = subscribe(bus, "call").await?;
-    let ((tx, outbox), (inbox, rx)) = (mpsc::unbounded_channel(), mpsc::channel(QUEUE));
-    tokio::spawn(harvester_pump(bus.clone(), session, incoming, call, outbox, inbox));
-    Ok(Pipe { tx, rx })
+    let (pipe, ends) = Pipe::new();
+    tokio::spawn(harvester_pump(bus.clone(), session, incoming, call, ends));
+    Ok(pipe)
 }
 
 async fn harvester_pump(
@@ -57,8 +51,7 @@ async fn harvester_pump(
     session: String,
     mut incoming: Subscriber,
     mut call: Subscriber,
-    mut outbox: mpsc::UnboundedReceiver<Vec<u8>>,
-    inbox: mpsc::Sender<Vec<u8>>,
+    (mut outbox, inbox): Ends,
 ) {
     let (mut changes, hello) = (bus.changes(), bus.subject(&format!("hello.{session}")));
     let since = *changes.borrow();
@@ -67,7 +60,7 @@ async fn harvester_pump(
     let answer = loop {
         tokio::select! {
             _ = clock.tick() => drop(bus.client.publish(hello.clone(), first.clone().into()).await),
-            _ = call.next() => clock.reset_immediately(),
+            Some(_) = call.next() => clock.reset_immediately(),
             answer = incoming.next() => break answer,
             () = inbox.closed() => return,
         }
@@ -78,20 +71,14 @@ async fn harvester_pump(
     }
     let subject = bus.subject(&format!("to-farmer.{session}"));
     tokio::select! {
-        () = pump(&bus, subject, incoming, outbox, inbox) => {}
+        () = pump(&bus, subject, incoming, (outbox, inbox)) => {}
         () = has_changed(&mut changes, since) => {}
         _ = call.next() => {}
     }
 }
 
 /// Moves messages until ours is dropped.
-async fn pump(
-    bus: &Bus,
-    subject: String,
-    mut incoming: Subscriber,
-    mut outbox: mpsc::UnboundedReceiver<Vec<u8>>,
-    inbox: mpsc::Sender<Vec<u8>>,
-) {
+async fn pump(bus: &Bus, subject: String, mut incoming: Subscriber, (mut outbox, inbox): Ends) {
     loop {
         tokio::select! {
             out = outbox.recv() => match out {
@@ -182,16 +169,15 @@ async fn serve(
     tell: impl Fn(Landed),
 ) -> Result<(), BusError> {
     let incoming = subscribe(&bus, &format!("to-farmer.{session}")).await?;
-    let ((tx, outbox), (inbox, rx)) = (mpsc::unbounded_channel(), mpsc::channel(QUEUE));
+    let (mut pipe, ends) = Pipe::new();
     let (subject, mut changes) = (bus.subject(&format!("to-harvester.{session}")), bus.changes());
     let since = *changes.borrow();
     tokio::spawn(async move {
         tokio::select! {
-            () = pump(&bus, subject, incoming, outbox, inbox) => {}
+            () = pump(&bus, subject, incoming, ends) => {}
             () = has_changed(&mut changes, since) => {}
         }
     });
-    let mut pipe = Pipe { tx, rx };
     let hello = link::parse(&hello).and_then(link::as_hello);
     let hello = hello.and_then(|hello| match check_name(&hello.name) {
         Ok(()) => Ok(hello),
