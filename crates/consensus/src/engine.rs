@@ -25,7 +25,7 @@ use crate::{
     header::SealedHeader,
     proven::ProvenHeader,
     spec::ChainSpec,
-    tree::{Expectation, HeaderTree, LinkError},
+    tree::{Expectation, HeaderTree, LinkError, Removed},
 };
 
 /// How many slots ahead of the clock a header may be before it is held.
@@ -223,7 +223,8 @@ impl Engine {
     /// # Errors
     /// [`LinkError`] if storage does not hold a tree of this spec.
     pub fn restore_header(&mut self, header: &ProvenHeader) -> Result<(), LinkError> {
-        self.tree.link(header)?;
+        let out = self.tree.link(header)?;
+        self.leave_removed(&out, &mut Vec::new());
         self.seals.note(&self.spec, header, true);
         Ok(())
     }
@@ -307,20 +308,26 @@ impl Engine {
         if self.tree.beacon() == Some(&beacon) {
             return;
         }
-        let chain: Vec<BlockId> = self.tree.ancestry(&self.tip).map(|(id, _)| id).collect();
         let out = self.tree.set_beacon(beacon);
+        self.leave_removed(&out, effects);
+    }
+
+    /// Follows the tree after headers left it: they may be the tip's.
+    fn leave_removed(&mut self, out: &Removed, effects: &mut Vec<Effect>) {
         if out.is_empty() {
             return;
         }
-        let leave: Vec<BlockId> = chain.iter().copied().take_while(|id| out.contains(id)).collect();
-        if let Some(tip) = chain.get(leave.len()).filter(|_| !leave.is_empty()) {
-            effects.extend(leave.iter().map(|id| Effect::Disconnect(*id)));
-            self.tip = *tip;
+        let before = self.tip;
+        while let Some(node) = out.get(&self.tip) {
+            effects.push(Effect::Disconnect(self.tip));
+            self.tip = node.parent;
+        }
+        if self.tip != before {
             self.reorgs = self.reorgs.saturating_add(1);
         }
-        self.waiting.retain(|id, _| !out.contains(id));
-        self.executed.retain(|id| !out.contains(id));
-        self.loading = self.loading.filter(|id| !out.contains(id));
+        self.waiting.retain(|id, _| !out.contains_key(id));
+        self.executed.retain(|id| !out.contains_key(id));
+        self.loading = self.loading.filter(|id| !out.contains_key(id));
         self.route =
             Route::anew(&self.tree, |id| self.executed.contains(id) || self.waiting.contains_key(id));
     }
@@ -336,7 +343,10 @@ impl Engine {
     fn link(&mut self, header: &ProvenHeader, effects: &mut Vec<Effect>) -> bool {
         let linked = self.tree.link(header);
         match &linked {
-            Ok(()) => effects.push(Effect::StoreHeader(Box::new(*header.sealed()))),
+            Ok(out) => {
+                effects.push(Effect::StoreHeader(Box::new(*header.sealed())));
+                self.leave_removed(out, effects);
+            }
             Err(LinkError::Parent(_) | LinkError::Beacon) => {
                 effects.push(Effect::Refuse(*header.id(), None));
             }

@@ -1,5 +1,5 @@
-//! The tree of headers: what a header must show in its place (rules LNK-1..6), and which chain is the
-//! heaviest (rule FRK-1). Bodies, bans and execution come after.
+//! The tree of headers: what a header must show in its place (rules LNK-1..7), and which chain is the
+//! heaviest from the newest checkpoint (rules FRK-1..2). Bodies, bans and execution come after.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,11 @@ use mass_primitives::{
 };
 
 use crate::{
-    beacon::Beacon, difficulty::next_difficulty, lottery::next_seed, proven::ProvenHeader, spec::ChainSpec,
+    beacon::Beacon,
+    difficulty::next_difficulty,
+    lottery::next_seed,
+    proven::ProvenHeader,
+    spec::{ChainSpec, Checkpoint},
 };
 
 /// The rule that a proven header breaks in its place.
@@ -61,9 +65,25 @@ pub enum LinkError {
         /// Id that must be there.
         expected: BlockId,
     },
+    /// LNK-7.
+    #[error("LNK-7: height {got} is not above the checkpoint that was reached, block {checkpoint}")]
+    BesideCheckpoint {
+        /// The newest checkpoint that is linked.
+        checkpoint: Checkpoint,
+        /// Height of the seal.
+        got: Height,
+    },
     /// The chain has reached the end of its numbers.
     #[error("a number of the chain is exhausted")]
     Exhausted,
+}
+
+impl LinkError {
+    /// Whether only a checkpoint keeps the header out.
+    #[must_use]
+    pub const fn is_checkpoint(&self) -> bool {
+        matches!(self, Self::Checkpoint { .. } | Self::BesideCheckpoint { .. })
+    }
 }
 
 /// What the next block after some block must carry.
@@ -115,10 +135,21 @@ pub struct HeaderTree {
     children: BTreeMap<BlockId, Vec<BlockId>>,
     /// All headers that are not condemned by rank, the best last (FRK-1).
     ranking: BTreeSet<Rank>,
+    /// The newest checkpoint that is linked.
+    reached: Option<Checkpoint>,
 }
+
+/// Headers that left the tree. They may come again unless a rule forbids it.
+pub type Removed = BTreeMap<BlockId, Node>;
 
 /// FRK-1: heavier is better; among equally heavy ones the lower ticket, then the lower id.
 pub(crate) type Rank = (ChainWeight, Reverse<Ticket>, Reverse<BlockId>);
+
+/// The newest checkpoint that is linked.
+fn newest_of(spec: &ChainSpec, is_linked: impl Fn(&BlockId) -> bool) -> Option<Checkpoint> {
+    let linked = spec.hints().checkpoints.iter().filter(|checkpoint| is_linked(&checkpoint.id));
+    linked.max_by_key(|checkpoint| checkpoint.height).copied()
+}
 
 fn rank(id: BlockId, node: &Node) -> Rank {
     (node.weight, Reverse(node.ticket), Reverse(id))
@@ -141,6 +172,7 @@ impl HeaderTree {
             weight: ChainWeight::ZERO,
         };
         Self {
+            reached: newest_of(&spec, |id| *id == genesis),
             spec,
             genesis,
             beacon: None,
@@ -172,21 +204,55 @@ impl HeaderTree {
 
     /// Sets the seeds of a chain that inherits them, and takes out the headers that they do not fit, with all
     /// that stand on these. A header that is taken out may come back when the parent's chain is another.
-    pub fn set_beacon(&mut self, beacon: Beacon) -> BTreeSet<BlockId> {
+    pub fn set_beacon(&mut self, beacon: Beacon) -> Removed {
         let beacon = self.beacon.insert(beacon);
         let fits = |node: &Node| beacon.seed(self.spec.round(node.slot)) == Some(&node.seed);
         let misfits = self.nodes.iter().filter(|(id, node)| **id != self.genesis && !fits(node));
-        let mut open: Vec<BlockId> = misfits.map(|(id, _)| *id).collect();
-        let mut out = BTreeSet::new();
+        let misfits: Vec<BlockId> = misfits.map(|(id, _)| *id).collect();
+        let out = self.remove(misfits);
+        self.reached = newest_of(&self.spec, |id| self.nodes.contains_key(id));
+        out
+    }
+
+    /// Takes out headers and all that stand on them.
+    fn remove(&mut self, mut open: Vec<BlockId>) -> Removed {
+        let mut out = Removed::new();
         while let Some(id) = open.pop() {
-            if out.insert(id) {
-                open.extend(self.children.remove(&id).unwrap_or_default());
+            let Some(node) = self.nodes.remove(&id) else { continue };
+            open.extend(self.children.remove(&id).unwrap_or_default());
+            self.ranking.remove(&rank(id, &node));
+            out.insert(id, node);
+        }
+        for (id, node) in &out {
+            if let Some(children) = self.children.get_mut(&node.parent) {
+                children.retain(|child| child != id);
             }
         }
-        self.nodes.retain(|id, _| !out.contains(id));
-        self.ranking.retain(|(.., id)| !out.contains(&id.0));
-        self.children.values_mut().for_each(|children| children.retain(|id| !out.contains(id)));
         out
+    }
+
+    /// FRK-2: the header at a checkpoint was linked; whatever stands beside it leaves the tree.
+    fn reach(&mut self, checkpoint: Checkpoint) -> Removed {
+        if self.reached.is_some_and(|reached| reached.height >= checkpoint.height) {
+            return Removed::new();
+        }
+        self.reached = Some(checkpoint);
+        let below: Vec<(BlockId, BlockId)> = self
+            .ancestry(&checkpoint.id)
+            .take_while(|(id, _)| *id != self.genesis)
+            .map(|(id, node)| (node.parent, id))
+            .collect();
+        let beside = below.iter().flat_map(|(parent, id)| {
+            self.children(parent).iter().filter(move |child| *child != id).copied()
+        });
+        let beside = beside.collect();
+        self.remove(beside)
+    }
+
+    /// The newest checkpoint that is linked.
+    #[must_use]
+    pub const fn reached(&self) -> Option<&Checkpoint> {
+        self.reached.as_ref()
     }
 
     /// Id of the genesis block.
@@ -271,13 +337,14 @@ impl HeaderTree {
         next_difficulty(node.difficulty, gap, self.spec.interval(), tau, self.spec.difficulty_min())
     }
 
-    /// Puts a proven header in its place. A header that is there already stays.
+    /// Puts a proven header in its place. A header that is there already stays. Returns what leaves the tree
+    /// because the header is a checkpoint (FRK-2).
     ///
     /// # Errors
     /// The rule broken; the tree is then unchanged.
-    pub fn link(&mut self, proven: &ProvenHeader) -> Result<(), LinkError> {
+    pub fn link(&mut self, proven: &ProvenHeader) -> Result<Removed, LinkError> {
         if self.nodes.contains_key(proven.id()) {
-            return Ok(());
+            return Ok(Removed::new());
         }
         let sealed = proven.sealed();
         let (parent, claim) = (sealed.header.parent, &sealed.seal.claim);
@@ -294,7 +361,7 @@ impl HeaderTree {
         if claim.difficulty != expected.difficulty {
             return Err(LinkError::Difficulty { expected: expected.difficulty, got: claim.difficulty });
         }
-        self.check_checkpoint(claim.height, proven.id())?;
+        self.check_checkpoints(claim.height, proven.id())?;
         let weight = self.get(&parent).and_then(|node| node.weight.checked_add(claim.difficulty));
         let node = Node {
             parent,
@@ -314,13 +381,17 @@ impl HeaderTree {
         self.nodes.insert(*proven.id(), node);
         // Most have one child: room for one, not for the usual four.
         self.children.entry(parent).or_insert_with(|| Vec::with_capacity(1)).push(*proven.id());
-        Ok(())
+        Ok(self.spec.checkpoint(claim.height).copied().map(|it| self.reach(it)).unwrap_or_default())
     }
 
-    fn check_checkpoint(&self, height: Height, id: &BlockId) -> Result<(), LinkError> {
-        match self.spec.hints().checkpoints.iter().find(|checkpoint| checkpoint.height == height) {
-            Some(checkpoint) if checkpoint.id != *id => {
+    /// LNK-6 and LNK-7.
+    fn check_checkpoints(&self, height: Height, id: &BlockId) -> Result<(), LinkError> {
+        match (self.spec.checkpoint(height), self.reached) {
+            (Some(checkpoint), _) if checkpoint.id != *id => {
                 Err(LinkError::Checkpoint { height, expected: checkpoint.id })
+            }
+            (_, Some(checkpoint)) if height <= checkpoint.height => {
+                Err(LinkError::BesideCheckpoint { checkpoint, got: height })
             }
             _ => Ok(()),
         }
