@@ -14,7 +14,7 @@ use mass_consensus::{
     header::{Header, Seal, SealClaim, SealedHeader},
     ledger::{ApplyError, BlockContext, Ledger},
     proven::ProvenHeader,
-    spec::ChainSpec,
+    spec::{ChainSpec, Checkpoint},
     tree::{Expectation, LinkError},
 };
 use mass_ledger_utxo::UtxoLedger;
@@ -531,6 +531,15 @@ fn restore<L: NodeLedger>(
         |list| prover.headers(spec, list),
         |proven| restore_header(&mut engine, store, proven),
     )?;
+    let missed = missed_checkpoint(spec, store)?;
+    if let Some((checkpoint, got)) = missed {
+        tracing::warn!(
+            "the chain kept here has block {got} at height {}, where a checkpoint wants {}: it is left, and the chain \
+             with the checkpoint is followed when peers or the disk have it",
+            checkpoint.height,
+            checkpoint.id
+        );
+    }
     while let Some(Tip { id, .. }) = store.tip()? {
         if engine.tree().get(&id).is_some() {
             engine.restore_tip(id);
@@ -539,6 +548,26 @@ fn restore<L: NodeLedger>(
         store.disconnect_tip()?;
     }
     Ok(engine)
+}
+
+/// The oldest checkpoint that the active chain contradicts, and what it has there.
+fn missed_checkpoint(spec: &ChainSpec, store: &Store) -> Result<Option<(Checkpoint, BlockId)>, ChainError> {
+    let mut missed: Vec<(Checkpoint, BlockId)> = Vec::new();
+    for checkpoint in &spec.hints().checkpoints {
+        let got = store.active_id(checkpoint.height)?.filter(|got| *got != checkpoint.id);
+        missed.extend(got.map(|got| (*checkpoint, got)));
+    }
+    Ok(missed.into_iter().min_by_key(|(checkpoint, _)| checkpoint.height))
+}
+
+/// Whether a header that is stored has no place any more and may be passed over: another parent's chain or another
+/// checkpoint holds than when it was stored.
+pub(crate) fn is_left_out(spec: &ChainSpec, error: &LinkError) -> bool {
+    match error {
+        LinkError::Beacon => spec.inherits_beacon(),
+        LinkError::Parent(_) => spec.inherits_beacon() || spec.newest_checkpoint().is_some(),
+        other => other.is_checkpoint(),
+    }
 }
 
 fn restore_header(engine: &mut Engine, store: &Store, proven: &ProvenHeader) -> Result<(), ChainError> {
@@ -550,8 +579,7 @@ fn restore_header(engine: &mut Engine, store: &Store, proven: &ProvenHeader) -> 
         None => engine.restore_header(proven),
     };
     match restored {
-        // The parent's chain is another one than when this was stored.
-        Err(LinkError::Beacon | LinkError::Parent(_)) if engine.tree().spec().inherits_beacon() => Ok(()),
+        Err(error) if is_left_out(engine.tree().spec(), &error) => Ok(()),
         other => Ok(other?),
     }
 }

@@ -21,7 +21,7 @@ use mass_storage::Store;
 use tokio::sync::mpsc;
 
 use crate::{
-    chain::genesis_id,
+    chain::{genesis_id, is_left_out},
     error::{ChainError, NodeError},
     ledger::NodeLedger,
     node::{Moment, block_id},
@@ -63,7 +63,10 @@ impl Follower {
         prove_stored(
             store.headers(Height::new(1))?,
             |list| prove_headers(spec, list),
-            |proven| Ok(tree.link(proven)?),
+            |proven| match tree.link(proven) {
+                Err(error) if !is_left_out(spec, &error) => Err(error.into()),
+                _ => Ok(()),
+            },
         )?;
         let beacon = Beacon::new(&tree);
         let mut follower = Self { tree, store, beacon };
@@ -108,7 +111,7 @@ impl Follower {
 
     fn link(&mut self, proven: &ProvenHeader) -> Result<(), ChainError> {
         match self.tree.link(proven) {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(LinkError::Parent(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
