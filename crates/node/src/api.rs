@@ -13,7 +13,8 @@ use mass_consensus::{
 use mass_network::Command;
 use mass_primitives::{BlockId, Decode, Encode, FarmerPublicKey, Height, SealSignature, VrfProof};
 use mass_rpc::{
-    Ban, CheckpointStatus, ErrorObjectOwned, LastSeal, MassServer, RpcResult, Status, Work, async_trait, errors,
+    Ban, CheckpointStatus, ErrorObjectOwned, LastSeal, MassServer, RpcResult, Status, Work, async_trait,
+    errors,
     metrics::{Page, Render},
 };
 use serde_json::{Value, json};
@@ -52,7 +53,7 @@ fn unhex(text: &str) -> RpcResult<Vec<u8>> {
     hex::decode(text).map_err(|_| errors::decode("not a hexadecimal text"))
 }
 
-pub(crate) fn tree_node<'a, L: NodeLedger>(chain: &'a Chain<L>, id: &BlockId) -> RpcResult<&'a TreeNode> {
+pub(crate) fn tree_node<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<TreeNode> {
     chain.engine().tree().get(id).ok_or_else(|| errors::not_found(format!("block {id} is not known")))
 }
 
@@ -93,9 +94,8 @@ fn block_json<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<Value>
 }
 
 fn last_seal<L: NodeLedger>(node: &Node<L>, farmer: &FarmerPublicKey) -> Option<LastSeal> {
-    let sealed = node.chain().engine().last_seal(farmer)?;
-    let claim = &sealed.seal.claim;
-    Some(LastSeal { slot: claim.slot, height: claim.height, id: sealed.id() })
+    let last = node.chain().engine().last_seal(farmer)?;
+    Some(LastSeal { slot: last.slot, height: last.height, id: last.id })
 }
 
 fn work<L: NodeLedger>(node: &Node<L>, farmer: Option<&FarmerPublicKey>) -> RpcResult<Work> {

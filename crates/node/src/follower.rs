@@ -17,7 +17,7 @@ use mass_network::{
     wire::{HEADERS_MAX, Request, Response},
 };
 use mass_primitives::{BlockId, Decode, Encode, Height, Reader};
-use mass_storage::Store;
+use mass_storage::{NewHeader, Store};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     error::{ChainError, NodeError},
     ledger::NodeLedger,
     node::{Moment, block_id},
-    prove::{prove_headers, prove_stored},
+    prove::{prove_headers, read_stored},
     queries::Queries,
     sync::{Sync, headers_request},
 };
@@ -60,14 +60,10 @@ impl Follower {
     pub fn open(path: &Path, spec: &ChainSpec) -> Result<Self, ChainError> {
         let mut tree = HeaderTree::new(spec.clone(), genesis_id(spec)?);
         let store = Store::open(path, spec.id())?;
-        prove_stored(
-            store.headers(Height::new(1))?,
-            |list| prove_headers(spec, list),
-            |proven| match tree.link(proven) {
-                Err(error) if !is_left_out(spec, &error) => Err(error.into()),
-                _ => Ok(()),
-            },
-        )?;
+        read_stored(store.headers(Height::new(1))?, None, |header, _| match tree.restore(header) {
+            Err(error) if !is_left_out(spec, &error) => Err(error.into()),
+            _ => Ok(()),
+        })?;
         let beacon = Beacon::new(&tree);
         let mut follower = Self { tree, store, beacon };
         follower.follow();
@@ -95,7 +91,7 @@ impl Follower {
         let mut new = Vec::new();
         for bytes in headers {
             let sealed = SealedHeader::from_bytes(bytes)?;
-            if self.tree.get(&sealed.id()).is_none()
+            if !self.tree.contains(&sealed.id())
                 && sealed.seal.claim.slot.get() <= now.get().saturating_add(1)
             {
                 new.push(sealed);
@@ -116,8 +112,14 @@ impl Follower {
             Err(error) => return Err(error.into()),
         }
         let (sealed, claim) = (proven.sealed(), &proven.sealed().seal.claim);
-        let bytes = sealed.to_bytes();
-        Ok(self.store.put_header(*proven.id(), claim.height, *claim.farmer(), claim.slot, &bytes)?)
+        Ok(self.store.put_headers(&[NewHeader {
+            id: *proven.id(),
+            height: claim.height,
+            farmer: *claim.farmer(),
+            slot: claim.slot,
+            ticket: *proven.ticket(),
+            bytes: &sealed.to_bytes(),
+        }])?)
     }
 }
 

@@ -44,6 +44,10 @@ pub struct NodeArgs {
     /// branch without it is never followed, however heavy, and a chain kept here that lacks it is left.
     #[arg(long, value_name = "HEIGHT:ID")]
     pub checkpoint: Vec<Checkpoint>,
+    /// Prove all stored headers again at the start. They were proven before they were stored: this is for who doubts
+    /// the disk.
+    #[arg(long)]
+    pub reverify: bool,
     /// The address to listen on for RPC, on this machine alone; port 0 takes any [default: the chain's port].
     #[arg(long, value_name = "ADDRESS")]
     pub rpc: Option<SocketAddr>,
@@ -68,7 +72,7 @@ impl NodeArgs {
         let peers = peers_or_default(&self.peer, &spec)?;
         let beacon = self.beacon(&spec)?;
         let rpc = self.rpc.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], hints.rpc_port)));
-        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon })
+        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon, reverify: self.reverify })
     }
 
     /// Where a chain that inherits its beacon gets it from.

@@ -58,7 +58,10 @@ async fn a_node_with_a_checkpoint_refuses_the_heavier_chain_and_follows_the_righ
     let next = mine(&farm, &rpc_right, 1).await[0];
     reaches(&rpc_fresh, next).await;
     let info = rpc_fresh.get_blockchain_info().await.unwrap();
-    assert_eq!((&info["checkpoint"]["reached"], &info["initialblockdownload"]), (&true.into(), &false.into()));
+    assert_eq!(
+        (&info["checkpoint"]["reached"], &info["initialblockdownload"]),
+        (&true.into(), &false.into())
+    );
 
     // A checkpoint above all that is known is waited for.
     let (early, rpc_early) = node(&checkpoint(50, BlockId::new([5; 32])), &path("early"), both).await;

@@ -35,7 +35,8 @@ fn a_heavier_branch_without_the_checkpoint_is_left_when_the_checkpoint_comes() {
     // The checkpoint is above all that is known: the chain goes by weight, but not past its height.
     wrong.iter().for_each(|block| driver.block(block));
     assert_eq!((*driver.engine.tip(), driver.engine.tree().reached()), (id(&wrong[0]), None));
-    let refused = |effect: &Effect| matches!(effect, Effect::Refuse(_, Some(why)) if why.starts_with("LNK-6"));
+    let refused =
+        |effect: &Effect| matches!(effect, Effect::Refuse(_, Some(why)) if why.starts_with("LNK-6"));
     assert_eq!(driver.log.iter().filter(|effect| refused(effect)).count(), 1);
 
     // The right branch takes over with its checkpoint.
@@ -50,7 +51,11 @@ fn a_heavier_branch_without_the_checkpoint_is_left_when_the_checkpoint_comes() {
     // And the other comes no more, however heavy.
     driver.log.clear();
     wrong.iter().for_each(|block| driver.block(block));
-    assert!(matches!(&driver.log[0], Effect::Refuse(_, Some(why)) if why.starts_with("LNK-7")), "{:?}", driver.log[0]);
+    assert!(
+        matches!(&driver.log[0], Effect::Refuse(_, Some(why)) if why.starts_with("LNK-7")),
+        "{:?}",
+        driver.log[0]
+    );
     assert_eq!((*driver.engine.tip(), driver.engine.tree().len()), (id(&right[2]), 6));
 }
 
@@ -83,7 +88,7 @@ fn a_restart_with_a_checkpoint_restores_the_right_branch_only() {
     let mut all: Vec<_> = wrong.iter().chain(&right).collect();
     all.sort_by_key(|block| (block.header().sealed().seal.claim.height, id(block)));
     let refused: Vec<LinkError> =
-        all.iter().filter_map(|block| engine.restore(block.header(), &[]).err()).collect();
+        all.iter().filter_map(|block| engine.restore(&block.header().into(), &[]).err()).collect();
     let reasons = refused.iter().map(|error| error.is_checkpoint() || matches!(error, LinkError::Parent(_)));
     assert!(reasons.clone().all(|reason| reason), "{refused:?}");
     engine.restore_tip(id(&right[1]));

@@ -10,8 +10,8 @@ use driver::{Driver, GENESIS, block, branch, branch_on, id};
 use farm::{Counter, Farm};
 use mass_consensus::{
     engine::{Effect, Engine, Input},
-    evidence::Evidence,
-    header::{Header, SealedHeader},
+    evidence::{Evidence, ProvenEvidence},
+    header::Header,
     proven::ProvenHeader,
     spec::ChainSpec,
 };
@@ -104,12 +104,12 @@ fn the_last_seal_of_a_key_is_found_on_every_branch_and_after_a_restart() {
     lone.iter().for_each(|block| driver.feed(Input::Header(block.header().clone())));
     driver.feed(Input::Header(long[1].header().clone()));
     assert_eq!(*driver.engine.tip(), GENESIS);
-    let last = |engine: &Engine| engine.last_seal(&farm.secret.public()).map(SealedHeader::id);
+    let last = |engine: &Engine| engine.last_seal(&farm.secret.public()).map(|seal| seal.id);
     assert_eq!(last(&driver.engine), Some(id(&lone[2])));
     assert_eq!(driver.engine.last_seal(&Farm::with_key(8, [8; 32]).secret.public()), None);
 
     let mut restored = Engine::new(farm.spec.clone(), GENESIS);
-    lone.iter().for_each(|block| restored.restore_header(block.header()).unwrap());
+    lone.iter().for_each(|block| restored.restore_header(&block.header().into()).unwrap());
     assert_eq!(last(&restored), Some(id(&lone[2])));
 }
 
@@ -122,10 +122,7 @@ fn a_block_of_the_future_is_held_until_its_slot() {
     engine.step(Input::Tick(Slot::new(slot.get().saturating_sub(2))));
     assert_eq!(engine.step(Input::Header(block.header().clone())), vec![]);
     let effects = engine.step(Input::Tick(slot));
-    assert_eq!(
-        effects,
-        vec![Effect::StoreHeader(Box::new(*block.header().sealed())), Effect::Fetch(vec![id(&block)])]
-    );
+    assert_eq!(effects, vec![Effect::StoreHeader(block.header().clone()), Effect::Fetch(vec![id(&block)])]);
 }
 
 #[test]
@@ -250,7 +247,8 @@ fn evidence_outlasts_the_block_that_brought_it() {
 
     // As after a restart.
     let mut again = Engine::new(farm.spec.clone(), GENESIS);
-    again.restore(&ProvenHeader::prove(&farm.spec, next).unwrap(), &[evidence]).unwrap();
+    again.restore(&(&ProvenHeader::prove(&farm.spec, next).unwrap()).into(), &[*evidence.farmer()]).unwrap();
+    again.restore_evidence(&ProvenEvidence::prove(&farm.spec, evidence).unwrap());
     assert_eq!(again.evidence_for_next(), vec![evidence]);
 }
 
