@@ -521,3 +521,5 @@ impl HeaderTree {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::synthetic;

@@ -3,7 +3,7 @@
 
 use mass_consensus::ledger::{StateRead, StateReadError};
 use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot, Ticket};
-use redb::ReadOnlyTable;
+use redb::{ReadOnlyTable, ReadableTable as _};
 
 use crate::{
     Store, StoreError, Tip,

@@ -235,3 +235,67 @@ fn pair(
     }
     ProvenEvidence::prove(spec, Evidence::new(known, *sealed)).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use mass_primitives::{BodyRoot, HeightDelta};
+
+    use super::*;
+    use crate::tree::synthetic;
+
+    /// Two headers of key number `key` at a height, which nobody checked.
+    fn double(spec: &ChainSpec, key: u16, height: u32) -> ProvenEvidence {
+        let mut header = synthetic(spec, key);
+        header.seal.claim.height = Height::new(height);
+        let other = SealedHeader {
+            header: crate::header::Header { root: BodyRoot::new([9; 32]), ..header.header },
+            ..header
+        };
+        ProvenEvidence::believed(Evidence::new(header, other))
+    }
+
+    /// Evidence against keys that cost nothing takes bounded room, and none that matters is lost to it.
+    #[test]
+    fn evidence_without_end_takes_bounded_room() {
+        let spec = ChainSpec::built_in("dev").unwrap();
+        let mut seals = Seals::default();
+        let known = synthetic(&spec, 60_000);
+        seals.note(&spec, &known.id(), &known);
+        let farmer = *known.seal.claim.farmer();
+        for key in 0..u16::try_from(EVIDENCE_KEPT_MAX).unwrap() {
+            assert_eq!(seals.adopt(&double(&spec, key, 5)), Adopted::Kept(None));
+        }
+        let stranger = double(&spec, 50_000, 5);
+        assert_eq!(seals.adopt(&stranger), Adopted::Known, "it is worth no more than what is there");
+        assert!(!seals.has_room(stranger.farmer()) && seals.has_room(&farmer));
+        let against_known = double(&spec, 60_000, 1);
+        assert!(
+            matches!(seals.adopt(&against_known), Adopted::Kept(Some(_))),
+            "its key sealed what is linked"
+        );
+        assert!(matches!(seals.adopt(&double(&spec, 50_000, 6)), Adopted::Kept(Some(_))), "it is younger");
+        assert_eq!(seals.double.len(), EVIDENCE_KEPT_MAX);
+        assert!(seals.double.contains_key(&farmer));
+
+        // And what no block can carry any more goes, with the seals of its time.
+        let window = HeightDelta::new(spec.rules().evidence_window_blocks);
+        let next = Height::new(6).checked_add(window).unwrap();
+        let gone = seals.forget_before(&spec, Slot::new(u64::MAX), next);
+        assert_eq!((gone.len(), seals.double.len(), seals.linked.len()), (EVIDENCE_KEPT_MAX - 1, 1, 0));
+        assert_eq!(seals.note(&spec, &known.id(), &known), None);
+        assert!(seals.linked.is_empty(), "what is as old as that takes no room again");
+    }
+
+    /// What is dropped because there is too much of it takes its seals along.
+    #[test]
+    fn seals_of_dropped_headers_are_dropped() {
+        let spec = ChainSpec::built_in("dev").unwrap();
+        let (one, mut seals) = (synthetic(&spec, 1), Seals::default());
+        seals.note(&spec, &one.id(), &one);
+        let tree = crate::tree::HeaderTree::new(spec.clone(), BlockId::ZERO);
+        let mut node = tree.get(&BlockId::ZERO).unwrap();
+        (node.farmer, node.slot) = (Some(*one.seal.claim.farmer()), one.seal.claim.slot);
+        seals.forget(&Removed::from([(one.id(), node)]));
+        assert!(seals.linked.is_empty() && seals.newest.is_empty());
+    }
+}

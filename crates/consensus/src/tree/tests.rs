@@ -13,10 +13,10 @@ use crate::header::{Header, Seal, SealClaim};
 
 const GENESIS: BlockId = BlockId::new([1; 32]);
 
-/// A chain of short periods, with a tau that lets difficulties differ.
-fn tree() -> HeaderTree {
+/// A chain of short periods. A small tau lets difficulties differ much.
+fn tree(tau: u64) -> HeaderTree {
     let mut file = ChainSpec::built_in("dev").unwrap().file().clone();
-    (file.rules.period_blocks, file.rules.seed_lag_blocks, file.rules.difficulty_tau_slots) = (4, 2, 20);
+    (file.rules.period_blocks, file.rules.seed_lag_blocks, file.rules.difficulty_tau_slots) = (4, 2, tau);
     HeaderTree::new(ChainSpec::new(file).unwrap(), GENESIS)
 }
 
@@ -48,6 +48,18 @@ fn header(tree: &HeaderTree, parent: BlockId, gap: u64, salt: u16) -> Restored {
     let seal = Seal { claim, vrf_proof: VrfProof::new([0; 64]), signature: SealSignature::new([0; 64]) };
     // Few tickets, so that they tie.
     Restored { id: header.id(), ticket: Ticket::new([low % 3; 32]), sealed: SealedHeader { header, seal } }
+}
+
+/// A header of key number `key`, of no place in particular.
+pub(crate) fn synthetic(spec: &ChainSpec, key: u16) -> SealedHeader {
+    let tree = HeaderTree::new(spec.clone(), GENESIS);
+    let mut sealed = header(&tree, GENESIS, 5, 0).sealed;
+    let [low, high] = key.to_le_bytes();
+    let mut farmer = [0; 32];
+    (farmer[0], farmer[1]) = (high, low);
+    sealed.seal.claim.group.farmer = FarmerPublicKey::new(farmer);
+    sealed.header.nonce = key.into();
+    sealed
 }
 
 #[derive(Clone, Debug)]
@@ -124,7 +136,7 @@ proptest! {
     /// What is settled changes no answer, and so neither the tip nor what links.
     #[test]
     fn a_tree_that_settles_answers_as_one_that_does_not(steps in list(step(), 1..120)) {
-        let (mut settled, mut whole, mut ids) = (tree(), tree(), vec![GENESIS]);
+        let (mut settled, mut whole, mut ids) = (tree(20), tree(20), vec![GENESIS]);
         for (salt, step) in (1u16..).zip(steps) {
             match step {
                 Step::Link { .. } | Step::Grow { .. } => {
@@ -155,11 +167,11 @@ proptest! {
         same(&settled, &whole, &ids);
     }
 
-    /// Cheap and short branches without end push out neither the best chain nor its rival, whichever wins then.
+    /// Short branches without end push out neither the best chain nor its rival, whichever wins then.
     #[test]
     fn a_flood_changes_no_choice(stubs in list((0usize..40, 1u64..9), 1..200), rival in 3usize..12, at in 0usize..25) {
         let max = 16;
-        let (mut tree, mut whole, mut line, mut salt) = (tree(), tree(), vec![GENESIS], 0u16);
+        let (mut tree, mut whole, mut line, mut salt) = (tree(100_000), tree(100_000), vec![GENESIS], 0u16);
         let mut grow = |trees: [&mut HeaderTree; 2], parent: BlockId, gap: u64| {
             salt += 1;
             let new = header(trees[1], parent, gap, salt);
@@ -195,7 +207,7 @@ proptest! {
 #[test]
 fn ids_that_begin_alike_are_told_apart() {
     let mut trunk = Trunk::default();
-    let first = tree().get(&GENESIS).unwrap();
+    let first = tree(100_000).get(&GENESIS).unwrap();
     let twins = [0u8, 1, 2].map(|last| {
         let mut id = [7; 32];
         id[31] = last;

@@ -2,9 +2,12 @@
 //! twice, and hold a block of the future until its slot.
 
 mod checkpoints;
+mod clock;
 mod driver;
+mod evidence;
 #[path = "../farm/mod.rs"]
 mod farm;
+mod settled;
 
 use driver::{Driver, GENESIS, block, branch, branch_on, id};
 use farm::{Counter, Farm};
