@@ -37,10 +37,10 @@ const HELD_MAX: usize = 1_024;
 const STALE_DEPTH: HeightDelta = HeightDelta::new(64);
 
 /// After so many blocks, seals too old to count are forgotten, and what is as deep in the best chain is settled.
-const SETTLE_EVERY: u32 = 4_096;
+pub const SETTLE_EVERY: u32 = 4_096;
 
 /// Headers that stand beside the best chain at the most, but for those of the tip's chain and of the strongest branch.
-const BESIDE_MAX: usize = 16_384;
+pub const BESIDE_MAX: usize = 16_384;
 
 /// What happens to an engine.
 #[derive(Clone, Debug)]

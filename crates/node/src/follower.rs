@@ -7,6 +7,7 @@ use std::{path::Path, time::Duration};
 
 use mass_consensus::{
     beacon::Beacon,
+    engine::{BESIDE_MAX, SETTLE_EVERY},
     header::SealedHeader,
     proven::ProvenHeader,
     spec::ChainSpec,
@@ -62,7 +63,10 @@ impl Follower {
         let store = Store::open(path, spec.id())?;
         read_stored(store.headers(Height::new(1))?, None, |header, _| match tree.restore(header) {
             Err(error) if !is_left_out(spec, &error) => Err(error.into()),
-            _ => Ok(()),
+            _ => {
+                settle(&mut tree);
+                Ok(())
+            }
         })?;
         let beacon = Beacon::new(&tree);
         let mut follower = Self { tree, store, beacon };
@@ -102,6 +106,11 @@ impl Follower {
             .into_iter()
             .try_for_each(|proven| self.link(&proven.map_err(mass_consensus::block::BlockError::from)?));
         self.follow();
+        settle(&mut self.tree);
+        if self.tree.beside() > BESIDE_MAX {
+            let tip = self.tip();
+            self.tree.prune(&tip, BESIDE_MAX);
+        }
         taken
     }
 
@@ -121,6 +130,11 @@ impl Follower {
             bytes: &sealed.to_bytes(),
         }])?)
     }
+}
+
+/// Keeps memory small, as the engine does.
+fn settle(tree: &mut HeaderTree) {
+    tree.settle(tree.spec().rules().evidence_window_blocks, SETTLE_EVERY);
 }
 
 /// The follower's connection to the parent's network.

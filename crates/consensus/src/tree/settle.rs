@@ -87,7 +87,7 @@ impl HeaderTree {
     }
 
     /// Settles the best chain up to `depth` blocks below its end, if that are at least `batch`.
-    pub(crate) fn settle(&mut self, depth: u32, batch: u32) {
+    pub fn settle(&mut self, depth: u32, batch: u32) {
         let best = *self.best();
         let height = self.nodes.get(&best).map_or(0, |entry| entry.node.height.get());
         let end = height.saturating_sub(depth);
@@ -169,7 +169,7 @@ impl HeaderTree {
     /// Takes out the weakest branches until at most `max` headers stand beside three chains that always stay: the best
     /// one, that of `tip`, and the strongest beside them. A branch is as strong as the weight that it adds to where
     /// it leaves these.
-    pub(crate) fn prune(&mut self, tip: &BlockId, max: usize) -> Removed {
+    pub fn prune(&mut self, tip: &BlockId, max: usize) -> Removed {
         let mut kept = self.lines([self.best(), tip]);
         if self.nodes.len().saturating_sub(kept.len()) <= max {
             return Removed::new();
