@@ -1,5 +1,5 @@
 // The tree of headers: what a proven header shows in its place, and which chain is best.
-// Rules: LNK-1 to LNK-6, FRK-1; SEED-1, SEED-2 and DIF-1 along a branch; the genesis block.
+// Rules: LNK-1 to LNK-7, FRK-1, FRK-2; SEED-1, SEED-2 and DIF-1 along a branch; the genesis block.
 
 import { compare, equal, fromHex, idText } from "./bytes.js";
 import { nextDifficulty } from "./difficulty.js";
@@ -37,6 +37,12 @@ function genesisNode(spec: ChainSpec, id: Uint8Array): Node {
 
 function* ancestry(node: Node): Generator<Node> {
   for (let at: Node | undefined = node; at !== undefined; at = at.parent) yield at;
+}
+
+function ancestorAt(node: Node, height: number): Node | undefined {
+  let at: Node | undefined = node;
+  while (at !== undefined && at.height > height) at = at.parent;
+  return at;
 }
 
 /** SEED-1: the seed of a child of `parent`. */
@@ -77,6 +83,8 @@ function byRank(a: Node, b: Node): number {
 export class HeaderTree {
   private readonly nodes = new Map<string, Node>();
   private first: Node;
+  /** The newest checkpoint that is linked. */
+  private reached: Node | undefined;
 
   /** A tree of the genesis block alone. A chain that inherits its beacon needs the tree of its parent. */
   constructor(
@@ -96,7 +104,7 @@ export class HeaderTree {
     return this.first;
   }
 
-  /** LNK-1 to LNK-6; throws the first rule broken. */
+  /** LNK-1 to LNK-7; throws the first rule broken. */
   link(proven: ProvenHeader): Node {
     const { claim, header } = proven.sealed;
     const known = this.nodes.get(idText(proven.id));
@@ -109,7 +117,7 @@ export class HeaderTree {
     check(equal(claim.seed, seed), "LNK-4", "the seed is not that of the chain");
     const difficulty = difficultyAfter(this.spec, parent);
     check(claim.difficulty === difficulty, "LNK-5", `difficulty is ${claim.difficulty}, not ${difficulty}`);
-    this.checkCheckpoint(claim.height, proven.id);
+    this.checkCheckpoints(claim.height, proven.id);
     return this.add({
       id: proven.id,
       parent,
@@ -128,15 +136,35 @@ export class HeaderTree {
     return seedOfRound(this.parentChain, roundOf(this.spec.rules, slot));
   }
 
-  /** LNK-6. */
-  private checkCheckpoint(height: number, id: Uint8Array): void {
-    const wanted = this.spec.checkpoints.find((checkpoint) => checkpoint.height === height);
-    check(wanted === undefined || wanted.id === idText(id), "LNK-6", `a checkpoint wants another block at ${height}`);
+  private checkpoint(height: number): string | undefined {
+    return this.spec.checkpoints.find((checkpoint) => checkpoint.height === height)?.id;
+  }
+
+  /** LNK-6 and LNK-7. */
+  private checkCheckpoints(height: number, id: Uint8Array): void {
+    const wanted = this.checkpoint(height);
+    check(wanted === undefined || wanted === idText(id), "LNK-6", `a checkpoint wants another block at ${height}`);
+    const reached = this.reached?.height ?? -1;
+    check(height > reached, "LNK-7", `height ${height} is not above the checkpoint at ${reached}`);
   }
 
   private add(node: Node): Node {
     this.nodes.set(idText(node.id), node);
     if (byRank(node, this.first) < 0) this.first = node;
+    if (this.checkpoint(node.height) !== undefined && node.height > (this.reached?.height ?? -1)) this.reach(node);
     return node;
+  }
+
+  /** FRK-2: what stands beside a checkpoint leaves. */
+  private reach(checkpoint: Node): void {
+    this.reached = checkpoint;
+    this.first = checkpoint;
+    const below = new Set<Node>();
+    for (const node of ancestry(checkpoint)) below.add(node);
+    for (const [id, node] of this.nodes) {
+      if (below.has(node)) continue;
+      if (ancestorAt(node, checkpoint.height) !== checkpoint) this.nodes.delete(id);
+      else if (byRank(node, this.first) < 0) this.first = node;
+    }
   }
 }

@@ -1,5 +1,5 @@
 // vectors/chain: the numbers along a branch, the choice between branches, the seeds of another chain. SEED-1, SEED-2,
-// DIF-1, FRK-1, LNK-1 to LNK-6.
+// DIF-1, FRK-1, LNK-1 to LNK-7.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

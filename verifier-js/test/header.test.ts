@@ -1,4 +1,4 @@
-// vectors/header: one file for each rule PRV-1 to PRV-12 and LNK-1 to LNK-6.
+// vectors/header: one file for each rule PRV-1 to PRV-12 and LNK-1 to LNK-7.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -27,7 +27,7 @@ function judge(vector: HeaderVector, candidate: string): void {
 test("every rule has a file", () => {
   const numbered = (name: string, count: number): string[] =>
     Array.from({ length: count }, (_, i) => `${name}-${i + 1}`);
-  assert.deepEqual(names("header"), [...numbered("PRV", 12), ...numbered("LNK", 6)].sort());
+  assert.deepEqual(names("header"), [...numbered("PRV", 12), ...numbered("LNK", 7)].sort());
 });
 
 for (const rule of names("header")) {

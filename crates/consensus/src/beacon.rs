@@ -45,7 +45,7 @@ impl Beacon {
     pub fn follow(&mut self, parent: &HeaderTree, tip: &BlockId) {
         let mut fresh = Vec::new();
         for (id, node) in parent.ancestry(tip) {
-            if !parent.begins_period(node) {
+            if !parent.begins_period(&node) {
                 continue;
             }
             if let Some(known) = self.seeds.iter().rposition(|entry| entry.first == id) {

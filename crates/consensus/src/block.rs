@@ -100,15 +100,6 @@ pub enum BlockError {
     },
 }
 
-impl BlockError {
-    /// Whether the fault is in what came with the header and not in what the header commits to: such a
-    /// fault condemns the bytes, never the block id (a relay can change them at will).
-    #[must_use]
-    pub const fn is_malleable(&self) -> bool {
-        matches!(self, Self::Header(_) | Self::Root { .. } | Self::EvidenceCommitment)
-    }
-}
-
 impl Block<Decoded> {
     /// Puts a block together.
     #[must_use]

@@ -90,6 +90,8 @@ pub fn compact_target(difficulty: Difficulty) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -143,6 +145,58 @@ mod tests {
             let exponent: f64 = gaps.iter().map(|gap| 15.0 - *gap as f64).sum::<f64>() / 28_800.0;
             let ratio = end as f64 / start as f64;
             prop_assert!((ratio / exponent.exp2() - 1.0).abs() < 1e-12);
+        }
+
+        /// No drift: blocks that keep the interval in the mean, in whatever order, leave the difficulty where it was.
+        #[test]
+        fn a_chain_that_keeps_the_interval_does_not_drift(
+            gaps in proptest::collection::vec(0u64..31, 1..400), start in 1u128 << 50..1 << 90,
+        ) {
+            // To each gap the one that makes up for it, at the other end of the chain.
+            let chain = gaps.iter().copied().chain(gaps.iter().rev().map(|gap| 30 - gap));
+            let end = chain.fold(start, step);
+            prop_assert!(end.abs_diff(start) <= start >> 40, "{start} became {end}");
+            let sorted = {
+                let mut all: Vec<u64> = gaps.iter().copied().chain(gaps.iter().map(|gap| 30 - gap)).collect();
+                all.sort_unstable();
+                all
+            };
+            let other = sorted.into_iter().fold(start, step);
+            prop_assert!(other.abs_diff(end) <= start >> 40, "the order of gaps matters");
+        }
+
+        /// No oscillation: where blocks come as capacity would have them in the mean, the difficulty goes to where
+        /// it settles from one side only, however far it was.
+        #[test]
+        fn a_step_of_capacity_is_followed_without_overshooting(capacity in 1u128 << 40..1 << 70, start in 1u128 << 40..1 << 74) {
+            let goal = capacity * 15;
+            // A block a slot is the most there is, and a slot is the least that can be measured.
+            let slack = goal / 15 + goal / 1_000;
+            let mut difficulty = start.max(capacity);
+            let mut distance = difficulty.abs_diff(goal);
+            for _ in 0..4_000 {
+                let gap = u64::try_from((difficulty / capacity).max(1)).unwrap_or(u64::MAX);
+                difficulty = step(difficulty, gap);
+                let now = difficulty.abs_diff(goal);
+                prop_assert!(now <= distance || now <= slack, "{distance} away, then {now}");
+                prop_assert!((difficulty > goal) == (start.max(capacity) > goal) || now <= slack, "overshot");
+                distance = now;
+            }
+        }
+
+        /// No gain from the choice of a slot: whoever moves a block between its neighbours changes the difficulty of
+        /// the one that follows, against himself if he hurries, and of none after.
+        #[test]
+        fn a_block_that_moves_between_its_neighbours_changes_one_difficulty(
+            parent in 1u128 << 50..1 << 90, early in 1u64..500, late in 1u64..500, shift in 0u64..500,
+        ) {
+            let shift = shift % late;
+            let (before, after) = (step(parent, early), step(parent, early + shift));
+            prop_assert!(after <= before, "to wait makes the next block lighter");
+            let bound = before as f64 * (1.0 - (-(shift as f64) / 28_800.0).exp2());
+            prop_assert!((before - after) as f64 <= bound * 1.000_001 + 2.0, "by no more than 2^(-shift / tau)");
+            let (one, other) = (step(before, late), step(after, late - shift));
+            prop_assert!(one.abs_diff(other) <= 2 + (one >> 50), "and what comes then is the same");
         }
 
         #[test]

@@ -8,24 +8,22 @@
 mod route;
 mod seals;
 
-use alloc::{
-    boxed::Box,
-    collections::{BTreeMap, BTreeSet},
-    string::String,
-    vec::Vec,
-};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
 use mass_primitives::{BlockId, FarmerPublicKey, Height, HeightDelta, Slot};
 
-use self::{route::Route, seals::Seals};
+pub use self::seals::LastSeal;
+use self::{
+    route::{Route, content_came},
+    seals::{Adopted, Seals},
+};
 use crate::{
     beacon::Beacon,
     block::{Bans, Block, BlockError, Linked, Proven, is_too_old},
     evidence::{Evidence, ProvenEvidence},
-    header::SealedHeader,
     proven::ProvenHeader,
     spec::ChainSpec,
-    tree::{Expectation, HeaderTree, LinkError},
+    tree::{Expectation, HeaderTree, LinkError, Removed, Restored},
 };
 
 /// How many slots ahead of the clock a header may be before it is held.
@@ -38,8 +36,11 @@ const HELD_MAX: usize = 1_024;
 /// best header. Peers have them still if they should be needed.
 const STALE_DEPTH: HeightDelta = HeightDelta::new(64);
 
-/// After so many blocks, seals too old to count are forgotten.
-const FORGET_EVERY: u32 = 1_024;
+/// After so many blocks, seals too old to count are forgotten, and what is as deep in the best chain is settled.
+pub const SETTLE_EVERY: u32 = 4_096;
+
+/// Headers that stand beside the best chain at the most, but for those of the tip's chain and of the strongest branch.
+pub const BESIDE_MAX: usize = 16_384;
 
 /// What happens to an engine.
 #[derive(Clone, Debug)]
@@ -64,7 +65,13 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Keep a linked header, so that double seals are found after a restart.
-    StoreHeader(Box<SealedHeader>),
+    StoreHeader(ProvenHeader),
+    /// There are too many headers: forget these, with contents and seals, until they come again.
+    ForgetHeaders(Vec<Forgotten>),
+    /// Keep this evidence instead of any other against the same key, until it is to be forgotten.
+    StoreEvidence(Box<Evidence>),
+    /// Forget the evidence against these keys.
+    ForgetEvidence(Vec<FarmerPublicKey>),
     /// Undo the tip, which must be this block.
     Disconnect(BlockId),
     /// Execute a block on the tip and store it.
@@ -81,6 +88,19 @@ pub enum Effect {
     Refuse(BlockId, Option<String>),
 }
 
+/// A header to forget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Id of the block.
+    pub id: BlockId,
+    /// Its height.
+    pub height: Height,
+    /// Its slot.
+    pub slot: Slot,
+    /// Who sealed it.
+    pub farmer: FarmerPublicKey,
+}
+
 /// The engine of one chain.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -90,8 +110,6 @@ pub struct Engine {
     tip: BlockId,
     /// Blocks with contents that are not executed yet.
     waiting: BTreeMap<BlockId, Block<Proven>>,
-    /// Blocks that were executed once; their contents are in storage.
-    executed: BTreeSet<BlockId>,
     held: BTreeMap<(Slot, BlockId), ProvenHeader>,
     seals: Seals,
     bans: Bans,
@@ -101,6 +119,10 @@ pub struct Engine {
     /// The tip that was last told.
     told: BlockId,
     reorgs: u64,
+    /// Headers beside the best chain when they were last looked at.
+    beside: usize,
+    /// Height of the best header when the tree was last settled.
+    settled_at: u32,
 }
 
 /// The block that the ledger has in hand.
@@ -122,7 +144,6 @@ impl Engine {
             now: Slot::ZERO,
             tip: genesis,
             waiting: BTreeMap::new(),
-            executed: BTreeSet::from([genesis]),
             held: BTreeMap::new(),
             seals: Seals::default(),
             bans: Bans::default(),
@@ -130,6 +151,8 @@ impl Engine {
             loading: None,
             told: genesis,
             reorgs: 0,
+            beside: 0,
+            settled_at: 0,
         }
     }
 
@@ -166,7 +189,10 @@ impl Engine {
         if blocks.is_empty() {
             return None;
         }
-        self.tree.ancestry(tip).map(|(id, _)| id).find(|id| blocks.contains(id))
+        let is_below = |id: &&BlockId| {
+            self.tree.get(id).is_some_and(|node| self.tree.ancestor_at(tip, node.height) == Some(**id))
+        };
+        blocks.iter().find(is_below).copied()
     }
 
     /// Keys that are banned on some branch.
@@ -176,22 +202,24 @@ impl Engine {
 
     /// A header of the newest slot that a key has sealed, on whatever branch, unless it is too old for evidence.
     #[must_use]
-    pub fn last_seal(&self, farmer: &FarmerPublicKey) -> Option<&SealedHeader> {
+    pub fn last_seal(&self, farmer: &FarmerPublicKey) -> Option<LastSeal> {
         self.seals.last(farmer)
     }
 
-    /// Evidence for a block on the tip, ascending by key.
+    /// Evidence for a block on the tip, ascending by key. Against keys that sealed what is linked it comes first: such
+    /// keys may have rewards pending, others are made without end to fill blocks.
     #[must_use]
     pub fn evidence_for_next(&self) -> Vec<Evidence> {
         let bound = usize::try_from(self.spec.rules().evidence_per_block_max).unwrap_or(0);
         let next = self.tree.get(&self.tip).and_then(|tip| tip.height.next());
         let Some(height) = next else { return Vec::new() };
         let counts = self.seals.evidence_at(&self.spec, height);
-        counts
-            .filter(|evidence| self.ban(evidence.farmer(), &self.tip).is_none())
-            .take(bound)
-            .copied()
-            .collect()
+        let mut due: Vec<Evidence> =
+            counts.filter(|evidence| self.ban(evidence.farmer(), &self.tip).is_none()).copied().collect();
+        due.sort_by_key(|evidence| !self.seals.is_linked(evidence.farmer()));
+        due.truncate(bound);
+        due.sort_by_key(|evidence| *evidence.farmer());
+        due
     }
 
     /// Whether evidence against a key would change anything: the next block could carry it, and none is known that
@@ -201,6 +229,7 @@ impl Engine {
         let next = self.tree.get(&self.tip).and_then(|tip| tip.height.next());
         next.is_some_and(|next| {
             !is_too_old(&self.spec, evidence, next)
+                && self.seals.has_room(farmer)
                 && self.ban(farmer, &self.tip).is_none()
                 && !self.seals.evidence_at(&self.spec, next).any(|known| known.farmer() == farmer)
         })
@@ -222,34 +251,36 @@ impl Engine {
     ///
     /// # Errors
     /// [`LinkError`] if storage does not hold a tree of this spec.
-    pub fn restore_header(&mut self, header: &ProvenHeader) -> Result<(), LinkError> {
-        self.tree.link(header)?;
-        self.seals.note(&self.spec, header, true);
+    pub fn restore_header(&mut self, header: &Restored) -> Result<(), LinkError> {
+        let out = self.tree.restore(header)?;
+        self.leave_removed(&out, &mut Vec::new());
+        if let Some(evidence) = self.seals.note(&self.spec, &header.id, &header.sealed) {
+            self.seals.adopt(&evidence);
+        }
+        self.settle(&mut Vec::new());
         Ok(())
     }
 
-    /// [`Self::restore_header`] for a block that was executed, with its evidence.
+    /// [`Self::restore_header`] for a block that was executed, with the keys that it bans.
     ///
     /// # Errors
     /// [`LinkError`].
-    pub fn restore(&mut self, header: &ProvenHeader, evidence: &[Evidence]) -> Result<(), LinkError> {
+    pub fn restore(&mut self, header: &Restored, banned: &[FarmerPublicKey]) -> Result<(), LinkError> {
         self.restore_header(header)?;
-        for piece in evidence {
-            self.bans.note(*piece.farmer(), *header.id());
-            if let Ok(proven) = ProvenEvidence::prove(&self.spec, *piece) {
-                self.seals.adopt(&proven);
-            }
-        }
-        self.executed.insert(*header.id());
-        self.route.content_came(&self.tree, *header.id(), |id| self.executed.contains(id));
+        banned.iter().for_each(|farmer| self.bans.note(*farmer, header.id));
+        self.tree.mark_executed(&header.id);
         Ok(())
+    }
+
+    /// Evidence that storage has. What is too old by now is forgotten with the next that becomes so.
+    pub fn restore_evidence(&mut self, evidence: &ProvenEvidence) {
+        self.seals.adopt(evidence);
     }
 
     /// Sets the tip that storage has, after [`Self::restore`].
     pub fn restore_tip(&mut self, tip: BlockId) {
-        if self.executed.contains(&tip) {
+        if self.tree.is_executed(&tip) {
             (self.tip, self.told) = (tip, tip);
-            self.forget_seals();
         }
     }
 
@@ -259,7 +290,7 @@ impl Engine {
         let is_tick = matches!(input, Input::Tick(_));
         match input {
             Input::Tick(slot) => self.tick(slot, &mut effects),
-            Input::Evidence(evidence) => self.seals.adopt(&evidence),
+            Input::Evidence(evidence) => self.adopt(&evidence, &mut effects),
             Input::Header(header) => {
                 self.take_header(&header, &mut effects);
             }
@@ -275,6 +306,7 @@ impl Engine {
     /// A clock that was set back counts: else one wrong hour would let in the blocks of that hour's future.
     fn tick(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
         self.now = slot;
+        self.prune(BESIDE_MAX, effects);
         let horizon = self.horizon();
         while let Some(entry) = self.held.first_entry().filter(|entry| entry.key().0 <= horizon) {
             let header = entry.remove();
@@ -285,7 +317,7 @@ impl Engine {
     /// Links a header; whether it is in the tree afterwards.
     fn take_header(&mut self, header: &ProvenHeader, effects: &mut Vec<Effect>) -> bool {
         let id = *header.id();
-        if self.tree.get(&id).is_some() {
+        if self.tree.contains(&id) {
             return true;
         }
         if header.sealed().seal.claim.slot > self.horizon() {
@@ -307,22 +339,77 @@ impl Engine {
         if self.tree.beacon() == Some(&beacon) {
             return;
         }
-        let chain: Vec<BlockId> = self.tree.ancestry(&self.tip).map(|(id, _)| id).collect();
         let out = self.tree.set_beacon(beacon);
+        self.leave_removed(&out, effects);
+    }
+
+    /// Follows the tree after headers left it: they may be the tip's.
+    fn leave_removed(&mut self, out: &Removed, effects: &mut Vec<Effect>) {
         if out.is_empty() {
             return;
         }
-        let leave: Vec<BlockId> = chain.iter().copied().take_while(|id| out.contains(id)).collect();
-        if let Some(tip) = chain.get(leave.len()).filter(|_| !leave.is_empty()) {
-            effects.extend(leave.iter().map(|id| Effect::Disconnect(*id)));
-            self.tip = *tip;
+        let before = self.tip;
+        while let Some(node) = out.get(&self.tip) {
+            effects.push(Effect::Disconnect(self.tip));
+            self.tip = node.parent;
+        }
+        if self.tip != before {
             self.reorgs = self.reorgs.saturating_add(1);
         }
-        self.waiting.retain(|id, _| !out.contains(id));
-        self.executed.retain(|id| !out.contains(id));
-        self.loading = self.loading.filter(|id| !out.contains(id));
-        self.route =
-            Route::anew(&self.tree, |id| self.executed.contains(id) || self.waiting.contains_key(id));
+        self.waiting.retain(|id, _| !out.contains_key(id));
+        self.loading = self.loading.filter(|id| !out.contains_key(id));
+        self.route.reset(&self.tree);
+    }
+
+    /// Forgets what is deep in the best chain or too old to count.
+    fn settle(&mut self, effects: &mut Vec<Effect>) {
+        let window = self.spec.rules().evidence_window_blocks;
+        let best = *self.tree.best();
+        let height = self.tree.get(&best).map_or(Height::ZERO, |node| node.height);
+        // A shorter chain may be the heavier one.
+        self.settled_at = self.settled_at.min(height.get());
+        let batch = window.clamp(1, SETTLE_EVERY);
+        if height.get().saturating_sub(self.settled_at) < batch {
+            return;
+        }
+        self.settled_at = height.get();
+        self.tree.settle(window, batch);
+        let floor = height.checked_sub(HeightDelta::new(window));
+        let floor = floor.and_then(|height| self.tree.ancestor_at(&best, height));
+        let (Some(floor), Some(next)) = (floor.and_then(|id| self.tree.get(&id)), height.next()) else {
+            return;
+        };
+        let out = self.seals.forget_before(&self.spec, floor.slot, next);
+        if !out.is_empty() {
+            effects.push(Effect::ForgetEvidence(out));
+        }
+    }
+
+    /// Lets the weakest branches go if there are too many headers beside the best chain.
+    fn prune(&mut self, max: usize, effects: &mut Vec<Effect>) {
+        // What stays for its strength is not looked at again before as much has come anew.
+        if self.tree.beside() <= max.max(self.beside.saturating_add(max >> 2)) {
+            return;
+        }
+        let out = self.tree.prune(&self.tip, max);
+        self.beside = self.tree.beside();
+        self.seals.forget(&out);
+        self.leave_removed(&out, effects);
+        let gone = out.iter().filter_map(|(id, node)| {
+            let (height, slot, farmer) = (node.height, node.slot, node.farmer?);
+            Some(Forgotten { id: *id, height, slot, farmer })
+        });
+        let gone: Vec<Forgotten> = gone.collect();
+        if !gone.is_empty() {
+            effects.push(Effect::ForgetHeaders(gone));
+        }
+    }
+
+    /// Keeps evidence.
+    fn adopt(&mut self, evidence: &ProvenEvidence, effects: &mut Vec<Effect>) {
+        let Adopted::Kept(dropped) = self.seals.adopt(evidence) else { return };
+        effects.extend(dropped.map(|farmer| Effect::ForgetEvidence(Vec::from([farmer]))));
+        effects.push(Effect::StoreEvidence(Box::new(*evidence.evidence())));
     }
 
     /// Keeps a header for its slot. Those that come soonest have the room.
@@ -336,14 +423,27 @@ impl Engine {
     fn link(&mut self, header: &ProvenHeader, effects: &mut Vec<Effect>) -> bool {
         let linked = self.tree.link(header);
         match &linked {
-            Ok(()) => effects.push(Effect::StoreHeader(Box::new(*header.sealed()))),
+            Ok(out) => {
+                effects.push(Effect::StoreHeader(header.clone()));
+                self.leave_removed(out, effects);
+            }
             Err(LinkError::Parent(_) | LinkError::Beacon) => {
                 effects.push(Effect::Refuse(*header.id(), None));
             }
             Err(error) => effects.push(Effect::Refuse(*header.id(), Some(alloc::format!("{error}")))),
         }
-        if let Some(evidence) = self.seals.note(&self.spec, header, linked.is_ok()) {
-            effects.push(Effect::DoubleSeal(Box::new(evidence)));
+        let double = if linked.is_ok() {
+            self.seals.note(&self.spec, header.id(), header.sealed())
+        } else {
+            self.seals.note_loose(&self.spec, header)
+        };
+        if let Some(evidence) = double {
+            self.adopt(&evidence, effects);
+            effects.push(Effect::DoubleSeal(Box::new(*evidence.evidence())));
+        }
+        self.settle(effects);
+        if self.tree.beside() > 2 * BESIDE_MAX {
+            self.prune(BESIDE_MAX, effects);
         }
         linked.is_ok()
     }
@@ -359,11 +459,10 @@ impl Engine {
             return;
         }
         // This ban may outlast the block: a reorg takes the block away and not the proof.
-        block.proven_evidence().iter().for_each(|evidence| self.seals.adopt(evidence));
+        block.proven_evidence().iter().for_each(|evidence| self.adopt(evidence, effects));
         self.waiting.insert(id, block);
-        let (waiting, executed) = (&self.waiting, &self.executed);
-        let has_content = |id: &BlockId| waiting.contains_key(id) || executed.contains(id);
-        self.route.content_came(&self.tree, id, has_content);
+        let waiting = &self.waiting;
+        content_came(&mut self.tree, id, |id| waiting.contains_key(id));
     }
 
     fn connected(&mut self, id: BlockId) {
@@ -372,13 +471,9 @@ impl Engine {
         };
         connecting.banned.iter().for_each(|farmer| self.bans.note(*farmer, id));
         self.waiting.remove(&id);
-        self.executed.insert(id);
+        self.tree.mark_executed(&id);
         self.tip = id;
         self.drop_stale();
-        let height = self.tree.get(&id).map_or(0, |node| node.height.get());
-        if height.checked_rem(FORGET_EVERY) == Some(0) {
-            self.forget_seals();
-        }
     }
 
     fn refused(&mut self, id: BlockId) {
@@ -390,7 +485,7 @@ impl Engine {
     fn condemn(&mut self, id: BlockId) {
         let gone = self.tree.condemn(&id);
         gone.iter().for_each(|id| drop(self.waiting.remove(id)));
-        self.route.forget(&self.tree, &gone);
+        self.route.reset(&self.tree);
     }
 
     /// Drops contents of branches that fell behind.
@@ -405,27 +500,22 @@ impl Engine {
         }
         for id in stale.keys() {
             self.waiting.remove(id);
-            self.route.forget(&self.tree, &self.tree.with_descendants(id));
-        }
-    }
-
-    fn forget_seals(&mut self) {
-        let window = usize::try_from(self.spec.rules().evidence_window_blocks).unwrap_or(usize::MAX);
-        if let Some((_, node)) = self.tree.ancestry(&self.tip).nth(window) {
-            self.seals.forget_before(node.slot);
+            let above = self.tree.with_descendants(id);
+            self.tree.unmark_ready(&above);
+            self.route.reset(&self.tree);
         }
     }
 
     fn has_content(&self, id: &BlockId) -> bool {
-        self.executed.contains(id) || self.waiting.contains_key(id)
+        self.waiting.contains_key(id) || self.tree.is_executed(id)
     }
 
     /// Steps toward the heaviest chain whose contents are here; asks for those of a heavier one, which hold up
     /// nothing if they are withheld.
     fn advance(&mut self, is_tick: bool, effects: &mut Vec<Effect>) {
         while self.connecting.is_none() && self.loading.is_none() {
-            let best =
-                self.route.best_ready().filter(|best| self.tree.rank(best) > self.tree.rank(&self.tip));
+            let best = self.tree.best_ready().filter(|best| Some(**best) > self.tree.rank(&self.tip));
+            let best = best.map(|(.., id)| id.0);
             let Some((leave, enter)) = best.and_then(|best| self.tree.path(&self.tip, &best)) else {
                 if self.told != self.tip {
                     self.told = self.tip;
@@ -441,8 +531,8 @@ impl Engine {
     }
 
     fn ask(&mut self, is_tick: bool, effects: &mut Vec<Effect>) {
-        let (waiting, executed) = (&self.waiting, &self.executed);
-        let has_content = |id: &BlockId| waiting.contains_key(id) || executed.contains(id);
+        let (waiting, tree) = (&self.waiting, &self.tree);
+        let has_content = |id: &BlockId| waiting.contains_key(id) || tree.is_executed(id);
         let mut missing = self.route.missing(&self.tree, has_content);
         if is_tick {
             missing.extend(self.route.missing_beside(&self.tree, &self.tip, has_content));

@@ -4,9 +4,11 @@
 //! peers, ports) may change in the life of a chain and are not hashed.
 
 use alloc::{
+    collections::BTreeMap,
     string::{String, ToString},
     vec::Vec,
 };
+use core::{fmt, str::FromStr};
 
 use mass_primitives::{
     BlockId, ChainId, Difficulty, Height, HeightDelta, Period, Round, Seed, Slot, SlotDelta, Tag,
@@ -99,6 +101,27 @@ pub struct Checkpoint {
     pub id: BlockId,
 }
 
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.height, self.id)
+    }
+}
+
+/// A text is no checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a checkpoint is HEIGHT:ID, a number and the 64 hexadecimal digits of a block id")]
+pub struct ParseCheckpointError;
+
+impl FromStr for Checkpoint {
+    type Err = ParseCheckpointError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (height, id) = text.split_once(':').ok_or(ParseCheckpointError)?;
+        let height = height.parse().map(Height::new).map_err(|_| ParseCheckpointError)?;
+        Ok(Self { height, id: id.parse().map_err(|_| ParseCheckpointError)? })
+    }
+}
+
 /// A chain spec as it stands in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,6 +187,16 @@ pub enum SpecError {
     /// A chain cannot take the seeds of the other.
     #[error("a chain and the one whose beacon it inherits must have the same {0}")]
     Beacon(&'static str),
+    /// CKP-1: two checkpoints contradict each other.
+    #[error("CKP-1: one checkpoint of height {height} is block {one}, another is {other}")]
+    Checkpoints {
+        /// Their height.
+        height: Height,
+        /// Id of the one.
+        one: BlockId,
+        /// Id of the other.
+        other: BlockId,
+    },
     /// A value that canonical JSON does not hold, such as a fraction.
     #[error("the ledger's parameters may hold integers, texts, lists and objects only")]
     NotCanonical,
@@ -198,6 +231,7 @@ impl ChainSpec {
         {
             return Err(SpecError::Difficulty);
         }
+        check_checkpoints(&file.hints.checkpoints)?;
         let id = chain_id(rules)?;
         Ok(Self { file, id, size, strength_min, strength_max })
     }
@@ -208,6 +242,29 @@ impl ChainSpec {
     /// [`SpecError`].
     pub fn from_json(text: &str) -> Result<Self, SpecError> {
         Self::new(serde_json::from_str(text).map_err(|error| SpecError::Syntax(error.to_string()))?)
+    }
+
+    /// The same chain with more checkpoints, as its operator knows them (CKP-1).
+    ///
+    /// # Errors
+    /// [`SpecError::Checkpoints`] if one contradicts another or one of the spec.
+    pub fn with_checkpoints(mut self, more: &[Checkpoint]) -> Result<Self, SpecError> {
+        let checkpoints = &mut self.file.hints.checkpoints;
+        checkpoints.extend_from_slice(more);
+        check_checkpoints(checkpoints)?;
+        Ok(self)
+    }
+
+    /// The checkpoint of a height.
+    #[must_use]
+    pub fn checkpoint(&self, height: Height) -> Option<&Checkpoint> {
+        self.file.hints.checkpoints.iter().find(|checkpoint| checkpoint.height == height)
+    }
+
+    /// The checkpoint of the greatest height.
+    #[must_use]
+    pub fn newest_checkpoint(&self) -> Option<&Checkpoint> {
+        self.file.hints.checkpoints.iter().max_by_key(|checkpoint| checkpoint.height)
     }
 
     /// Names of the built-in chains. `dev2` inherits the beacon of `dev`, `dev3` has its own.
@@ -358,6 +415,18 @@ impl ChainSpec {
 fn check_name(name: &str) -> Result<(), SpecError> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if (1..=32).contains(&name.len()) && name.chars().all(allowed) { Ok(()) } else { Err(SpecError::Name) }
+}
+
+/// CKP-1: one block for a height.
+fn check_checkpoints(list: &[Checkpoint]) -> Result<(), SpecError> {
+    let mut by_height: BTreeMap<Height, BlockId> = BTreeMap::new();
+    for Checkpoint { height, id } in list {
+        let one = *by_height.entry(*height).or_insert(*id);
+        if one != *id {
+            return Err(SpecError::Checkpoints { height: *height, one, other: *id });
+        }
+    }
+    Ok(())
 }
 
 fn check_positive(rules: &Rules) -> Result<(), SpecError> {

@@ -1,5 +1,9 @@
-//! The tree of headers: what a header must show in its place (rules LNK-1..6), and which chain is the
-//! heaviest (rule FRK-1). Bodies, bans and execution come after.
+//! The tree of headers: what a header must show in its place (rules LNK-1..7), and which chain is the
+//! heaviest from the newest checkpoint (rules FRK-1..2). Bodies, bans and execution come after.
+
+mod ready;
+mod settle;
+mod trunk;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +16,14 @@ use mass_primitives::{
     VrfOutput,
 };
 
+use self::trunk::Trunk;
 use crate::{
-    beacon::Beacon, difficulty::next_difficulty, lottery::next_seed, proven::ProvenHeader, spec::ChainSpec,
+    beacon::Beacon,
+    difficulty::next_difficulty,
+    header::SealedHeader,
+    lottery::next_seed,
+    proven::ProvenHeader,
+    spec::{ChainSpec, Checkpoint},
 };
 
 /// The rule that a proven header breaks in its place.
@@ -61,9 +71,42 @@ pub enum LinkError {
         /// Id that must be there.
         expected: BlockId,
     },
+    /// LNK-7.
+    #[error("LNK-7: height {got} is not above the checkpoint that was reached, block {checkpoint}")]
+    BesideCheckpoint {
+        /// The newest checkpoint that is linked.
+        checkpoint: Checkpoint,
+        /// Height of the seal.
+        got: Height,
+    },
     /// The chain has reached the end of its numbers.
     #[error("a number of the chain is exhausted")]
     Exhausted,
+}
+
+impl LinkError {
+    /// Whether only a checkpoint keeps the header out.
+    #[must_use]
+    pub const fn is_checkpoint(&self) -> bool {
+        matches!(self, Self::Checkpoint { .. } | Self::BesideCheckpoint { .. })
+    }
+}
+
+/// A header that was proven before it was stored. Who makes one answers for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Id of the block.
+    pub id: BlockId,
+    /// Its winning ticket.
+    pub ticket: Ticket,
+    /// The header and seal.
+    pub sealed: SealedHeader,
+}
+
+impl From<&ProvenHeader> for Restored {
+    fn from(proven: &ProvenHeader) -> Self {
+        Self { id: *proven.id(), ticket: *proven.ticket(), sealed: *proven.sealed() }
+    }
 }
 
 /// What the next block after some block must carry.
@@ -96,8 +139,6 @@ pub struct Node {
     pub difficulty: Difficulty,
     /// Winning ticket.
     pub ticket: Ticket,
-    /// VRF output.
-    pub vrf_output: VrfOutput,
     /// Key that sealed; none sealed the genesis block.
     pub farmer: Option<FarmerPublicKey>,
     /// Sum of the difficulties up to here.
@@ -111,14 +152,42 @@ pub struct HeaderTree {
     genesis: BlockId,
     /// Seeds from elsewhere, if the chain inherits its beacon.
     beacon: Option<Beacon>,
-    nodes: BTreeMap<BlockId, Node>,
+    /// The deep part of the best chain.
+    trunk: Trunk,
+    /// All other headers.
+    nodes: BTreeMap<BlockId, Entry>,
+    /// Which of these stand on a block.
     children: BTreeMap<BlockId, Vec<BlockId>>,
+    /// The VRF outputs from which seeds follow (SEED-1).
+    outputs: BTreeMap<BlockId, VrfOutput>,
     /// All headers that are not condemned by rank, the best last (FRK-1).
     ranking: BTreeSet<Rank>,
+    /// Those of which all contents up to them are here, but for executed ones in the trunk.
+    ready: BTreeSet<Rank>,
+    /// Number of blocks of the trunk, from the genesis block on, that were executed.
+    executed: u32,
+    /// The newest checkpoint that is linked.
+    reached: Option<Checkpoint>,
 }
+
+/// A header, and whether its block was executed once.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    node: Node,
+    executed: bool,
+}
+
+/// Headers that left the tree. They may come again unless a rule forbids it.
+pub type Removed = BTreeMap<BlockId, Node>;
 
 /// FRK-1: heavier is better; among equally heavy ones the lower ticket, then the lower id.
 pub(crate) type Rank = (ChainWeight, Reverse<Ticket>, Reverse<BlockId>);
+
+/// The newest checkpoint that is linked.
+fn newest_of(spec: &ChainSpec, is_linked: impl Fn(&BlockId) -> bool) -> Option<Checkpoint> {
+    let linked = spec.hints().checkpoints.iter().filter(|checkpoint| is_linked(&checkpoint.id));
+    linked.max_by_key(|checkpoint| checkpoint.height).copied()
+}
 
 fn rank(id: BlockId, node: &Node) -> Rank {
     (node.weight, Reverse(node.ticket), Reverse(id))
@@ -136,17 +205,21 @@ impl HeaderTree {
             seed: spec.rules().seed_initial,
             difficulty: spec.difficulty_initial(),
             ticket: Ticket::ZERO,
-            vrf_output: VrfOutput::ZERO,
             farmer: None,
             weight: ChainWeight::ZERO,
         };
         Self {
+            reached: newest_of(&spec, |id| *id == genesis),
             spec,
             genesis,
             beacon: None,
+            trunk: Trunk::default(),
             ranking: BTreeSet::from([rank(genesis, &node)]),
-            nodes: BTreeMap::from([(genesis, node)]),
+            ready: BTreeSet::from([rank(genesis, &node)]),
+            nodes: BTreeMap::from([(genesis, Entry { node, executed: true })]),
             children: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            executed: 0,
         }
     }
 
@@ -170,23 +243,10 @@ impl HeaderTree {
         self.beacon.as_ref()
     }
 
-    /// Sets the seeds of a chain that inherits them, and takes out the headers that they do not fit, with all
-    /// that stand on these. A header that is taken out may come back when the parent's chain is another.
-    pub fn set_beacon(&mut self, beacon: Beacon) -> BTreeSet<BlockId> {
-        let beacon = self.beacon.insert(beacon);
-        let fits = |node: &Node| beacon.seed(self.spec.round(node.slot)) == Some(&node.seed);
-        let misfits = self.nodes.iter().filter(|(id, node)| **id != self.genesis && !fits(node));
-        let mut open: Vec<BlockId> = misfits.map(|(id, _)| *id).collect();
-        let mut out = BTreeSet::new();
-        while let Some(id) = open.pop() {
-            if out.insert(id) {
-                open.extend(self.children.remove(&id).unwrap_or_default());
-            }
-        }
-        self.nodes.retain(|id, _| !out.contains(id));
-        self.ranking.retain(|(.., id)| !out.contains(&id.0));
-        self.children.values_mut().for_each(|children| children.retain(|id| !out.contains(id)));
-        out
+    /// The newest checkpoint that is linked.
+    #[must_use]
+    pub const fn reached(&self) -> Option<&Checkpoint> {
+        self.reached.as_ref()
     }
 
     /// Id of the genesis block.
@@ -197,31 +257,54 @@ impl HeaderTree {
 
     /// The header `id` in its place.
     #[must_use]
-    pub fn get(&self, id: &BlockId) -> Option<&Node> {
-        self.nodes.get(id)
+    pub fn get(&self, id: &BlockId) -> Option<Node> {
+        match self.nodes.get(id) {
+            Some(entry) => Some(entry.node),
+            None => self.trunk.node(&self.spec, self.trunk.height(id)?),
+        }
+    }
+
+    /// Whether a header is known.
+    #[must_use]
+    pub fn contains(&self, id: &BlockId) -> bool {
+        self.nodes.contains_key(id) || self.trunk.height(id).is_some()
     }
 
     /// Number of headers.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.nodes.len().saturating_add(usize::try_from(self.trunk.len()).unwrap_or(usize::MAX))
     }
 
     /// Never: the genesis block is always there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.len() == 0
     }
 
     /// From `id` down to the genesis block.
-    pub fn ancestry(&self, id: &BlockId) -> impl Iterator<Item = (BlockId, &Node)> {
-        let start = self.nodes.get_key_value(id).map(|(id, node)| (*id, node));
-        core::iter::successors(start, |(id, node)| {
-            if *id == self.genesis {
-                return None;
+    pub fn ancestry(&self, id: &BlockId) -> impl Iterator<Item = (BlockId, Node)> {
+        let with_id = |id: BlockId| Some((id, self.get(&id)?));
+        core::iter::successors(
+            with_id(*id),
+            move |(id, node)| {
+                if *id == self.genesis { None } else { with_id(node.parent) }
+            },
+        )
+    }
+
+    /// The block at a height of the chain that ends with `id`: steps are counted down to the trunk only.
+    #[must_use]
+    pub fn ancestor_at(&self, id: &BlockId, height: Height) -> Option<BlockId> {
+        let mut at = *id;
+        while let Some(Entry { node, .. }) = self.nodes.get(&at) {
+            if node.height <= height || at == self.genesis {
+                return (node.height == height).then_some(at);
             }
-            self.nodes.get_key_value(&node.parent).map(|(id, node)| (*id, node))
-        })
+            at = node.parent;
+        }
+        let top = self.trunk.height(&at)?;
+        self.trunk.id_at(height).filter(|_| height <= top)
     }
 
     /// What a child of `parent` in a slot must carry (SEED-1, SEED-2, DIF-1). The slot counts only where the
@@ -235,8 +318,8 @@ impl HeaderTree {
         Ok(Expectation {
             height,
             after: node.slot,
-            seed: self.seed_after(parent, node, height, slot)?,
-            difficulty: self.difficulty_after(node),
+            seed: self.seed_after(parent, &node, height, slot)?,
+            difficulty: self.difficulty_after(&node),
         })
     }
 
@@ -256,9 +339,8 @@ impl HeaderTree {
             return Ok(node.seed);
         }
         let source = self.spec.seed_height(period).ok_or(LinkError::Exhausted)?;
-        let output =
-            self.ancestry(parent).find(|(_, node)| node.height == source).map(|(_, node)| node.vrf_output);
-        output.map(|output| next_seed(&node.seed, &output)).ok_or(LinkError::Exhausted)
+        let output = self.ancestor_at(parent, source).and_then(|id| self.outputs.get(&id));
+        output.map(|output| next_seed(&node.seed, output)).ok_or(LinkError::Exhausted)
     }
 
     /// Blocks 1 and 2 have the initial difficulty: the slots before block 1 measure no capacity.
@@ -271,15 +353,27 @@ impl HeaderTree {
         next_difficulty(node.difficulty, gap, self.spec.interval(), tau, self.spec.difficulty_min())
     }
 
-    /// Puts a proven header in its place. A header that is there already stays.
+    /// Puts a proven header in its place. A header that is there already stays. Returns what leaves the tree
+    /// because the header is a checkpoint (FRK-2).
     ///
     /// # Errors
     /// The rule broken; the tree is then unchanged.
-    pub fn link(&mut self, proven: &ProvenHeader) -> Result<(), LinkError> {
-        if self.nodes.contains_key(proven.id()) {
-            return Ok(());
+    pub fn link(&mut self, proven: &ProvenHeader) -> Result<Removed, LinkError> {
+        self.place(*proven.id(), *proven.ticket(), proven.sealed())
+    }
+
+    /// [`Self::link`] for a header that storage has.
+    ///
+    /// # Errors
+    /// As [`Self::link`].
+    pub fn restore(&mut self, header: &Restored) -> Result<Removed, LinkError> {
+        self.place(header.id, header.ticket, &header.sealed)
+    }
+
+    fn place(&mut self, id: BlockId, ticket: Ticket, sealed: &SealedHeader) -> Result<Removed, LinkError> {
+        if self.contains(&id) {
+            return Ok(Removed::new());
         }
-        let sealed = proven.sealed();
         let (parent, claim) = (sealed.header.parent, &sealed.seal.claim);
         let expected = self.expectation(&parent, claim.slot)?;
         if claim.height != expected.height {
@@ -294,7 +388,7 @@ impl HeaderTree {
         if claim.difficulty != expected.difficulty {
             return Err(LinkError::Difficulty { expected: expected.difficulty, got: claim.difficulty });
         }
-        self.check_checkpoint(claim.height, proven.id())?;
+        self.check_checkpoints(claim.height, &id)?;
         let weight = self.get(&parent).and_then(|node| node.weight.checked_add(claim.difficulty));
         let node = Node {
             parent,
@@ -303,24 +397,42 @@ impl HeaderTree {
             time: sealed.header.time,
             seed: claim.seed,
             difficulty: claim.difficulty,
-            ticket: *proven.ticket(),
-            vrf_output: claim.vrf_output,
+            ticket,
             farmer: Some(*claim.farmer()),
             weight: weight.ok_or(LinkError::Exhausted)?,
         };
-        if !self.is_condemned(&parent) {
-            self.ranking.insert(rank(*proven.id(), &node));
+        if self.spec.seed_height(self.spec.period(node.height)) == Some(node.height) {
+            self.outputs.insert(id, claim.vrf_output);
         }
-        self.nodes.insert(*proven.id(), node);
-        // Most have one child: room for one, not for the usual four.
-        self.children.entry(parent).or_insert_with(|| Vec::with_capacity(1)).push(*proven.id());
-        Ok(())
+        Ok(self.insert(id, node))
     }
 
-    fn check_checkpoint(&self, height: Height, id: &BlockId) -> Result<(), LinkError> {
-        match self.spec.hints().checkpoints.iter().find(|checkpoint| checkpoint.height == height) {
-            Some(checkpoint) if checkpoint.id != *id => {
+    fn insert(&mut self, id: BlockId, node: Node) -> Removed {
+        let before = *self.best();
+        if !self.is_condemned(&node.parent) {
+            self.ranking.insert(rank(id, &node));
+        }
+        self.nodes.insert(id, Entry { node, executed: false });
+        self.adopt_child(node.parent, id);
+        if *self.best() == id && node.parent != before {
+            self.unsettle();
+        }
+        self.spec.checkpoint(node.height).copied().map(|it| self.reach(it)).unwrap_or_default()
+    }
+
+    fn adopt_child(&mut self, parent: BlockId, id: BlockId) {
+        // Most have one child: room for one, not for the usual four.
+        self.children.entry(parent).or_insert_with(|| Vec::with_capacity(1)).push(id);
+    }
+
+    /// LNK-6 and LNK-7.
+    fn check_checkpoints(&self, height: Height, id: &BlockId) -> Result<(), LinkError> {
+        match (self.spec.checkpoint(height), self.reached) {
+            (Some(checkpoint), _) if checkpoint.id != *id => {
                 Err(LinkError::Checkpoint { height, expected: checkpoint.id })
+            }
+            (_, Some(checkpoint)) if height <= checkpoint.height => {
+                Err(LinkError::BesideCheckpoint { checkpoint, got: height })
             }
             _ => Ok(()),
         }
@@ -328,24 +440,28 @@ impl HeaderTree {
 
     /// Takes a header and all that stand on it out of the choice for good; their ids.
     pub fn condemn(&mut self, id: &BlockId) -> Vec<BlockId> {
+        self.unsettle_below(id);
         let above = self.with_descendants(id);
         let ranks: Vec<Rank> = above.iter().filter_map(|id| self.rank(id)).collect();
         for rank in &ranks {
             self.ranking.remove(rank);
+            self.ready.remove(rank);
         }
+        self.unsettle();
         above
     }
 
     /// Whether a header, or one that it stands on, was condemned.
     #[must_use]
     pub fn is_condemned(&self, id: &BlockId) -> bool {
-        self.rank(id).is_some_and(|rank| !self.ranking.contains(&rank))
+        self.nodes.get(id).is_some_and(|entry| !self.ranking.contains(&rank(*id, &entry.node)))
     }
 
     /// The headers that stand on this one directly.
     #[must_use]
-    pub fn children(&self, id: &BlockId) -> &[BlockId] {
-        self.children.get(id).map_or(&[], Vec::as_slice)
+    pub fn children(&self, id: &BlockId) -> Vec<BlockId> {
+        let settled = self.trunk.height(id).and_then(|height| self.trunk.id_at(height.next()?));
+        self.children.get(id).into_iter().flatten().copied().chain(settled).collect()
     }
 
     /// A header and all that stand on it.
@@ -360,7 +476,7 @@ impl HeaderTree {
     }
 
     pub(crate) fn rank(&self, id: &BlockId) -> Option<Rank> {
-        self.get(id).map(|node| rank(*id, node))
+        self.get(id).map(|node| rank(*id, &node))
     }
 
     /// FRK-1: the best header that is not condemned.
@@ -371,7 +487,7 @@ impl HeaderTree {
 
     /// FRK-1: the headers that rank above `id` and are not condemned, the best first.
     pub fn better_than(&self, id: &BlockId) -> impl Iterator<Item = BlockId> {
-        let bar = self.get(id).map(|node| rank(*id, node));
+        let bar = self.rank(id);
         self.ranking.iter().rev().take_while(move |other| Some(**other) > bar).map(|(.., id)| id.0)
     }
 
@@ -402,3 +518,8 @@ impl HeaderTree {
         times.get(times.len() / 2).copied()
     }
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::synthetic;

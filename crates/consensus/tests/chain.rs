@@ -27,7 +27,7 @@ fn a_farm_makes_a_chain() {
     let genesis = BlockId::new([1; 32]);
     let mut tree = HeaderTree::new(farm.spec.clone(), genesis);
     let tip = grow(&farm, &mut tree, genesis, 20);
-    let node = *tree.get(&tip).unwrap();
+    let node = tree.get(&tip).unwrap();
     assert_eq!(node.height, Height::new(20));
     assert_ne!(node.seed, farm.spec.rules().seed_initial, "height 20 is in period 1");
     assert_eq!(tree.better_than(&tip).next(), None);

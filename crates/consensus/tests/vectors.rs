@@ -16,9 +16,9 @@ use mass_primitives::{BlockId, BodyRoot, Decode, Difficulty, Encode, Height, Plo
 use mass_proof_of_space::{PlotSize, Proof};
 use serde::{Deserialize, Serialize};
 
-const RULES: [&str; 18] = [
+const RULES: [&str; 19] = [
     "PRV-1", "PRV-2", "PRV-3", "PRV-4", "PRV-5", "PRV-6", "PRV-7", "PRV-8", "PRV-9", "PRV-10", "PRV-11",
-    "PRV-12", "LNK-1", "LNK-2", "LNK-3", "LNK-4", "LNK-5", "LNK-6",
+    "PRV-12", "LNK-1", "LNK-2", "LNK-3", "LNK-4", "LNK-5", "LNK-6", "LNK-7",
 ];
 
 const GENESIS: BlockId = BlockId::new([1; 32]);
@@ -50,7 +50,7 @@ fn judge(vector: &Vector, candidate: &str) -> Result<(), String> {
         tree.link(&ProvenHeader::prove(&spec, decode(text)).unwrap()).unwrap();
     }
     let proven = ProvenHeader::prove(&spec, decode(candidate)).map_err(|error| error.to_string())?;
-    tree.link(&proven).map_err(|error| error.to_string())
+    tree.link(&proven).map(drop).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -93,11 +93,15 @@ fn make(farm: &Farm, rule: &str) -> Vector {
     } else {
         unlinked(farm, first, rule)
     };
-    let checkpoint = Checkpoint { height: Height::new(1), id: first.id() };
+    let checkpoints = match rule {
+        "LNK-6" => vec![Checkpoint { height: Height::new(1), id: first.id() }],
+        "LNK-7" => vec![Checkpoint { height: Height::new(2), id: before[1].id() }],
+        _ => vec![],
+    };
     Vector {
         rule: rule.into(),
         genesis: GENESIS,
-        checkpoints: if rule == "LNK-6" { vec![checkpoint] } else { vec![] },
+        checkpoints,
         before: before.iter().map(text).collect(),
         pass: text(&pass),
         fail: text(&fail),
@@ -177,6 +181,11 @@ fn unlinked(farm: &Farm, first: SealedHeader, rule: &str) -> (Vec<SealedHeader>,
     tree.link(&ProvenHeader::prove(&farm.spec, first).unwrap()).unwrap();
     let expected = tree.expectation(&first.id(), Slot::ZERO).unwrap();
     let second = farm.next(first.id(), expected);
+    if rule == "LNK-7" {
+        tree.link(&ProvenHeader::prove(&farm.spec, second).unwrap()).unwrap();
+        let third = farm.next(second.id(), tree.expectation(&second.id(), Slot::ZERO).unwrap());
+        return (vec![first, second], third, farm.seal(GENESIS, other_root, claim));
+    }
     let mut bad = second.seal.claim;
     match rule {
         "LNK-2" => bad.height = Height::new(3),

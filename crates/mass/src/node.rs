@@ -89,9 +89,13 @@ async fn status(node: &NodeUrl, output: Output) -> anyhow::Result<()> {
     let (url, client) = node.client()?;
     let status = client.status().await.with_context(|| format!("the node at {url}"))?;
     let netspace = status.netspace_bytes.parse().map_or(status.netspace_bytes.clone(), human_bytes);
+    let checkpoint = status.checkpoint.map_or(String::new(), |checkpoint| {
+        let state = if checkpoint.reached { "reached" } else { "waited for" };
+        format!("\ncheckpoint {} at height {}, {state}", checkpoint.id, checkpoint.height)
+    });
     let text = format!(
         "chain     {} ({})\nheight    {}\ntip       {}\nsynced    {}\npeers     {}\nnetspace  {netspace}\n\
-         mempool   {} transactions\nreorgs    {} since the start\nbanned    {} farmer keys",
+         mempool   {} transactions\nreorgs    {} since the start\nbanned    {} farmer keys{checkpoint}",
         status.name,
         status.chain,
         status.height,

@@ -9,16 +9,19 @@ use std::{fs, hint::black_box, thread, time::Instant};
 use farm::Farm;
 use mass_consensus::{
     engine::{Engine, Input},
-    header::SealedHeader,
+    header::{Header, Seal, SealClaim, SealedHeader},
     keys::{verify_seal_signature, verify_seal_signatures, verify_vrf},
     lottery::challenge,
     proven::ProvenHeader,
     spec::ChainSpec,
-    tree::HeaderTree,
+    tree::{HeaderTree, Restored},
 };
 use mass_node::prove_headers;
-use mass_primitives::{BlockId, Slot};
-use mass_proof_of_space::verify;
+use mass_primitives::{
+    BlockId, BodyRoot, FarmerPublicKey, GroupNonce, PlotIndex, SealSignature, Slot, Ticket, VrfOutput,
+    VrfProof,
+};
+use mass_proof_of_space::{GroupIdentity, Proof, Strength, verify};
 
 /// Headers of the chain that is measured.
 const HEADERS: usize = 16_384;
@@ -74,19 +77,65 @@ fn main() {
     let answers = || headers.chunks(BATCH).for_each(|list| drop(black_box(prove_headers(&spec, list))));
     row(&format!("all rules, 512 together, {threads} processors, as in a sync"), each(HEADERS, answers));
     let stored = || headers.chunks(4096).for_each(|list| drop(black_box(prove_headers(&spec, list))));
-    row(&format!("all rules, 4,096 together, {threads} processors, as at a start"), each(HEADERS, stored));
+    row(
+        &format!("all rules, 4,096 together, {threads} processors, as with `--reverify`"),
+        each(HEADERS, stored),
+    );
     let proven: Vec<ProvenHeader> = prove_headers(&spec, &headers).into_iter().flatten().collect();
     assert_eq!(proven.len(), HEADERS);
     let linked = each(HEADERS, || drop(black_box(follow(&spec, &proven))));
     row("`Engine::step` for a linked header, no proofs", linked);
-    // The first ones fill what was freed before.
-    let engines = |count: usize| (0..count).map(|_| follow(&spec, &proven)).collect::<Vec<_>>();
-    let (first, before) = (engines(4), resident());
-    let then = engines(4);
-    let grown = resident().saturating_sub(before) / (then.len() * HEADERS) as u64;
-    let last = proven[HEADERS - 1].id();
-    assert!(first.iter().chain(&then).all(|engine| engine.tree().get(last).is_some()));
-    println!("\nThe engine holds {grown} bytes for each header.");
+    let restored: Vec<Restored> = proven.iter().map(Restored::from).collect();
+    let restore = || {
+        let mut engine = Engine::new(spec.clone(), GENESIS);
+        restored.iter().for_each(|header| engine.restore(header, &[]).expect("in its place"));
+        black_box(engine);
+    };
+    row("`Engine::restore` for a stored header, as at a start", each(HEADERS, restore));
+    drop((headers, proven, restored));
+    memory();
+}
+
+/// What an engine of Mass Net holds after so many blocks, each by a farmer of a thousand. Their proofs are no proofs, but
+/// as long: an engine believes its own storage.
+fn memory() {
+    let spec = ChainSpec::built_in("massnet").expect("it is built in");
+    let mut engine = Engine::new(spec.clone(), GENESIS);
+    let (before, mut tip) = (resident(), GENESIS);
+    println!("\n| Mass Net, headers | held by the engine, MB | bytes for each |\n|---:|---:|---:|");
+    for number in 1..=400_000u64 {
+        let header = stored(&spec, engine.tree(), tip, number);
+        tip = header.id;
+        engine.restore(&header, &[]).expect("in its place");
+        if [20_000, 100_000, 400_000].contains(&number) {
+            let held = resident().saturating_sub(before);
+            println!("| {number} | {} | {} |", held / 1_000_000, held / number);
+        }
+    }
+    assert_eq!(engine.tree().len(), 400_001);
+}
+
+fn stored(spec: &ChainSpec, tree: &HeaderTree, parent: BlockId, number: u64) -> Restored {
+    let expected = tree.expectation(&parent, Slot::ZERO).expect("the parent is known");
+    let bytes = |number: u64| std::array::from_fn(|at| if at < 8 { number.to_be_bytes()[at] } else { 0 });
+    let (size, strength) = (spec.plot_size(), Strength::MIN);
+    let (farmer, nonce) = (FarmerPublicKey::new(bytes(number % 1_000)), GroupNonce::new([0; 32]));
+    let claim = SealClaim {
+        chain: *spec.id(),
+        height: expected.height,
+        slot: Slot::new(expected.after.get() + 1 + (number * 7) % 29),
+        difficulty: expected.difficulty,
+        seed: expected.seed,
+        group: GroupIdentity { size, strength, farmer, nonce },
+        index: PlotIndex::ZERO,
+        proof: Proof::new(size, [0; 128]).expect("x-values in range"),
+        vrf_output: VrfOutput::new(bytes(number)),
+    };
+    let (root, nonce) = (BodyRoot::ZERO, number as u32);
+    let time = spec.slot_time(claim.slot).expect("before the last slot");
+    let header = Header { version: 0, parent, root, time, bits: 0, nonce };
+    let seal = Seal { claim, vrf_proof: VrfProof::new([0; 64]), signature: SealSignature::ZERO };
+    Restored { id: header.id(), ticket: Ticket::new(bytes(number)), sealed: SealedHeader { header, seal } }
 }
 
 /// The parts of a proof, and what the curve alone costs.

@@ -7,12 +7,14 @@ use std::{
 
 use mass_consensus::{
     header::{HEADER_BYTES, Header, SealClaim},
+    spec::Checkpoint,
     tree::Node as TreeNode,
 };
 use mass_network::Command;
 use mass_primitives::{BlockId, Decode, Encode, FarmerPublicKey, Height, SealSignature, VrfProof};
 use mass_rpc::{
-    Ban, ErrorObjectOwned, LastSeal, MassServer, RpcResult, Status, Work, async_trait, errors,
+    Ban, CheckpointStatus, ErrorObjectOwned, LastSeal, MassServer, RpcResult, Status, Work, async_trait,
+    errors,
     metrics::{Page, Render},
 };
 use serde_json::{Value, json};
@@ -51,7 +53,7 @@ fn unhex(text: &str) -> RpcResult<Vec<u8>> {
     hex::decode(text).map_err(|_| errors::decode("not a hexadecimal text"))
 }
 
-pub(crate) fn tree_node<'a, L: NodeLedger>(chain: &'a Chain<L>, id: &BlockId) -> RpcResult<&'a TreeNode> {
+pub(crate) fn tree_node<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<TreeNode> {
     chain.engine().tree().get(id).ok_or_else(|| errors::not_found(format!("block {id} is not known")))
 }
 
@@ -92,9 +94,8 @@ fn block_json<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<Value>
 }
 
 fn last_seal<L: NodeLedger>(node: &Node<L>, farmer: &FarmerPublicKey) -> Option<LastSeal> {
-    let sealed = node.chain().engine().last_seal(farmer)?;
-    let claim = &sealed.seal.claim;
-    Some(LastSeal { slot: claim.slot, height: claim.height, id: sealed.id() })
+    let last = node.chain().engine().last_seal(farmer)?;
+    Some(LastSeal { slot: last.slot, height: last.height, id: last.id })
 }
 
 fn work<L: NodeLedger>(node: &Node<L>, farmer: Option<&FarmerPublicKey>) -> RpcResult<Work> {
@@ -132,10 +133,23 @@ fn status<L: NodeLedger>(node: &Node<L>) -> RpcResult<Status> {
         reorgs: chain.engine().reorgs(),
         mempool: chain.pool().len() as u64,
         netspace_bytes: netspace(chain)?.to_string(),
-        synced: chain.engine().tree().better_than(&tip).next().is_none(),
+        synced: is_synced(chain),
         listen: node.listen().iter().map(ToString::to_string).collect(),
         banned: bans(chain).len() as u64,
+        checkpoint: newest_checkpoint(chain),
     })
+}
+
+/// Whether no better header is known, nor a checkpoint that is still to come.
+fn is_synced<L: NodeLedger>(chain: &Chain<L>) -> bool {
+    let engine = chain.engine();
+    engine.tree().better_than(engine.tip()).next().is_none()
+        && newest_checkpoint(chain).is_none_or(|checkpoint| checkpoint.reached)
+}
+
+fn newest_checkpoint<L: NodeLedger>(chain: &Chain<L>) -> Option<CheckpointStatus> {
+    let Checkpoint { height, id } = *chain.spec().newest_checkpoint()?;
+    Some(CheckpointStatus { height, id, reached: chain.engine().tree().get(&id).is_some() })
 }
 
 /// The metrics of a node. Their names are stable.
@@ -276,6 +290,7 @@ impl<L: NodeLedger> MassServer for Api<L> {
                 "chain": status.name, "blocks": status.height, "bestblockhash": status.tip,
                 "difficulty": work.difficulty, "netspace": status.netspace_bytes,
                 "initialblockdownload": !status.synced, "chainid": status.chain, "pruned": false,
+                "checkpoint": status.checkpoint,
             }))
         };
         self.0.answer(query).await

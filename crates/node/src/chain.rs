@@ -9,25 +9,25 @@ use mass_consensus::{
     beacon::Beacon,
     block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven},
     difficulty::compact_target,
-    engine::{Effect, Engine, Input},
-    evidence::{Evidence, evidence_commitment},
+    engine::{Effect, Engine, Forgotten, Input},
+    evidence::{Evidence, EvidenceError, ProvenEvidence, evidence_commitment},
     header::{Header, Seal, SealClaim, SealedHeader},
     ledger::{ApplyError, BlockContext, Ledger},
     proven::ProvenHeader,
-    spec::ChainSpec,
-    tree::{Expectation, LinkError},
+    spec::{ChainSpec, Checkpoint},
+    tree::{Expectation, LinkError, Restored},
 };
 use mass_ledger_utxo::UtxoLedger;
 use mass_mempool::{EntryId, Pool};
 use mass_primitives::{
-    BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, VrfProof,
+    BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, Ticket, VrfProof,
 };
 use mass_storage::{ConnectBlock, NewHeader, Store, Tip};
 
 use crate::{
     error::ChainError,
     ledger::{NextBlock, NodeLedger},
-    prove::prove_stored,
+    prove::{Prove, read_stored},
     prover::{Afresh, Prover},
 };
 
@@ -73,7 +73,7 @@ pub struct Chain<L> {
     /// Transactions of blocks that a reorg left, to be offered to the pool again in this order.
     orphaned: Vec<Vec<u8>>,
     /// Linked headers on their way to storage, parents first.
-    unstored: Vec<SealedHeader>,
+    unstored: Vec<ProvenHeader>,
 }
 
 impl<L: NodeLedger> Chain<L> {
@@ -105,9 +105,24 @@ impl<L: NodeLedger> Chain<L> {
     /// # Errors
     /// [`ChainError`] if the database is damaged.
     pub fn with(parts: Parts<L>) -> Result<Self, ChainError> {
+        Self::assemble(parts, false)
+    }
+
+    /// [`Self::open`], with all stored headers proven again, for who doubts the disk.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if a header does not hold.
+    pub fn reverify(path: &Path, spec: ChainSpec, beacon: Option<Beacon>) -> Result<Self, ChainError> {
+        let ledger = Self::ledger_of(&spec)?;
+        let store = Store::open(path, spec.id())?;
+        Self::assemble(Parts { spec, ledger, store, prover: Arc::new(Afresh), beacon }, true)
+    }
+
+    fn assemble(parts: Parts<L>, reverify: bool) -> Result<Self, ChainError> {
         let Parts { spec, ledger, store, prover, beacon } = parts;
         let genesis = open_genesis(&spec, &ledger, &store)?;
-        let engine = restore(&spec, &store, &*prover, genesis, beacon)?;
+        let again = |list: &[SealedHeader]| prover.headers(&spec, list);
+        let engine = restore(&spec, &store, reverify.then_some(&again), genesis, beacon)?;
         let pool = Pool::new(ledger.pool_limits());
         let (prepared, orphaned, unstored) = (BTreeMap::new(), Vec::new(), Vec::new());
         Ok(Self { spec, prover, ledger, store, engine, pool, prepared, orphaned, unstored })
@@ -170,7 +185,7 @@ impl<L: NodeLedger> Chain<L> {
         let mut new = Vec::new();
         for bytes in list {
             let sealed = SealedHeader::from_bytes(bytes)?;
-            if self.engine.tree().get(&sealed.id()).is_none() {
+            if !self.engine.tree().contains(&sealed.id()) {
                 new.push(sealed);
             }
         }
@@ -363,7 +378,14 @@ impl<L: NodeLedger> Chain<L> {
         notices: &mut Vec<Notice>,
     ) -> Result<(), ChainError> {
         match effect {
-            Effect::StoreHeader(sealed) => self.unstored.push(*sealed),
+            Effect::StoreHeader(proven) => self.unstored.push(proven),
+            Effect::ForgetHeaders(list) => self.forget_headers(&list)?,
+            Effect::StoreEvidence(evidence) => {
+                self.store.put_evidence(evidence.farmer(), Some(&evidence.to_bytes()))?;
+            }
+            Effect::ForgetEvidence(farmers) => {
+                farmers.iter().try_for_each(|farmer| self.store.put_evidence(farmer, None))?;
+            }
             Effect::Disconnect(id) => self.disconnect(id)?,
             Effect::Connect(block) => inputs.push(self.connect(*block, notices)?),
             Effect::Load(id) => inputs.push(Input::Block(self.load(&id)?)),
@@ -384,21 +406,27 @@ impl<L: NodeLedger> Chain<L> {
         if self.unstored.is_empty() {
             return Ok(());
         }
-        let bytes: Vec<Vec<u8>> = self.unstored.iter().map(Encode::to_bytes).collect();
-        let headers = self.unstored.iter().zip(&bytes).map(|(sealed, bytes)| {
-            let claim = &sealed.seal.claim;
-            let (id, height, farmer, slot) = (sealed.id(), claim.height, *claim.farmer(), claim.slot);
-            NewHeader { id, height, farmer, slot, bytes }
+        let bytes: Vec<Vec<u8>> = self.unstored.iter().map(|proven| proven.sealed().to_bytes()).collect();
+        let headers = self.unstored.iter().zip(&bytes).map(|(proven, bytes)| {
+            let (claim, ticket) = (&proven.sealed().seal.claim, *proven.ticket());
+            let (id, height, farmer, slot) = (*proven.id(), claim.height, *claim.farmer(), claim.slot);
+            NewHeader { id, height, farmer, slot, ticket, bytes }
         });
         self.store.put_headers(&headers.collect::<Vec<_>>())?;
         self.unstored.clear();
         Ok(())
     }
 
+    fn forget_headers(&mut self, list: &[Forgotten]) -> Result<(), ChainError> {
+        self.store_headers()?;
+        let list = list.iter().map(|gone| (gone.id, gone.height, gone.farmer, gone.slot));
+        Ok(self.store.forget_headers(&list.collect::<Vec<_>>())?)
+    }
+
     fn connect(&mut self, block: Block<Linked>, notices: &mut Vec<Notice>) -> Result<Input, ChainError> {
         let id = *block.header().id();
         // One commit is enough for a header that came with its block.
-        let is_alone = matches!(&self.unstored[..], [header] if header.id() == id);
+        let is_alone = matches!(&self.unstored[..], [header] if *header.id() == id);
         if !is_alone {
             self.store_headers()?;
         }
@@ -418,6 +446,8 @@ impl<L: NodeLedger> Chain<L> {
             height: sealed.seal.claim.height,
             parent: Some(sealed.header.parent),
             seal: Some((*sealed.seal.claim.farmer(), sealed.seal.claim.slot)),
+            ticket: *block.header().ticket(),
+            banned: block.banned(),
             header_bytes: &sealed.to_bytes(),
             body: &block.content(),
             delta: block.delta(),
@@ -501,6 +531,8 @@ fn open_genesis<L: NodeLedger>(spec: &ChainSpec, ledger: &L, store: &Store) -> R
             height: Height::ZERO,
             parent: None,
             seal: None,
+            ticket: Ticket::ZERO,
+            banned: &[],
             header_bytes: &header.to_bytes(),
             body: &body,
             delta: &delta,
@@ -514,10 +546,10 @@ fn open_genesis<L: NodeLedger>(spec: &ChainSpec, ledger: &L, store: &Store) -> R
 }
 
 /// An engine as it was when the database was last written.
-fn restore<L: NodeLedger>(
+fn restore(
     spec: &ChainSpec,
     store: &Store,
-    prover: &dyn Prover<L>,
+    reverify: Option<Prove<'_>>,
     genesis: BlockId,
     beacon: Option<Beacon>,
 ) -> Result<Engine, ChainError> {
@@ -525,14 +557,30 @@ fn restore<L: NodeLedger>(
     if let Some(beacon) = beacon {
         engine.step(Input::Beacon(beacon));
     }
-    let stored = store.headers(Height::new(1))?;
-    prove_stored(
-        stored,
-        |list| prover.headers(spec, list),
-        |proven| restore_header(&mut engine, store, proven),
-    )?;
+    let mut bans: BTreeMap<BlockId, Vec<FarmerPublicKey>> = BTreeMap::new();
+    for (id, farmer) in store.bans()? {
+        bans.entry(id).or_default().push(farmer);
+    }
+    read_stored(store.headers(Height::new(1))?, reverify, |header, is_connected| {
+        let banned = bans.get(&header.id).map_or(&[][..], Vec::as_slice);
+        restore_header(&mut engine, header, is_connected.then_some(banned))
+    })?;
+    for bytes in store.evidence()? {
+        let damaged = |error: EvidenceError| ChainError::Database(format!("evidence: {error}"));
+        let evidence = ProvenEvidence::prove(spec, Evidence::from_bytes(&bytes)?).map_err(damaged)?;
+        engine.restore_evidence(&evidence);
+    }
+    let missed = missed_checkpoint(spec, store)?;
+    if let Some((checkpoint, got)) = missed {
+        tracing::warn!(
+            "the chain kept here has block {got} at height {}, where a checkpoint wants {}: it is left, and the chain \
+             with the checkpoint is followed when peers or the disk have it",
+            checkpoint.height,
+            checkpoint.id
+        );
+    }
     while let Some(Tip { id, .. }) = store.tip()? {
-        if engine.tree().get(&id).is_some() {
+        if engine.tree().contains(&id) {
             engine.restore_tip(id);
             break;
         }
@@ -541,17 +589,38 @@ fn restore<L: NodeLedger>(
     Ok(engine)
 }
 
-fn restore_header(engine: &mut Engine, store: &Store, proven: &ProvenHeader) -> Result<(), ChainError> {
-    let restored = match store.body(proven.id())? {
-        Some(content) => {
-            let (evidence, _) = read_content(&content)?;
-            engine.restore(proven, &evidence)
-        }
-        None => engine.restore_header(proven),
+/// The oldest checkpoint that the active chain contradicts, and what it has there.
+fn missed_checkpoint(spec: &ChainSpec, store: &Store) -> Result<Option<(Checkpoint, BlockId)>, ChainError> {
+    let mut missed: Vec<(Checkpoint, BlockId)> = Vec::new();
+    for checkpoint in &spec.hints().checkpoints {
+        let got = store.active_id(checkpoint.height)?.filter(|got| *got != checkpoint.id);
+        missed.extend(got.map(|got| (*checkpoint, got)));
+    }
+    Ok(missed.into_iter().min_by_key(|(checkpoint, _)| checkpoint.height))
+}
+
+/// Whether a header that is stored has no place any more and may be passed over: another parent's chain or another
+/// checkpoint holds than when it was stored.
+pub(crate) fn is_left_out(spec: &ChainSpec, error: &LinkError) -> bool {
+    match error {
+        LinkError::Beacon => spec.inherits_beacon(),
+        LinkError::Parent(_) => spec.inherits_beacon() || spec.newest_checkpoint().is_some(),
+        other => other.is_checkpoint(),
+    }
+}
+
+/// A stored header, with the keys that its block bans if it was connected once.
+fn restore_header(
+    engine: &mut Engine,
+    header: &Restored,
+    banned: Option<&[FarmerPublicKey]>,
+) -> Result<(), ChainError> {
+    let restored = match banned {
+        Some(banned) => engine.restore(header, banned),
+        None => engine.restore_header(header),
     };
     match restored {
-        // The parent's chain is another one than when this was stored.
-        Err(LinkError::Beacon | LinkError::Parent(_)) if engine.tree().spec().inherits_beacon() => Ok(()),
+        Err(error) if is_left_out(engine.tree().spec(), &error) => Ok(()),
         other => Ok(other?),
     }
 }

@@ -7,6 +7,7 @@ use std::{path::Path, time::Duration};
 
 use mass_consensus::{
     beacon::Beacon,
+    engine::{BESIDE_MAX, SETTLE_EVERY},
     header::SealedHeader,
     proven::ProvenHeader,
     spec::ChainSpec,
@@ -17,15 +18,15 @@ use mass_network::{
     wire::{HEADERS_MAX, Request, Response},
 };
 use mass_primitives::{BlockId, Decode, Encode, Height, Reader};
-use mass_storage::Store;
+use mass_storage::{NewHeader, Store};
 use tokio::sync::mpsc;
 
 use crate::{
-    chain::genesis_id,
+    chain::{genesis_id, is_left_out},
     error::{ChainError, NodeError},
     ledger::NodeLedger,
     node::{Moment, block_id},
-    prove::{prove_headers, prove_stored},
+    prove::{prove_headers, read_stored},
     queries::Queries,
     sync::{Sync, headers_request},
 };
@@ -60,11 +61,13 @@ impl Follower {
     pub fn open(path: &Path, spec: &ChainSpec) -> Result<Self, ChainError> {
         let mut tree = HeaderTree::new(spec.clone(), genesis_id(spec)?);
         let store = Store::open(path, spec.id())?;
-        prove_stored(
-            store.headers(Height::new(1))?,
-            |list| prove_headers(spec, list),
-            |proven| Ok(tree.link(proven)?),
-        )?;
+        read_stored(store.headers(Height::new(1))?, None, |header, _| match tree.restore(header) {
+            Err(error) if !is_left_out(spec, &error) => Err(error.into()),
+            _ => {
+                settle(&mut tree);
+                Ok(())
+            }
+        })?;
         let beacon = Beacon::new(&tree);
         let mut follower = Self { tree, store, beacon };
         follower.follow();
@@ -92,7 +95,7 @@ impl Follower {
         let mut new = Vec::new();
         for bytes in headers {
             let sealed = SealedHeader::from_bytes(bytes)?;
-            if self.tree.get(&sealed.id()).is_none()
+            if !self.tree.contains(&sealed.id())
                 && sealed.seal.claim.slot.get() <= now.get().saturating_add(1)
             {
                 new.push(sealed);
@@ -103,19 +106,35 @@ impl Follower {
             .into_iter()
             .try_for_each(|proven| self.link(&proven.map_err(mass_consensus::block::BlockError::from)?));
         self.follow();
+        settle(&mut self.tree);
+        if self.tree.beside() > BESIDE_MAX {
+            let tip = self.tip();
+            self.tree.prune(&tip, BESIDE_MAX);
+        }
         taken
     }
 
     fn link(&mut self, proven: &ProvenHeader) -> Result<(), ChainError> {
         match self.tree.link(proven) {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(LinkError::Parent(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
         let (sealed, claim) = (proven.sealed(), &proven.sealed().seal.claim);
-        let bytes = sealed.to_bytes();
-        Ok(self.store.put_header(*proven.id(), claim.height, *claim.farmer(), claim.slot, &bytes)?)
+        Ok(self.store.put_headers(&[NewHeader {
+            id: *proven.id(),
+            height: claim.height,
+            farmer: *claim.farmer(),
+            slot: claim.slot,
+            ticket: *proven.ticket(),
+            bytes: &sealed.to_bytes(),
+        }])?)
     }
+}
+
+/// Keeps memory small, as the engine does.
+fn settle(tree: &mut HeaderTree) {
+    tree.settle(tree.spec().rules().evidence_window_blocks, SETTLE_EVERY);
 }
 
 /// The follower's connection to the parent's network.

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
-use mass_consensus::spec::ChainSpec;
+use mass_consensus::spec::{ChainSpec, Checkpoint};
 use mass_network::Multiaddr;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +40,14 @@ pub struct NodeArgs {
     /// The parent's spec file, if it is no built-in chain.
     #[arg(long, value_name = "CHAIN")]
     pub beacon_chain: Option<String>,
+    /// A block that must be in the chain, as in 12000:00c1..., from whom you trust; may be given several times. A
+    /// branch without it is never followed, however heavy, and a chain kept here that lacks it is left.
+    #[arg(long, value_name = "HEIGHT:ID")]
+    pub checkpoint: Vec<Checkpoint>,
+    /// Prove all stored headers again at the start. They were proven before they were stored: this is for who doubts
+    /// the disk.
+    #[arg(long)]
+    pub reverify: bool,
     /// The address to listen on for RPC, on this machine alone; port 0 takes any [default: the chain's port].
     #[arg(long, value_name = "ADDRESS")]
     pub rpc: Option<SocketAddr>,
@@ -49,8 +57,9 @@ impl NodeArgs {
     /// What the command line says of a node of this chain.
     ///
     /// # Errors
-    /// An address that is none, or a beacon whose chain is not known or does not fit.
+    /// An address that is none, checkpoints that contradict each other, or a beacon whose chain is not known or does not fit.
     pub fn config(&self, spec: ChainSpec) -> anyhow::Result<NodeConfig> {
+        let spec = spec.with_checkpoints(&self.checkpoint).context("--checkpoint")?;
         let data_dir = match &self.data_dir {
             Some(dir) => dir.clone(),
             None => data_dir()?.join("node").join(&spec.rules().name),
@@ -63,7 +72,7 @@ impl NodeArgs {
         let peers = peers_or_default(&self.peer, &spec)?;
         let beacon = self.beacon(&spec)?;
         let rpc = self.rpc.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], hints.rpc_port)));
-        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon })
+        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon, reverify: self.reverify })
     }
 
     /// Where a chain that inherits its beacon gets it from.
@@ -235,7 +244,29 @@ fn run<L: NodeLedger>(spec: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
+    use mass_consensus::spec::ChainSpec;
+
+    /// What a command line makes of the checkpoints of a spec that has one at height 7.
+    fn checkpoints(more: &[&str]) -> Result<Vec<String>, String> {
+        let mut file = ChainSpec::built_in("dev").expect("it is built in").file().clone();
+        file.hints.checkpoints = vec![format!("7:{}", "01".repeat(32)).parse().expect("a checkpoint")];
+        let spec = ChainSpec::new(file).expect("a good spec");
+        let args = more.iter().flat_map(|text| ["--checkpoint", text]);
+        let cli = super::Cli::try_parse_from(["node", "--data-dir", "/nowhere"].into_iter().chain(args));
+        let config = cli.map_err(|error| error.to_string())?.node.config(spec);
+        let spec = config.map_err(|error| format!("{error:#}"))?.spec;
+        Ok(spec.hints().checkpoints.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn checkpoints_of_the_operator_join_those_of_the_spec_and_must_not_contradict_them() {
+        let [one, two] = ["7:".to_owned() + &"01".repeat(32), "9:".to_owned() + &"02".repeat(32)];
+        assert_eq!(checkpoints(&[&two]), Ok(vec![one, two.clone()]));
+        let clash = checkpoints(&[&two.replace('9', "7")]).unwrap_err();
+        assert!(clash.contains("CKP-1: one checkpoint of height 7 is block 0101"), "{clash}");
+        assert!(checkpoints(&["9"]).unwrap_err().contains("HEIGHT:ID"));
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

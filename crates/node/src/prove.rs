@@ -6,6 +6,7 @@ use mass_consensus::{
     header::SealedHeader,
     proven::{ProvenError, ProvenHeader},
     spec::ChainSpec,
+    tree::Restored,
 };
 use mass_primitives::Decode as _;
 use mass_storage::{StoreError, StoredHeader};
@@ -18,24 +19,43 @@ const SHARE_MIN: usize = 32;
 /// Headers that are read and proven at one time at the start.
 const STORED_AT_ONCE: usize = 4096;
 
-/// Has stored headers proven and gives them to `take`, parents first.
-pub(crate) fn prove_stored(
+/// Proves headers.
+pub(crate) type Prove<'a> = &'a dyn Fn(&[SealedHeader]) -> Vec<Result<ProvenHeader, ProvenError>>;
+
+/// Gives stored headers to `take`, parents first, and says whether each was connected once. They were proven before
+/// they were stored; with `prove` they are proven again.
+pub(crate) fn read_stored(
     mut stored: impl Iterator<Item = Result<StoredHeader, StoreError>>,
-    prove: impl Fn(&[SealedHeader]) -> Vec<Result<ProvenHeader, ProvenError>>,
-    mut take: impl FnMut(&ProvenHeader) -> Result<(), ChainError>,
+    prove: Option<Prove<'_>>,
+    mut take: impl FnMut(&Restored, bool) -> Result<(), ChainError>,
 ) -> Result<(), ChainError> {
     loop {
-        let mut some = Vec::new();
+        let (mut some, mut connected) = (Vec::new(), Vec::new());
         for header in stored.by_ref().take(STORED_AT_ONCE) {
-            some.push(SealedHeader::from_bytes(&header?.bytes)?);
+            let StoredHeader { id, ticket, is_connected, bytes, .. } = header?;
+            some.push(Restored { id, ticket, sealed: SealedHeader::from_bytes(&bytes)? });
+            connected.push(is_connected);
         }
         if some.is_empty() {
             return Ok(());
         }
-        for proven in prove(&some) {
-            take(&proven.map_err(|error| ChainError::Database(error.to_string()))?)?;
+        if let Some(prove) = prove {
+            check_again(&some, prove)?;
+        }
+        some.iter().zip(connected).try_for_each(|(header, connected)| take(header, connected))?;
+    }
+}
+
+fn check_again(headers: &[Restored], prove: Prove<'_>) -> Result<(), ChainError> {
+    let sealed: Vec<SealedHeader> = headers.iter().map(|header| header.sealed).collect();
+    for (header, proven) in headers.iter().zip(prove(&sealed)) {
+        let damaged = |why: String| ChainError::Database(format!("header {}: {why}", header.id));
+        let proven = proven.map_err(|error| damaged(error.to_string()))?;
+        if Restored::from(&proven) != *header {
+            return Err(damaged("its id or its ticket is another".to_owned()));
         }
     }
+    Ok(())
 }
 
 /// Proves headers, each by itself, with as many threads as the machine has processors.

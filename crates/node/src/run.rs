@@ -45,6 +45,8 @@ pub struct NodeConfig {
     pub rpc: SocketAddr,
     /// The chain whose beacon is inherited, if one is.
     pub beacon: Option<BeaconConfig>,
+    /// Whether all stored headers are proven again at the start.
+    pub reverify: bool,
 }
 
 /// A running node.
@@ -102,8 +104,8 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
-    let chain = Chain::<L>::open(&database, config.spec, beacon)
-        .map_err(|error| NodeError::Chain(database, error))?;
+    let open = if config.reverify { Chain::<L>::reverify } else { Chain::<L>::open };
+    let chain = open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database, error))?;
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),

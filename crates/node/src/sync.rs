@@ -10,7 +10,7 @@ use mass_network::{
     PeerId,
     wire::{BLOCKS_MAX, HEADERS_MAX, LOCATOR_MAX, RESPONSE_BYTES_MAX, Request, Response},
 };
-use mass_primitives::{BlockId, Height};
+use mass_primitives::{BlockId, Height, HeightDelta};
 
 use crate::{chain::Chain, error::ChainError, ledger::NodeLedger};
 
@@ -137,13 +137,12 @@ impl Sync {
 /// Asks for the headers after `from` and what it stands on: the last ten blocks, then ever greater steps.
 pub fn headers_request(tree: &HeaderTree, from: &BlockId) -> Request {
     let mut locator = Vec::new();
-    let (mut next, mut step) = (0usize, 1usize);
-    for (position, (id, _)) in tree.ancestry(from).enumerate() {
-        if position == next && locator.len() < LOCATOR_MAX - 1 {
-            locator.push(id);
-            step = if locator.len() < 10 { 1 } else { step * 2 };
-            next += step;
-        }
+    let (mut at, mut step) = (tree.get(from).map(|node| (*from, node.height)), 1u32);
+    while let Some((id, height)) = at.filter(|_| locator.len() < LOCATOR_MAX - 1) {
+        locator.push(id);
+        step = if locator.len() < 10 { 1 } else { step * 2 };
+        let below = height.checked_sub(HeightDelta::new(step));
+        at = below.and_then(|height| Some((tree.ancestor_at(&id, height)?, height)));
     }
     locator.push(*tree.genesis());
     Request::Headers { locator, max: HEADERS_MAX as u16 }

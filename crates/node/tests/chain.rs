@@ -51,6 +51,10 @@ fn mine(farm: &Farm, chain: &mut Chain, payee: u8) -> Vec<u8> {
     bytes
 }
 
+fn supply(chain: &Chain) -> Supply {
+    Supply::read(&chain.store().snapshot().unwrap()).unwrap()
+}
+
 fn tip(chain: &Chain) -> BlockId {
     *chain.engine().tip()
 }
@@ -364,4 +368,113 @@ fn evidence_that_comes_by_itself_bans() {
     let farmer = farm.secret.public();
     assert_eq!(three.engine().ban(&farmer, &tip(&three)), Some(tip(&three)));
     assert!(!three.take_evidence(&evidence, NOW).unwrap(), "done");
+}
+
+/// One header has no place here: neither is in a block, and nobody tells of it again after a restart.
+#[test]
+fn evidence_of_a_header_without_a_place_survives_a_restart() {
+    let (farm, honest) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("one.redb");
+    let mut one = open(&farm, &path);
+    mine(&farm, &mut one, 1);
+    let node = one.engine().tree().get(&tip(&one)).unwrap();
+    let claim = farm.win(node.height, Slot::ZERO, node.seed, node.difficulty);
+    assert_eq!(claim.slot, node.slot);
+    let loose = farm.seal(BlockId::new([9; 32]), mass_primitives::BodyRoot::ZERO, claim);
+    let notices = one.take_headers(&[loose.to_bytes()], NOW).unwrap();
+    assert!(notices.contains(&Notice::DoubleSeal(farm.secret.public())), "{notices:?}");
+    assert!(one.engine().tree().get(&loose.id()).is_none());
+    let evidence = one.engine().evidence_for_next();
+    drop(one);
+
+    let mut one = open(&farm, &path);
+    assert_eq!((evidence.len(), one.engine().evidence_for_next()), (1, evidence));
+    mine(&honest, &mut one, 2);
+    assert_eq!(one.engine().ban(&farm.secret.public(), &tip(&one)), Some(tip(&one)));
+    assert!(one.engine().evidence_for_next().is_empty());
+    drop(one);
+    let one = open(&farm, &path);
+    assert_eq!(one.engine().ban(&farm.secret.public(), &tip(&one)), Some(tip(&one)), "the ban survives, too");
+}
+
+/// The block that bans is reorganised away, over a restart: pending rewards are as if it had never been, and exact again
+/// when the next block bans.
+#[test]
+fn a_ban_is_undone_with_its_block_and_comes_again() {
+    let (farm, honest) = (Farm::easy(8, [7; 32]), Farm::easy(8, [8; 32]));
+    let third = Farm::easy(8, [9; 32]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("one.redb");
+    let (mut one, mut two) = (open(&farm, &path), open(&farm, &dir.path().join("two.redb")));
+    let first = mine(&farm, &mut one, 1);
+    let second = mine(&farm, &mut two, 2);
+    let mut rival = open(&farm, &dir.path().join("rival.redb"));
+    rival.take_block(&first, NOW).unwrap();
+    one.take_block(&second, NOW).unwrap();
+    // Both sides of the double seal weigh the same; the rival is to stand on the one that won.
+    if tip(&one) != tip(&rival) {
+        rival = open(&farm, &dir.path().join("other.redb"));
+        rival.take_block(&second, NOW).unwrap();
+    }
+    let before = supply(&one);
+    let farmer = farm.secret.public();
+    let reward = 10_240_000_000u64;
+    mine(&honest, &mut one, 3);
+    assert!(one.engine().ban(&farmer, &tip(&one)).is_some());
+    assert_eq!(supply(&one).burned, Amount::new(reward - reward / 8));
+
+    // Two blocks beside the ban, which know of no evidence.
+    for _ in 0..2 {
+        one.take_block(&mine(&third, &mut rival, 4), NOW).unwrap();
+    }
+    assert_eq!((tip(&one), one.engine().ban(&farmer, &tip(&one))), (tip(&rival), None));
+    assert_eq!(supply(&one), supply(&rival));
+    assert_eq!((supply(&one).burned, before.burned), (Amount::ZERO, Amount::ZERO));
+    drop(one);
+
+    let mut one = open(&farm, &path);
+    assert_eq!(one.engine().ban(&farmer, &tip(&one)), None);
+    assert_eq!(one.engine().evidence_for_next().len(), 1, "the proof outlasts the block");
+    // Not by him who had it before: he has sealed the slot that is his next win.
+    mine(&Farm::easy(8, [10; 32]), &mut one, 3);
+    assert_eq!(one.engine().ban(&farmer, &tip(&one)), Some(tip(&one)));
+    let after = supply(&one);
+    assert_eq!(after.burned, Amount::new(reward - reward / 8));
+    assert_eq!(after.issued, Amount::new(4 * reward));
+    let left = 4 * reward - (reward - reward / 8);
+    let outstanding = after.outstanding().and_then(|all| all.checked_sub(after.genesis));
+    assert_eq!(outstanding, Some(Amount::new(left)), "the share is the includer's");
+}
+
+/// What was proven before it was stored is not proven again, unless it is asked for.
+#[test]
+fn a_stored_header_that_rotted_is_found_when_it_is_proven_again() {
+    let (farm, dir) = (Farm::easy(8, [7; 32]), tempfile::tempdir().unwrap());
+    let path = dir.path().join("chain.redb");
+    let mut chain = open(&farm, &path);
+    for _ in 0..3 {
+        mine(&farm, &mut chain, 1);
+    }
+    let claim = {
+        let expected = chain.expectation(Slot::ZERO).unwrap();
+        farm.win(expected.height, expected.after, expected.seed, expected.difficulty)
+    };
+    let mut rotten = farm.seal(tip(&chain), mass_primitives::BodyRoot::ZERO, claim);
+    rotten.seal.signature = SealSignature::ZERO;
+    let header = mass_storage::NewHeader {
+        id: rotten.id(),
+        height: claim.height,
+        farmer: *claim.farmer(),
+        slot: claim.slot,
+        ticket: mass_primitives::Ticket::ZERO,
+        bytes: &rotten.to_bytes(),
+    };
+    chain.store().put_headers(&[header]).unwrap();
+    drop(chain);
+    assert_eq!(open(&farm, &path).engine().tree().len(), 5);
+    let Err(ChainError::Database(why)) = Chain::reverify(&path, farm.spec.clone(), None) else {
+        panic!("it was found")
+    };
+    assert!(why.contains("PRV-12"), "{why}");
 }

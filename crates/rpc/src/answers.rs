@@ -52,6 +52,20 @@ pub struct Status {
     pub listen: Vec<String>,
     /// Farmer keys that are banned.
     pub banned: u64,
+    /// The newest checkpoint, of the chain spec or of the node's operator.
+    #[serde(default)]
+    pub checkpoint: Option<CheckpointStatus>,
+}
+
+/// A block that must be in the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointStatus {
+    /// Its height.
+    pub height: Height,
+    /// Its id.
+    pub id: BlockId,
+    /// Whether its header is known; until then the node has not caught up.
+    pub reached: bool,
 }
 
 /// Where all the money is, in maxwell.

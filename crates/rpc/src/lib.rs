@@ -14,7 +14,7 @@ pub mod farm;
 pub mod metrics;
 mod transport;
 
-pub use answers::{Ban, LastSeal, Pending, Status, Supply, Work};
+pub use answers::{Ban, CheckpointStatus, LastSeal, Pending, Status, Supply, Work};
 pub use api::{CoinsClient, CoinsServer, MassClient, MassServer};
 pub use jsonrpsee::core::RegisterMethodError;
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};

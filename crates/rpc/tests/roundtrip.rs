@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height, SealSignature, Seed, Slot, VrfProof};
 use mass_rpc::{
-    Ban, ClientError, CoinsClient, CoinsServer, HttpClient, LastSeal, MassClient, MassServer, Pending,
+    Ban, CheckpointStatus, ClientError, CoinsClient, CoinsServer, HttpClient, LastSeal, MassClient, MassServer, Pending,
     RpcResult, ServeError, ServerHandle, Status, Supply, Work, async_trait, client, errors, serve,
 };
 use serde_json::{Value, json};
@@ -47,6 +47,7 @@ fn status() -> Status {
         synced: true,
         listen: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
         banned: 1,
+        checkpoint: Some(CheckpointStatus { height: Height::new(1), id: TIP, reached: true }),
     }
 }
 

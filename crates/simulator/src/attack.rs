@@ -5,6 +5,7 @@
 
 mod bit_dropping;
 mod chosen_ids;
+mod clocks;
 mod delay;
 mod difficulty;
 mod double_seal;

@@ -17,7 +17,7 @@ mod tests;
 mod undo;
 
 pub use error::StoreError;
-pub use read::{KeyValue, Snapshot, StoredHeader};
+pub use read::{Header, KeyValue, Snapshot, StoredHeader};
 /// A disk, for [`Store::open_on`].
 pub use redb::StorageBackend as Disk;
 pub use store::{ConnectBlock, NewHeader, Store, Tip};

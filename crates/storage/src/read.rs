@@ -2,18 +2,33 @@
 //! seeing it while blocks are connected.
 
 use mass_consensus::ledger::{StateRead, StateReadError};
-use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot};
-use redb::ReadOnlyTable;
+use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot, Ticket};
+use redb::{ReadOnlyTable, ReadableTable as _};
 
 use crate::{
     Store, StoreError, Tip,
     store::{corrupt, read_tip},
-    tables::{ACTIVE, BODIES, HEADERS, HEADERS_BY_HEIGHT, META, SEALS, STATE},
+    tables::{ACTIVE, BANS, BODIES, EVIDENCE, HEADERS, HEADERS_BY_HEIGHT, META, SEALS, STATE},
 };
 
-/// A header as stored.
+/// A header as stored, with what was found out about it before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredHeader {
+    /// Id of the block.
+    pub id: BlockId,
+    /// Height of the block.
+    pub height: Height,
+    /// The winning ticket.
+    pub ticket: Ticket,
+    /// Whether the block was connected once, so that its body is here.
+    pub is_connected: bool,
+    /// Encoding of the sealed header.
+    pub bytes: Vec<u8>,
+}
+
+/// A header that was looked up by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
     /// Id of the block.
     pub id: BlockId,
     /// Height of the block.
@@ -38,12 +53,12 @@ impl Store {
     ///
     /// # Errors
     /// A fatal error.
-    pub fn header(&self, id: &BlockId) -> Result<Option<StoredHeader>, StoreError> {
+    pub fn header(&self, id: &BlockId) -> Result<Option<Header>, StoreError> {
         let headers = self.begin_read()?.open_table(HEADERS)?;
         let found = headers.get(id.as_bytes())?;
         Ok(found.map(|found| {
             let (height, bytes) = found.value();
-            StoredHeader { id: *id, height: Height::new(height), bytes: bytes.to_vec() }
+            Header { id: *id, height: Height::new(height), bytes: bytes.to_vec() }
         }))
     }
 
@@ -60,11 +75,13 @@ impl Store {
         let index = txn.open_table(HEADERS_BY_HEIGHT)?;
         let range = index.range((from.get(), BlockId::ZERO.as_bytes())..)?;
         Ok(range.map(move |entry| {
-            let (key, _) = entry?;
+            let (key, value) = entry?;
             let (height, id) = key.value();
+            let (ticket, is_connected) = value.value();
             let found = headers.get(id)?.ok_or_else(|| corrupt("an indexed header is missing"))?;
             let bytes = found.value().1.to_vec();
-            Ok(StoredHeader { id: BlockId::new(*id), height: Height::new(height), bytes })
+            let (id, height, ticket) = (BlockId::new(*id), Height::new(height), Ticket::new(*ticket));
+            Ok(StoredHeader { id, height, ticket, is_connected, bytes })
         }))
     }
 
@@ -77,6 +94,25 @@ impl Store {
         let key = |id| (farmer.as_bytes(), slot.get(), id);
         let range = seals.range(key(&[0; BlockId::LEN])..=key(&[0xff; BlockId::LEN]))?;
         range.map(|entry| Ok(BlockId::new(*entry?.0.value().2))).collect()
+    }
+
+    /// All evidence that is kept, ascending by farmer.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn evidence(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let evidence = self.begin_read()?.open_table(EVIDENCE)?;
+        evidence.iter()?.map(|entry| Ok(entry?.1.value().to_vec())).collect()
+    }
+
+    /// All bans: the block with the evidence, of any branch, and the key.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn bans(&self) -> Result<Vec<(BlockId, FarmerPublicKey)>, StoreError> {
+        let bans = self.begin_read()?.open_table(BANS)?;
+        let ban = |(id, farmer): (&_, &_)| (BlockId::new(*id), FarmerPublicKey::new(*farmer));
+        bans.iter()?.map(|entry| Ok(ban(entry?.0.value()))).collect()
     }
 
     /// The body of a block of any branch.

@@ -9,7 +9,9 @@ use std::{
 };
 
 use mass_consensus::ledger::StateDelta;
-use mass_primitives::{BlockId, ChainId, Decode, DecodeError, Encode, FarmerPublicKey, Height, Reader, Slot};
+use mass_primitives::{
+    BlockId, ChainId, Decode, DecodeError, Encode, FarmerPublicKey, Height, Reader, Slot, Ticket,
+};
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction,
 };
@@ -17,8 +19,8 @@ use redb::{
 use crate::{
     StoreError,
     tables::{
-        ACTIVE, BODIES, HEADERS, HEADERS_BY_HEIGHT, META, META_CHAIN, META_SCHEMA, META_TIP, SCHEMA, SEALS,
-        STATE, UNDO,
+        ACTIVE, BANS, BODIES, EVIDENCE, HEADERS, HEADERS_BY_HEIGHT, META, META_CHAIN, META_SCHEMA, META_TIP,
+        SCHEMA, SEALS, STATE, UNDO,
     },
     undo::{self, Replaced, UNDO_BYTES_MAX, Undo},
 };
@@ -56,6 +58,8 @@ pub struct NewHeader<'a> {
     pub farmer: FarmerPublicKey,
     /// Slot in which it was sealed.
     pub slot: Slot,
+    /// The winning ticket.
+    pub ticket: Ticket,
     /// Encoding of the sealed header.
     pub bytes: &'a [u8],
 }
@@ -71,6 +75,10 @@ pub struct ConnectBlock<'a> {
     pub parent: Option<BlockId>,
     /// Key and slot of the seal, for the index; `None` for the genesis block, which none sealed.
     pub seal: Option<(FarmerPublicKey, Slot)>,
+    /// The winning ticket.
+    pub ticket: Ticket,
+    /// Keys that the block bans.
+    pub banned: &'a [FarmerPublicKey],
     /// Encoding of the sealed header.
     pub header_bytes: &'a [u8],
     /// Encoding of the body.
@@ -120,31 +128,60 @@ impl Store {
         Ok(store)
     }
 
-    /// Stores a header of any branch and indexes its seal. A header already stored keeps its bytes.
+    /// Stores headers of any branch and indexes their seals, in one commit, all or none. One that is stored keeps its
+    /// bytes.
     ///
     /// # Errors
-    /// [`StoreError::HeaderHeight`] if it is stored at another height, or a fatal error.
-    pub fn put_header(
-        &self,
-        id: BlockId,
-        height: Height,
-        farmer: FarmerPublicKey,
-        slot: Slot,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
-        self.put_headers(&[NewHeader { id, height, farmer, slot, bytes }])
-    }
-
-    /// Stores many headers in one commit, all or none.
-    ///
-    /// # Errors
-    /// As [`Store::put_header`].
+    /// [`StoreError::HeaderHeight`] if one is stored at another height, or a fatal error.
     pub fn put_headers(&self, headers: &[NewHeader<'_>]) -> Result<(), StoreError> {
         self.write(|txn| {
             for header in headers {
-                insert_header(txn, header.id, header.height, header.bytes)?;
+                let place = (header.id, header.height, header.ticket);
+                insert_header(txn, place, header.bytes, false)?;
                 insert_seal(txn, &header.id, &header.farmer, header.slot)?;
             }
+            Ok(())
+        })
+    }
+
+    /// Forgets headers that are not in the active chain, with their seals and bodies, in one commit. What is in the active
+    /// chain stays.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn forget_headers(
+        &self,
+        headers: &[(BlockId, Height, FarmerPublicKey, Slot)],
+    ) -> Result<(), StoreError> {
+        self.write(|txn| {
+            let active = txn.open_table(ACTIVE)?;
+            for (id, height, farmer, slot) in headers {
+                if active.get(height.get())?.is_some_and(|found| found.value() == id.as_bytes()) {
+                    continue;
+                }
+                txn.open_table(HEADERS)?.remove(id.as_bytes())?;
+                txn.open_table(HEADERS_BY_HEIGHT)?.remove((height.get(), id.as_bytes()))?;
+                txn.open_table(SEALS)?.remove((farmer.as_bytes(), slot.get(), id.as_bytes()))?;
+                txn.open_table(BODIES)?.remove(id.as_bytes())?;
+                let (least, most) = (FarmerPublicKey::ZERO, FarmerPublicKey::new([0xff; 32]));
+                let bans = (id.as_bytes(), least.as_bytes())..=(id.as_bytes(), most.as_bytes());
+                txn.open_table(BANS)?.retain_in(bans, |_, ()| false)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Keeps the evidence against a key instead of any other, or forgets it.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn put_evidence(&self, farmer: &FarmerPublicKey, bytes: Option<&[u8]>) -> Result<(), StoreError> {
+        self.write(|txn| {
+            let mut evidence = txn.open_table(EVIDENCE)?;
+            match bytes {
+                Some(bytes) => evidence.insert(farmer.as_bytes(), bytes)?,
+                None => evidence.remove(farmer.as_bytes())?,
+            };
             Ok(())
         })
     }
@@ -170,7 +207,10 @@ impl Store {
         self.write(|txn| {
             let mut meta = txn.open_table(META)?;
             check_follows(block, read_tip(&meta)?)?;
-            insert_header(txn, block.id, block.height, block.header_bytes)?;
+            insert_header(txn, (block.id, block.height, block.ticket), block.header_bytes, true)?;
+            for farmer in block.banned {
+                txn.open_table(BANS)?.insert((block.id.as_bytes(), farmer.as_bytes()), ())?;
+            }
             if let Some((farmer, slot)) = &block.seal {
                 insert_seal(txn, &block.id, farmer, *slot)?;
             }
@@ -280,6 +320,8 @@ fn initialise(txn: &WriteTransaction, chain: &ChainId) -> Result<(), StoreError>
     txn.open_table(HEADERS)?;
     txn.open_table(HEADERS_BY_HEIGHT)?;
     txn.open_table(SEALS)?;
+    txn.open_table(EVIDENCE)?;
+    txn.open_table(BANS)?;
     txn.open_table(BODIES)?;
     txn.open_table(ACTIVE)?;
     txn.open_table(STATE)?;
@@ -323,21 +365,22 @@ fn check_follows(block: &ConnectBlock<'_>, tip: Option<Tip>) -> Result<(), Store
 
 fn insert_header(
     txn: &WriteTransaction,
-    id: BlockId,
-    height: Height,
+    (id, height, ticket): (BlockId, Height, Ticket),
     bytes: &[u8],
+    is_connected: bool,
 ) -> Result<(), StoreError> {
     let mut headers = txn.open_table(HEADERS)?;
-    if let Some(known) = headers.get(id.as_bytes())? {
-        let stored = Height::new(known.value().0);
-        return if stored == height {
-            Ok(())
-        } else {
-            Err(StoreError::HeaderHeight { id, stored, got: height })
-        };
+    let stored = headers.get(id.as_bytes())?.map(|known| Height::new(known.value().0));
+    if let Some(stored) = stored.filter(|stored| *stored != height) {
+        return Err(StoreError::HeaderHeight { id, stored, got: height });
     }
-    headers.insert(id.as_bytes(), (height.get(), bytes))?;
-    txn.open_table(HEADERS_BY_HEIGHT)?.insert((height.get(), id.as_bytes()), ())?;
+    if stored.is_none() {
+        headers.insert(id.as_bytes(), (height.get(), bytes))?;
+    }
+    if stored.is_none() || is_connected {
+        let mut index = txn.open_table(HEADERS_BY_HEIGHT)?;
+        index.insert((height.get(), id.as_bytes()), (ticket.as_bytes(), is_connected))?;
+    }
     Ok(())
 }
 

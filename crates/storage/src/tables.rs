@@ -3,26 +3,31 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `headers` | block id | height, bytes of the sealed header |
-//! | `headers_by_height` | height, block id | nothing |
+//! | `headers_by_height` | height, block id | winning ticket, whether the block was connected once |
 //! | `seals` | farmer, slot, block id | nothing |
+//! | `evidence` | farmer | bytes of the evidence against it |
+//! | `bans` | block id, farmer | nothing: the block has evidence against it |
 //! | `bodies` | block id | bytes of the body |
 //! | `active` | height | block id on the active chain |
 //! | `state` | key of the ledger | value of the ledger |
 //! | `undo` | height | undo of the active block at that height |
 //! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id |
 
-use mass_primitives::{BlockId, FarmerPublicKey};
+use mass_primitives::{BlockId, FarmerPublicKey, Ticket};
 use redb::TableDefinition;
 
 /// Version of the tables.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 type Id = &'static [u8; BlockId::LEN];
+type TicketBytes = &'static [u8; Ticket::LEN];
 type Farmer = &'static [u8; FarmerPublicKey::LEN];
 
 pub(crate) const HEADERS: TableDefinition<'_, Id, (u32, &[u8])> = TableDefinition::new("headers");
-pub(crate) const HEADERS_BY_HEIGHT: TableDefinition<'_, (u32, Id), ()> =
+pub(crate) const HEADERS_BY_HEIGHT: TableDefinition<'_, (u32, Id), (TicketBytes, bool)> =
     TableDefinition::new("headers_by_height");
+pub(crate) const EVIDENCE: TableDefinition<'_, Farmer, &[u8]> = TableDefinition::new("evidence");
+pub(crate) const BANS: TableDefinition<'_, (Id, Farmer), ()> = TableDefinition::new("bans");
 pub(crate) const SEALS: TableDefinition<'_, (Farmer, u64, Id), ()> = TableDefinition::new("seals");
 pub(crate) const BODIES: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("bodies");
 pub(crate) const ACTIVE: TableDefinition<'_, u32, Id> = TableDefinition::new("active");

@@ -3,11 +3,11 @@
 use std::fs;
 
 use mass_consensus::ledger::{StateDelta, StateRead as _};
-use mass_primitives::{BlockId, ChainId, Encode as _, FarmerPublicKey, Height, Slot};
+use mass_primitives::{BlockId, ChainId, Encode as _, FarmerPublicKey, Height, Slot, Ticket};
 use redb::Database;
 
 use crate::{
-    ConnectBlock, Store, StoreError, Tip,
+    ConnectBlock, NewHeader, Store, StoreError, Tip,
     tables::{META, META_SCHEMA},
 };
 
@@ -43,10 +43,23 @@ fn connect(
         height: Height::new(height),
         parent: parent.map(id),
         seal: parent.map(|_| (FarmerPublicKey::new([number; 32]), Slot::new(7))),
+        ticket: Ticket::ZERO,
+        banned: &[],
         header_bytes: &[number],
         body: &[number, number],
         delta,
     })
+}
+
+fn put_header(
+    store: &Store,
+    number: u8,
+    height: u32,
+    farmer: FarmerPublicKey,
+    slot: u64,
+) -> Result<(), StoreError> {
+    let (height, slot, ticket) = (Height::new(height), Slot::new(slot), Ticket::new([number; 32]));
+    store.put_headers(&[NewHeader { id: id(number), height, farmer, slot, ticket, bytes: &[number] }])
 }
 
 #[test]
@@ -111,7 +124,7 @@ fn double_seals_are_found_after_a_restart() {
     let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
     connect(&store, 1, 0, None, &StateDelta::new()).unwrap();
     for (number, height, farmer, slot) in [(9, 2, one, 5), (1, 0, one, 5), (3, 1, one, 6), (4, 1, two, 5)] {
-        store.put_header(id(number), Height::new(height), farmer, Slot::new(slot), &[number]).unwrap();
+        put_header(&store, number, height, farmer, slot).unwrap();
     }
     drop(store);
     let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
@@ -119,8 +132,70 @@ fn double_seals_are_found_after_a_restart() {
     assert_eq!(store.headers_by_seal(&two, Slot::new(6)).unwrap(), []);
     let order: Vec<_> = store.headers(Height::new(1)).unwrap().map(|header| header.unwrap().id).collect();
     assert_eq!(order, [id(3), id(4), id(9)]);
-    let elsewhere = store.put_header(id(9), Height::new(3), one, Slot::new(5), &[9]);
+    let elsewhere = put_header(&store, 9, 3, one, 5);
     assert!(matches!(elsewhere, Err(StoreError::HeaderHeight { .. })));
+}
+
+/// What is read at a start: the ticket of each header, whether it was connected, bans and evidence.
+#[test]
+fn headers_are_read_with_what_was_found_out_and_forgotten_unless_they_are_active() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = FarmerPublicKey::new([1; 32]);
+    let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+    connect(&store, 1, 0, None, &StateDelta::new()).unwrap();
+    for (number, height) in [(2, 1), (3, 1), (4, 2)] {
+        put_header(&store, number, height, FarmerPublicKey::new([number; 32]), 7).unwrap();
+    }
+    connect(&store, 2, 1, Some(1), &StateDelta::new()).unwrap();
+    let read = |store: &Store| -> Vec<(BlockId, bool)> {
+        let headers = store.headers(Height::new(1)).unwrap().map(Result::unwrap);
+        headers.map(|header| (header.id, header.is_connected)).collect()
+    };
+    assert_eq!(read(&store), [(id(2), true), (id(3), false), (id(4), false)]);
+    put_header(&store, 2, 1, FarmerPublicKey::new([2; 32]), 7).unwrap();
+    assert_eq!(read(&store)[0], (id(2), true), "what comes again changes nothing");
+    let tickets = store.headers(Height::new(2)).unwrap().map(|header| header.unwrap().ticket);
+    assert_eq!(tickets.collect::<Vec<_>>(), [Ticket::new([4; 32])]);
+
+    let gone = [(2, 1), (3, 1), (4, 2)].map(|(number, height)| {
+        (id(number), Height::new(height), FarmerPublicKey::new([number; 32]), Slot::new(7))
+    });
+    store.forget_headers(&gone).unwrap();
+    assert_eq!(read(&store), [(id(2), true)], "the active chain stays");
+    assert_eq!(store.header(&id(3)).unwrap(), None);
+    assert_eq!(store.headers_by_seal(&FarmerPublicKey::new([4; 32]), Slot::new(7)).unwrap(), []);
+
+    store.put_evidence(&one, Some(b"old")).unwrap();
+    store.put_evidence(&one, Some(b"new")).unwrap();
+    assert_eq!(store.evidence().unwrap(), [b"new".to_vec()]);
+    store.put_evidence(&one, None).unwrap();
+    assert!(store.evidence().unwrap().is_empty());
+}
+
+/// A ban is of a block: a reorg leaves it in place, and it goes with the header.
+#[test]
+fn bans_are_kept_by_the_block_that_brings_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (FarmerPublicKey::new([1; 32]), FarmerPublicKey::new([0xff; 32]));
+    let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+    connect(&store, 1, 0, None, &StateDelta::new()).unwrap();
+    let seal = (FarmerPublicKey::new([2; 32]), Slot::new(7));
+    let block = ConnectBlock {
+        id: id(2),
+        height: Height::new(1),
+        parent: Some(id(1)),
+        seal: Some(seal),
+        ticket: Ticket::ZERO,
+        banned: &[one, two],
+        header_bytes: &[2],
+        body: &[2],
+        delta: &StateDelta::new(),
+    };
+    store.connect(&block).unwrap();
+    store.disconnect_tip().unwrap();
+    assert_eq!(store.bans().unwrap(), [(id(2), one), (id(2), two)]);
+    store.forget_headers(&[(id(2), Height::new(1), seal.0, seal.1)]).unwrap();
+    assert_eq!((store.bans().unwrap(), store.body(&id(2)).unwrap()), (vec![], None));
 }
 
 #[test]

@@ -83,3 +83,25 @@ fn a_beacon_is_inherited_between_like_chains_alone() {
     assert_eq!(changed(|rules| rules.genesis_time += 16), SpecError::Beacon("genesis_time"));
     assert_eq!(changed(|rules| rules.plot_size = 20), SpecError::Beacon("plot_size"));
 }
+
+#[test]
+fn checkpoints_are_read_and_must_not_contradict_each_other() {
+    let id = |byte| BlockId::new([byte; 32]);
+    let one = Checkpoint { height: Height::new(7), id: id(1) };
+    assert_eq!(one.to_string().parse(), Ok(one));
+    for bad in ["", "7", "7:", ":00", "-1:00", "7:zz", "4294967296:00"] {
+        assert_eq!(bad.parse::<Checkpoint>(), Err(ParseCheckpointError), "{bad}");
+    }
+    let other = Checkpoint { id: id(2), ..one };
+    let clash = Err(SpecError::Checkpoints { height: one.height, one: one.id, other: other.id });
+    let mut file = dev();
+    file.hints.checkpoints = Vec::from([one, other]);
+    assert_eq!(ChainSpec::new(file).map(drop), clash);
+    let mut file = dev();
+    file.hints.checkpoints = Vec::from([one]);
+    let spec = ChainSpec::new(file).unwrap();
+    assert_eq!(spec.clone().with_checkpoints(&[other]).map(drop), clash);
+    let later = Checkpoint { height: Height::new(9), id: id(3) };
+    let more = spec.clone().with_checkpoints(&[later, one]).unwrap();
+    assert_eq!((more.newest_checkpoint(), more.id()), (Some(&later), spec.id()));
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mass_consensus::ledger::StateDelta;
-use mass_primitives::{BlockId, Decode as _, Encode as _, Height};
+use mass_primitives::{BlockId, Decode as _, Encode as _, Height, Ticket};
 use proptest::{collection::vec, option, prelude::*};
 
 use super::CHAIN;
@@ -72,6 +72,8 @@ impl Model {
             height: Height::new(height),
             parent,
             seal: None,
+            ticket: Ticket::ZERO,
+            banned: &[],
             header_bytes: &bytes,
             body: &bytes[..8],
             delta: &delta,

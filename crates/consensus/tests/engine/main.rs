@@ -1,86 +1,24 @@
 //! Engines fed with real blocks: they follow the heaviest chain whose contents are there, ban who seals
 //! twice, and hold a block of the future until its slot.
 
+mod checkpoints;
+mod clock;
+mod driver;
+mod evidence;
+#[path = "../farm/mod.rs"]
 mod farm;
+mod settled;
 
-use std::collections::BTreeMap;
-
+use driver::{Driver, GENESIS, block, branch, branch_on, id};
 use farm::{Counter, Farm};
 use mass_consensus::{
-    block::{Block, Proven},
     engine::{Effect, Engine, Input},
-    evidence::{Evidence, evidence_commitment},
-    header::{Header, SealedHeader},
-    ledger::BodyCommitment,
+    evidence::{Evidence, ProvenEvidence},
+    header::Header,
     proven::ProvenHeader,
     spec::ChainSpec,
 };
 use mass_primitives::{BlockId, BodyRoot, Height, Slot};
-
-const GENESIS: BlockId = BlockId::new([1; 32]);
-
-/// Drives an engine as a node does, with a ledger that takes every body but those in `poison`.
-struct Driver {
-    engine: Engine,
-    store: BTreeMap<BlockId, Block<Proven>>,
-    poison: Vec<BlockId>,
-    log: Vec<Effect>,
-}
-
-impl Driver {
-    fn new(farm: &Farm) -> Self {
-        let mut engine = Engine::new(farm.spec.clone(), GENESIS);
-        engine.step(Input::Tick(Slot::new(1 << 40)));
-        Self { engine, store: BTreeMap::new(), poison: vec![], log: vec![] }
-    }
-
-    fn block(&mut self, block: &Block<Proven>) {
-        self.store.insert(*block.header().id(), block.clone());
-        self.feed(Input::Block(block.clone()));
-    }
-
-    fn feed(&mut self, input: Input) {
-        let mut inputs = vec![input];
-        while let Some(input) = inputs.pop() {
-            for effect in self.engine.step(input) {
-                match &effect {
-                    Effect::Connect(block) => {
-                        let id = *block.header().id();
-                        let refused = self.poison.contains(&id);
-                        inputs.push(if refused { Input::Refused(id) } else { Input::Connected(id) });
-                    }
-                    Effect::Load(id) => inputs.push(Input::Block(self.store[id].clone())),
-                    _ => {}
-                }
-                self.log.push(effect);
-            }
-        }
-    }
-}
-
-/// A block with a chosen body root on `parent`.
-fn block(farm: &Farm, sealed: SealedHeader, evidence: Vec<Evidence>) -> Block<Proven> {
-    let commitment = BodyCommitment { root: sealed.header.root, evidence: evidence_commitment(&evidence) };
-    Block::new(sealed, evidence, vec![]).prove(&farm.spec, &commitment).unwrap()
-}
-
-/// `blocks` blocks on `from`; their root tells branches apart.
-fn branch(farm: &Farm, engine: &Engine, from: BlockId, blocks: usize, root: u8) -> Vec<Block<Proven>> {
-    let (mut tree, mut tip, mut made) = (engine.tree().clone(), from, vec![]);
-    for _ in 0..blocks {
-        let expected = tree.expectation(&tip, Slot::ZERO).unwrap();
-        let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
-        let sealed = farm.seal(tip, BodyRoot::new([root; 32]), claim);
-        tree.link(&ProvenHeader::prove(&farm.spec, sealed).unwrap()).unwrap();
-        tip = sealed.id();
-        made.push(block(farm, sealed, vec![]));
-    }
-    made
-}
-
-fn id(block: &Block<Proven>) -> BlockId {
-    *block.header().id()
-}
 
 #[test]
 fn engines_follow_the_heaviest_chain_there_is_content_for() {
@@ -169,12 +107,12 @@ fn the_last_seal_of_a_key_is_found_on_every_branch_and_after_a_restart() {
     lone.iter().for_each(|block| driver.feed(Input::Header(block.header().clone())));
     driver.feed(Input::Header(long[1].header().clone()));
     assert_eq!(*driver.engine.tip(), GENESIS);
-    let last = |engine: &Engine| engine.last_seal(&farm.secret.public()).map(SealedHeader::id);
+    let last = |engine: &Engine| engine.last_seal(&farm.secret.public()).map(|seal| seal.id);
     assert_eq!(last(&driver.engine), Some(id(&lone[2])));
     assert_eq!(driver.engine.last_seal(&Farm::with_key(8, [8; 32]).secret.public()), None);
 
     let mut restored = Engine::new(farm.spec.clone(), GENESIS);
-    lone.iter().for_each(|block| restored.restore_header(block.header()).unwrap());
+    lone.iter().for_each(|block| restored.restore_header(&block.header().into()).unwrap());
     assert_eq!(last(&restored), Some(id(&lone[2])));
 }
 
@@ -187,10 +125,7 @@ fn a_block_of_the_future_is_held_until_its_slot() {
     engine.step(Input::Tick(Slot::new(slot.get().saturating_sub(2))));
     assert_eq!(engine.step(Input::Header(block.header().clone())), vec![]);
     let effects = engine.step(Input::Tick(slot));
-    assert_eq!(
-        effects,
-        vec![Effect::StoreHeader(Box::new(*block.header().sealed())), Effect::Fetch(vec![id(&block)])]
-    );
+    assert_eq!(effects, vec![Effect::StoreHeader(block.header().clone()), Effect::Fetch(vec![id(&block)])]);
 }
 
 #[test]
@@ -235,14 +170,6 @@ fn a_step_costs_the_same_however_far_behind() {
     let loaded = driver.log.iter().filter(|effect| matches!(effect, Effect::Load(_))).count();
     assert_eq!(loaded, 300, "each block is loaded once");
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
-}
-
-/// `count` blocks on the last of `before`, which starts at the genesis block.
-fn branch_on(farm: &Farm, before: &[Block<Proven>], count: usize) -> Vec<Block<Proven>> {
-    let mut engine = Engine::new(farm.spec.clone(), GENESIS);
-    engine.step(Input::Tick(Slot::new(1 << 40)));
-    before.iter().for_each(|block| drop(engine.step(Input::Header(block.header().clone()))));
-    branch(farm, &engine, id(before.last().unwrap()), count, 6)
 }
 
 /// The headers of the heaviest chain may be all that its farmer shows.
@@ -323,7 +250,8 @@ fn evidence_outlasts_the_block_that_brought_it() {
 
     // As after a restart.
     let mut again = Engine::new(farm.spec.clone(), GENESIS);
-    again.restore(&ProvenHeader::prove(&farm.spec, next).unwrap(), &[evidence]).unwrap();
+    again.restore(&(&ProvenHeader::prove(&farm.spec, next).unwrap()).into(), &[*evidence.farmer()]).unwrap();
+    again.restore_evidence(&ProvenEvidence::prove(&farm.spec, evidence).unwrap());
     assert_eq!(again.evidence_for_next(), vec![evidence]);
 }
 
