@@ -9,7 +9,7 @@ use mass_rpc::{BitcoinClient, HttpClient, MassClient};
 use serde_json::Value;
 
 use crate::{
-    chain,
+    chain, generate,
     output::{Output, Verdict, human_bytes},
     runtime,
 };
@@ -75,7 +75,8 @@ impl NodeUrl {
 pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     match command {
         Command::Run(args) => {
-            let config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
+            let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
+            config.generator = generate::generator(&config.spec, &config.data_dir);
             let tell = |value: &Value, text: &str| output.line(value, text);
             runtime::block_on(program::follow::<UtxoLedger>(config, tell))?;
         }

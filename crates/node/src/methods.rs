@@ -21,15 +21,19 @@ pub enum Answer<L: NodeLedger> {
     Node(fn(&mut Node<L>, &Args) -> RpcResult<Value>),
     /// A task beside the node's loop, which asks the node what it needs.
     Aside(fn(Queries<L>, Args) -> Answering),
+    /// The same, by something that knows more than the node.
+    Shared(Arc<dyn Fn(Queries<L>, Args) -> Answering + Send + Sync>),
 }
 
 impl<L: NodeLedger> Clone for Answer<L> {
     fn clone(&self) -> Self {
-        *self
+        match self {
+            Self::Node(answer) => Self::Node(*answer),
+            Self::Aside(answer) => Self::Aside(*answer),
+            Self::Shared(answer) => Self::Shared(Arc::clone(answer)),
+        }
     }
 }
-
-impl<L: NodeLedger> Copy for Answer<L> {}
 
 /// A method of the table.
 pub struct Method<L: NodeLedger> {
@@ -82,12 +86,16 @@ pub(crate) fn serve_table<L: NodeLedger>(
 ) -> Result<Methods, RegisterMethodError> {
     let mut module = RpcModule::new(queries.clone());
     for method in table {
-        let (name, params, answer) = (method.name, method.params, method.answer);
-        module.register_async_method(name, move |given, queries, _| async move {
-            let args = Args::read(name, params, given.as_str())?;
-            match answer {
-                Answer::Node(answer) => queries.answer(move |node| answer(node, &args)).await,
-                Answer::Aside(answer) => answer((*queries).clone(), args).await,
+        let (name, params, answer) = (method.name, method.params, method.answer.clone());
+        module.register_async_method(name, move |given, queries, _| {
+            let answer = answer.clone();
+            async move {
+                let args = Args::read(name, params, given.as_str())?;
+                match answer {
+                    Answer::Node(answer) => queries.answer(move |node| answer(node, &args)).await,
+                    Answer::Aside(answer) => answer((*queries).clone(), args).await,
+                    Answer::Shared(answer) => answer((*queries).clone(), args).await,
+                }
             }
         })?;
     }

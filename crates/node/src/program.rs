@@ -70,7 +70,7 @@ impl NodeArgs {
         let beacon = self.beacon(&spec)?;
         let rpc = self.rpc.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], hints.rpc_port)));
         let indexes = self.indexes::<L>()?;
-        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon, indexes })
+        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon, indexes, generator: None })
     }
 
     /// The indexes that are asked for.

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -19,8 +20,10 @@ use crate::{
     chain::Chain,
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
+    generate::Generator,
     ledger::NodeLedger,
-    methods::{overlaid, serve_table},
+    methods::{Method, overlaid, serve_table},
+    news::News,
     node::{Moment, Node},
     queries::{Queries, Query},
     standard,
@@ -49,6 +52,8 @@ pub struct NodeConfig {
     pub beacon: Option<BeaconConfig>,
     /// Names of the indexes to keep; `None` for those that the ledger keeps by default.
     pub indexes: Option<Vec<String>>,
+    /// Who makes blocks on demand, if somebody does.
+    pub generator: Option<Generator>,
 }
 
 /// A running node.
@@ -87,6 +92,7 @@ pub struct Running<L> {
     pub node: Node<L>,
     /// Set to end the loop.
     pub stopping: bool,
+    news: News,
     commands: mpsc::Sender<Command>,
 }
 
@@ -100,8 +106,12 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
-    let methods = all_methods::<L>(&queries)?;
+    let news = News::new();
+    let address = Arc::new(OnceLock::new());
+    let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
+    let methods = all_methods::<L>(&queries, &news, generating)?;
     let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
+    let _ = address.set(rpc);
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
@@ -134,17 +144,23 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     }
     let mut node = Node::new(chain, Moment::now());
     node.set_database(database);
-    let running = Running { node, stopping: false, commands };
+    let running = Running { node, stopping: false, news, commands };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
     Ok(NodeHandle { rpc, listen, stop, task, server })
 }
 
 /// All that the RPC answers.
-fn all_methods<L: NodeLedger>(queries: &Queries<L>) -> Result<Methods, NodeError> {
+fn all_methods<L: NodeLedger>(
+    queries: &Queries<L>,
+    news: &News,
+    generating: Option<Method<L>>,
+) -> Result<Methods, NodeError> {
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
     methods.merge(L::methods(queries))?;
-    let table = overlaid(standard::table(), L::table());
+    methods.merge(news.methods::<L>()?)?;
+    let mut table = overlaid(standard::table(), L::table());
+    table.extend(generating);
     let served = serve_table(queries, &table, &methods)?;
     methods.merge(served)?;
     Ok(methods)
@@ -218,6 +234,7 @@ impl<L: NodeLedger> Running<L> {
         for event in early {
             self.node.event(event, Moment::now())?;
         }
+        self.news.look_at_tip(self.node.chain());
         let mut building = true;
         while !self.stopping {
             tokio::select! {
@@ -229,10 +246,12 @@ impl<L: NodeLedger> Running<L> {
                 _ = stop.recv() => self.stopping = true,
                 _ = clock.tick() => {
                     self.node.tick(Moment::now())?;
+                    self.news.look_at_pool(self.node.chain());
                     building = true;
                 }
                 () = std::future::ready(()), if building => building = self.build_indexes()?,
             }
+            self.news.look_at_tip(self.node.chain());
             for command in self.node.take_commands() {
                 if self.commands.send(command).await.is_err() {
                     self.stopping = true;

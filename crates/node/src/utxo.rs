@@ -5,6 +5,7 @@ pub mod index;
 mod json;
 mod muhash;
 mod proofs;
+mod stats;
 mod transactions;
 
 use bitcoin::{
@@ -145,7 +146,10 @@ impl NodeLedger for UtxoLedger {
     }
 
     fn table() -> Vec<Method<Self>> {
-        [transactions::table(), coins::table(), proofs::table()].into_iter().flatten().collect()
+        [transactions::table(), coins::table(), proofs::table(), stats::table()]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn methods(queries: &Queries<Self>) -> Methods {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use jsonrpsee::{
-    core::{BoxError, http_helpers::read_body},
+    core::{
+        BoxError,
+        http_helpers::{HttpError, read_body},
+    },
     server::{HttpBody, HttpRequest, HttpResponse},
 };
 use serde_json::{Map, Value, json};
@@ -64,8 +67,11 @@ where
         let mut inner = std::mem::replace(&mut self.0, fresh);
         Box::pin(async move {
             let (mut head, body) = request.into_parts();
-            let Ok((bytes, _)) = read_body(&head.headers, body, BODY_BYTES_MAX).await else {
-                return Ok(refusal(413, "the request is too long or was cut short"));
+            let bytes = match read_body(&head.headers, body, BODY_BYTES_MAX).await {
+                Ok((bytes, _)) => bytes,
+                Err(HttpError::TooLarge) => return Ok(refusal(413, "the request is too long")),
+                Err(HttpError::Malformed) => return Ok(no_json()),
+                Err(HttpError::Stream(error)) => return Err(error),
             };
             let Some(modern) = modernise(&bytes) else {
                 let request = HttpRequest::from_parts(head, HttpBody::from(bytes));
@@ -94,6 +100,17 @@ fn is_foreign_socket(request: &HttpRequest) -> bool {
 fn refusal(status: u16, reason: &'static str) -> HttpResponse {
     let mut response = HttpResponse::new(HttpBody::from(reason));
     *response.status_mut() = status.try_into().unwrap_or_default();
+    response
+}
+
+/// The answer to a body that does not even begin as JSON.
+fn no_json() -> HttpResponse {
+    let answer =
+        json!({ "jsonrpc": "2.0", "id": null, "error": { "code": errors::PARSE, "message": "Parse error" } });
+    let mut response = HttpResponse::new(HttpBody::from(answer.to_string()));
+    response
+        .headers_mut()
+        .insert("content-type", "application/json".try_into().expect("it is a header's value"));
     response
 }
 
@@ -126,6 +143,10 @@ fn modern_request(request: Value) -> Value {
 
 /// The answer in version 1.
 async fn age(response: HttpResponse) -> Result<HttpResponse, BoxError> {
+    let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
+        return Ok(response);
+    }
     let (mut head, body) = response.into_parts();
     let (bytes, _) = read_body(&head.headers, body, u32::MAX).await?;
     let Ok(answer) = serde_json::from_slice(&bytes) else {

@@ -227,6 +227,7 @@ impl Member {
                 rpc: ([127, 0, 0, 1], port).into(),
                 beacon: beacon.cloned(),
                 indexes: None,
+                generator: None,
             })
         };
         // The first node is where commands look for one, unless another program is there.

@@ -16,6 +16,16 @@ use crate::farm::Farm;
 
 /// Starts a node, and a client of it.
 pub async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeHandle, HttpClient) {
+    node_with(spec, dir, peers, None).await
+}
+
+/// [`node`] with these indexes.
+pub async fn node_with(
+    spec: &ChainSpec,
+    dir: &Path,
+    peers: Vec<Multiaddr>,
+    indexes: Option<Vec<String>>,
+) -> (NodeHandle, HttpClient) {
     let handle = start::<UtxoLedger>(NodeConfig {
         spec: spec.clone(),
         data_dir: dir.to_path_buf(),
@@ -23,7 +33,8 @@ pub async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeH
         peers,
         rpc: "127.0.0.1:0".parse().unwrap(),
         beacon: None,
-        indexes: None,
+        indexes,
+        generator: None,
     })
     .await
     .unwrap();
