@@ -21,7 +21,8 @@ use mass_consensus::spec::ChainSpec;
 use mass_primitives::Height;
 use mass_rpc::Status;
 
-use self::{network::Network, payment::Payment, place::Place, summary::Summary};
+pub use self::place::Place;
+use self::{network::Network, payment::Payment, summary::Summary};
 use crate::{
     output::{Output, Verdict, human_bytes, note},
     runtime,

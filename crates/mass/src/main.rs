@@ -9,6 +9,7 @@ mod chain;
 mod dev;
 
 mod farm;
+mod generate;
 mod harvester;
 mod keys;
 mod node;

@@ -1,5 +1,7 @@
 //! `mass rpc`: any method of a node, by name.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use clap::Args;
 use mass_rpc::ClientError;
@@ -10,6 +12,9 @@ use crate::{
     output::{Output, Verdict},
     runtime,
 };
+
+/// How long an answer may take: some methods read the whole state, or wait for blocks.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Which method to call, and with what.
 #[derive(Args)]
@@ -26,7 +31,8 @@ pub struct RpcArgs {
 
 /// Calls the method and prints what it returns.
 pub fn run(args: &RpcArgs, output: Output) -> anyhow::Result<Verdict> {
-    let (url, client) = args.node.client()?;
+    let (_, url) = args.node.resolve()?;
+    let client = mass_rpc::client_that_waits(&url, PATIENCE).with_context(|| url.clone())?;
     let params = args.params.iter().map(|text| parse(text)).collect();
     let value = match runtime::block_on(async { Ok(mass_rpc::call(&client, &args.method, params).await) })? {
         Ok(value) => value,

@@ -9,24 +9,34 @@ mod api;
 mod chain;
 mod error;
 mod follower;
+mod generate;
+mod index;
 mod ledger;
+mod methods;
+mod news;
 mod node;
 pub mod program;
 mod prove;
 mod prover;
 mod queries;
 mod run;
+mod scan;
+mod standard;
 mod sync;
-mod utxo;
+pub mod utxo;
 
 pub use {
     mass_consensus as consensus, mass_mempool as mempool, mass_primitives as primitives, mass_rpc as rpc,
+    mass_storage as storage,
 };
 
 pub use chain::{Chain, Notice, Parts};
 pub use error::{ChainError, NodeError};
 pub use follower::BeaconConfig;
+pub use generate::{Generate, Generating, Generator};
+pub use index::{BlockToIndex, IndexInfo, IndexReader, sorted};
 pub use ledger::{Candidate, Included, LedgerFault, NextBlock, NodeLedger};
+pub use methods::{Answer, Answering, Method};
 pub use node::{Moment, Node};
 pub use prove::prove_headers;
 pub use prover::{Afresh, Prover};

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{BeaconConfig, NodeConfig, NodeLedger, start};
+use crate::{BeaconConfig, NodeConfig, NodeLedger, index, start};
 
 /// Where a node keeps its things, and how others reach it.
 #[derive(Clone, Debug, Args)]
@@ -51,6 +51,12 @@ pub struct NodeArgs {
     /// The address to listen on for RPC, on this machine alone; port 0 takes any [default: the chain's port].
     #[arg(long, value_name = "ADDRESS")]
     pub rpc: Option<SocketAddr>,
+    /// An index to keep beside the chain, or several with commas between; "all" and "none" are said alone. One that is
+    /// new is built in the background, one that is not named any more is deleted [default: those that are small and
+    /// often asked for; of Mass Net "tx": "tx" finds transactions by id, "address" the history of an address, "spend"
+    /// what spent an output].
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub index: Vec<String>,
 }
 
 impl NodeArgs {
@@ -58,7 +64,7 @@ impl NodeArgs {
     ///
     /// # Errors
     /// An address that is none, checkpoints that contradict each other, or a beacon whose chain is not known or does not fit.
-    pub fn config(&self, spec: ChainSpec) -> anyhow::Result<NodeConfig> {
+    pub fn config<L: NodeLedger>(&self, spec: ChainSpec) -> anyhow::Result<NodeConfig> {
         let spec = spec.with_checkpoints(&self.checkpoint).context("--checkpoint")?;
         let data_dir = match &self.data_dir {
             Some(dir) => dir.clone(),
@@ -72,7 +78,20 @@ impl NodeArgs {
         let peers = peers_or_default(&self.peer, &spec)?;
         let beacon = self.beacon(&spec)?;
         let rpc = self.rpc.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], hints.rpc_port)));
-        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon, reverify: self.reverify })
+        let (indexes, reverify) = (self.indexes::<L>()?, self.reverify);
+        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon, reverify, indexes, generator: None })
+    }
+
+    /// The indexes that are asked for.
+    fn indexes<L: NodeLedger>(&self) -> anyhow::Result<Option<Vec<String>>> {
+        let names = match self.index.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [] => return Ok(None),
+            ["none"] => Vec::new(),
+            ["all"] => L::INDEXES.iter().map(|index| index.kind.name.to_owned()).collect(),
+            _ => self.index.clone(),
+        };
+        index::chosen::<L>(Some(&names))?;
+        Ok(Some(names))
     }
 
     /// Where a chain that inherits its beacon gets it from.
@@ -229,7 +248,7 @@ fn run<L: NodeLedger>(spec: &str) -> anyhow::Result<()> {
     let command = Cli::command().bin_name(spec.rules().name.clone()).about(about);
     let cli = Cli::from_arg_matches(&command.get_matches())?;
     log_to_stderr(&cli.log)?;
-    let config = cli.node.config(spec)?;
+    let config = cli.node.config::<L>(spec)?;
     let tell = |value: &Value, text: &str| {
         let line = if cli.json { value.to_string() } else { text.to_owned() };
         match writeln!(io::stdout(), "{line}") {
@@ -246,6 +265,7 @@ fn run<L: NodeLedger>(spec: &str) -> anyhow::Result<()> {
 mod tests {
     use clap::{CommandFactory as _, Parser as _};
     use mass_consensus::spec::ChainSpec;
+    use mass_ledger_utxo::UtxoLedger;
 
     /// What a command line makes of the checkpoints of a spec that has one at height 7.
     fn checkpoints(more: &[&str]) -> Result<Vec<String>, String> {
@@ -254,7 +274,7 @@ mod tests {
         let spec = ChainSpec::new(file).expect("a good spec");
         let args = more.iter().flat_map(|text| ["--checkpoint", text]);
         let cli = super::Cli::try_parse_from(["node", "--data-dir", "/nowhere"].into_iter().chain(args));
-        let config = cli.map_err(|error| error.to_string())?.node.config(spec);
+        let config = cli.map_err(|error| error.to_string())?.node.config::<UtxoLedger>(spec);
         let spec = config.map_err(|error| format!("{error:#}"))?.spec;
         Ok(spec.hints().checkpoints.iter().map(ToString::to_string).collect())
     }

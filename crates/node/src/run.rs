@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -19,9 +20,13 @@ use crate::{
     chain::Chain,
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
+    generate::Generator,
     ledger::NodeLedger,
+    methods::{Method, overlaid, serve_table},
+    news::News,
     node::{Moment, Node},
     queries::{Queries, Query},
+    standard,
 };
 
 /// How often the clock is looked at.
@@ -47,6 +52,10 @@ pub struct NodeConfig {
     pub beacon: Option<BeaconConfig>,
     /// Whether all stored headers are proven again at the start.
     pub reverify: bool,
+    /// Names of the indexes to keep; `None` for those that the ledger keeps by default.
+    pub indexes: Option<Vec<String>>,
+    /// Who makes blocks on demand, if somebody does.
+    pub generator: Option<Generator>,
 }
 
 /// A running node.
@@ -85,6 +94,7 @@ pub struct Running<L> {
     pub node: Node<L>,
     /// Set to end the loop.
     pub stopping: bool,
+    news: News,
     commands: mpsc::Sender<Command>,
 }
 
@@ -98,14 +108,21 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
-    let mut methods: Methods = Api(queries.clone()).into_rpc().into();
-    methods.merge(L::methods(&queries))?;
+    let news = News::new();
+    let address = Arc::new(OnceLock::new());
+    let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
+    let methods = all_methods::<L>(&queries, &news, generating)?;
     let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
+    let _ = address.set(rpc);
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
     let open = if config.reverify { Chain::<L>::reverify } else { Chain::<L>::open };
-    let chain = open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database, error))?;
+    let mut chain =
+        open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database.clone(), error))?;
+    chain
+        .keep_indexes(config.indexes.as_deref())
+        .map_err(|error| NodeError::Chain(database.clone(), error))?;
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),
@@ -128,10 +145,28 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries)?;
     }
-    let running = Running { node: Node::new(chain, Moment::now()), stopping: false, commands };
+    let mut node = Node::new(chain, Moment::now());
+    node.set_database(database);
+    let running = Running { node, stopping: false, news, commands };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
     Ok(NodeHandle { rpc, listen, stop, task, server })
+}
+
+/// All that the RPC answers.
+fn all_methods<L: NodeLedger>(
+    queries: &Queries<L>,
+    news: &News,
+    generating: Option<Method<L>>,
+) -> Result<Methods, NodeError> {
+    let mut methods: Methods = Api(queries.clone()).into_rpc().into();
+    methods.merge(L::methods(queries))?;
+    methods.merge(news.methods::<L>()?)?;
+    let mut table = overlaid(standard::table(), L::table());
+    table.extend(generating);
+    let served = serve_table(queries, &table, &methods)?;
+    methods.merge(served)?;
+    Ok(methods)
 }
 
 /// The parent's headers, if the chain inherits its beacon.
@@ -178,6 +213,16 @@ impl<L: NodeLedger> Running<L> {
         }
     }
 
+    /// Builds a part of the indexes that are behind; whether more is to be done.
+    fn build_indexes(&mut self) -> Result<bool, ChainError> {
+        let Some(built) = self.node.chain_mut().build_indexes()? else { return Ok(false) };
+        let tip = self.node.chain().store().tip()?.map(|tip| tip.height);
+        for index in built {
+            tracing::info!(index = index.name, blocks = %index.next, ?tip, "index built");
+        }
+        Ok(true)
+    }
+
     async fn run(
         mut self,
         early: Vec<Event>,
@@ -192,6 +237,8 @@ impl<L: NodeLedger> Running<L> {
         for event in early {
             self.node.event(event, Moment::now())?;
         }
+        self.news.look_at_tip(self.node.chain());
+        let mut building = true;
         while !self.stopping {
             tokio::select! {
                 event = events.recv() => match event {
@@ -200,8 +247,14 @@ impl<L: NodeLedger> Running<L> {
                 },
                 Some(query) = queries.recv() => query(&mut self),
                 _ = stop.recv() => self.stopping = true,
-                _ = clock.tick() => self.node.tick(Moment::now())?,
+                _ = clock.tick() => {
+                    self.node.tick(Moment::now())?;
+                    self.news.look_at_pool(self.node.chain());
+                    building = true;
+                }
+                () = std::future::ready(()), if building => building = self.build_indexes()?,
             }
+            self.news.look_at_tip(self.node.chain());
             for command in self.node.take_commands() {
                 if self.commands.send(command).await.is_err() {
                     self.stopping = true;

@@ -10,7 +10,7 @@ use farm::Farm;
 use mass_consensus::spec::Checkpoint;
 use mass_ledger_utxo::address;
 use mass_primitives::{BlockId, Height};
-use mass_rpc::{HttpClient, MassClient};
+use mass_rpc::{BitcoinClient as _, HttpClient, MassClient};
 use nodes::{node, reaches};
 
 async fn mine(farm: &Farm, node: &HttpClient, blocks: usize) -> Vec<BlockId> {

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height, SealSignature, Seed, Slot, VrfProof};
 use mass_rpc::{
-    Ban, CheckpointStatus, ClientError, CoinsClient, CoinsServer, HttpClient, LastSeal, MassClient, MassServer, Pending,
-    RpcResult, ServeError, ServerHandle, Status, Supply, Work, async_trait, client, errors, serve,
+    Ban, CheckpointStatus, ClientError, CoinsClient, CoinsServer, HttpClient, LastSeal, MassClient,
+    MassServer, Pending, RpcResult, ServeError, ServerHandle, Status, Supply, Work, async_trait, client,
+    errors, serve,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -80,47 +81,11 @@ impl MassServer for Fake {
         let seal = LastSeal { slot: Slot::new(6), height: Height::new(2), id: TIP };
         Ok((farmer == FARMER).then_some(seal))
     }
-    async fn get_block_count(&self) -> RpcResult<Height> {
-        Ok(Height::new(2))
-    }
-    async fn get_best_block_hash(&self) -> RpcResult<BlockId> {
-        Ok(TIP)
-    }
-    async fn get_block_hash(&self, _: Height) -> RpcResult<BlockId> {
-        Err(errors::invalid_parameter("Block height out of range"))
-    }
-    async fn get_block(&self, _: BlockId, verbosity: Option<u8>) -> RpcResult<Value> {
-        Ok(json!(verbosity))
-    }
-    async fn get_block_header(&self, _: BlockId, verbose: Option<bool>) -> RpcResult<Value> {
-        Ok(json!(verbose))
-    }
-    async fn get_blockchain_info(&self) -> RpcResult<Value> {
-        Ok(json!({ "blocks": 2 }))
-    }
     async fn send_raw_transaction(&self, _: String) -> RpcResult<String> {
         Err(errors::rejected("dust"))
     }
     async fn get_raw_mempool(&self) -> RpcResult<Vec<String>> {
         Ok(Vec::new())
-    }
-    async fn get_raw_transaction(&self, _: String, _: Option<u8>) -> RpcResult<String> {
-        Err(errors::not_found("not waiting"))
-    }
-    async fn get_connection_count(&self) -> RpcResult<u32> {
-        Ok(1)
-    }
-    async fn get_peer_info(&self) -> RpcResult<Value> {
-        Ok(json!([]))
-    }
-    async fn add_node(&self, _: String, _: String) -> RpcResult<()> {
-        Ok(())
-    }
-    async fn set_network_active(&self, state: bool) -> RpcResult<bool> {
-        Ok(state)
-    }
-    async fn stop(&self) -> RpcResult<String> {
-        Ok("stopping".to_owned())
     }
 }
 
@@ -132,9 +97,6 @@ impl CoinsServer for Fake {
     async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {
         assert_eq!(farmer, FARMER);
         Ok(vec![Pending { height: Height::new(1), amount: Amount::new(5), address: "a".to_owned() }])
-    }
-    async fn get_tx_out(&self, _: String, _: u32) -> RpcResult<Value> {
-        Ok(Value::Null)
     }
 }
 
@@ -166,12 +128,6 @@ async fn the_client_gets_what_the_node_answers() {
     assert_eq!(node.prepare_block("ab".to_owned(), "cd".to_owned()).await.unwrap(), "abcd");
     let (proof, signature) = (VrfProof::new([2; 64]), SealSignature::new([3; 64]));
     assert_eq!(node.submit_seal(String::new(), proof, signature).await.unwrap(), TIP);
-    assert_eq!(node.get_block_count().await.unwrap(), Height::new(2));
-    assert_eq!(node.get_block(TIP, Some(0)).await.unwrap(), json!(0));
-    assert_eq!(node.get_block(TIP, None).await.unwrap(), Value::Null);
-    node.add_node("a".to_owned(), "add".to_owned()).await.unwrap();
-    assert_eq!(node.stop().await.unwrap(), "stopping");
-    assert_eq!(code(node.get_block_hash(Height::new(9)).await), errors::INVALID_PARAMETER);
     assert_eq!(code(node.send_raw_transaction(String::new()).await), errors::REJECTED);
     handle.stop().unwrap();
     handle.stopped().await;
@@ -231,8 +187,62 @@ async fn garbage_is_answered_with_an_error() {
     assert_eq!(post(addr, "garbage").await["error"]["code"], -32700);
     let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"gettransaction","params":[]}"#;
     assert_eq!(post(addr, unknown).await["error"]["code"], -32601);
-    let wrong = r#"{"jsonrpc":"2.0","id":1,"method":"getblock","params":["zz"]}"#;
+    let wrong = r#"{"jsonrpc":"2.0","id":1,"method":"mass_lastSeal","params":["zz"]}"#;
     assert_eq!(post(addr, wrong).await["error"]["code"], -32602);
-    let named = r#"{"jsonrpc":"2.0","id":1,"method":"setnetworkactive","params":{"state":true}}"#;
-    assert_eq!(post(addr, named).await["result"], true);
+    let named =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"mass_lastSeal","params":{{"farmer":"{FARMER}"}}}}"#);
+    assert_eq!(post(addr, &named).await["result"]["height"], 2);
+}
+
+/// As python-bitcoinrpc, curl by Bitcoin Core's examples, and older bitcoin-cli ask.
+#[tokio::test]
+async fn requests_of_version_one_are_answered_in_its_way() {
+    let (addr, _handle, _) = start().await;
+    let host = addr.to_string();
+    for version in [r#""version":"1.1","#, r#""jsonrpc":"1.0","#, ""] {
+        let request = |method: &str| format!(r#"{{{version}"id":"a","method":"{method}","params":[]}}"#);
+        let (status, body) = post_to(addr, &host, &request("mass_bans")).await;
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            (status.as_str(), &answer["error"], &answer["id"]),
+            ("HTTP/1.1 200 OK", &Value::Null, &json!("a"))
+        );
+        assert_eq!(answer["result"][0]["height"], 1);
+        assert!(answer.get("error").is_some() && answer.get("jsonrpc").is_none());
+        let (status, body) = post_to(addr, &host, &request("nothing")).await;
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status.as_str(), &answer["error"]["code"]), ("HTTP/1.1 404 Not Found", &json!(-32601)));
+        assert!(answer["result"].is_null() && answer.get("result").is_some());
+        let batch = post(addr, &format!("[{},{}]", request("mass_bans"), request("nothing"))).await;
+        assert_eq!((&batch[0]["error"], &batch[1]["error"]["code"]), (&Value::Null, &json!(-32601)));
+    }
+    let (status, body) =
+        post_to(addr, &host, r#"{"id":1,"method":"sendrawtransaction","params":[""]}"#).await;
+    assert_eq!(status, "HTTP/1.1 500 Internal Server Error");
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["error"]["code"], errors::REJECTED);
+}
+
+/// A browser lets any page open a WebSocket to this machine.
+#[tokio::test]
+async fn a_page_from_elsewhere_gets_no_websocket() {
+    let (addr, _handle, _) = start().await;
+    let open = async |origin: String| {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        let request = format!(
+            "GET / HTTP/1.1\r\nhost: {addr}\r\nconnection: upgrade\r\nupgrade: websocket\r\n{origin}\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        String::from_utf8(answer.to_vec()).unwrap()
+    };
+    for origin in
+        ["http://evil.example", "http://localhost.evil.example", "null", "https://127.0.0.1.evil.example"]
+    {
+        assert_eq!(open(format!("origin: {origin}\r\n")).await, "HTTP/1.1 403", "{origin}");
+    }
+    for origin in ["", "origin: http://localhost:5173\r\n", "origin: http://127.0.0.1\r\n"] {
+        assert_eq!(open(origin.to_owned()).await, "HTTP/1.1 101", "{origin}");
+    }
 }

@@ -34,6 +34,8 @@ async fn node(dir: &Path, peers: &[&NodeHandle]) -> (NodeHandle, HttpClient) {
         rpc: "127.0.0.1:0".parse().unwrap(),
         beacon: None,
         reverify: false,
+        indexes: None,
+        generator: None,
     };
     let handle = start::<Notes>(config).await.unwrap();
     let client = client(&format!("http://{}", handle.rpc)).unwrap();

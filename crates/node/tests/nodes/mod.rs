@@ -10,12 +10,22 @@ use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
 use mass_node::{NodeConfig, NodeHandle, start};
 use mass_primitives::{BlockId, Decode, Difficulty, Encode};
-use mass_rpc::{HttpClient, MassClient, client};
+use mass_rpc::{BitcoinClient, HttpClient, MassClient, client};
 
 use crate::farm::Farm;
 
 /// Starts a node, and a client of it.
 pub async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeHandle, HttpClient) {
+    node_with(spec, dir, peers, None).await
+}
+
+/// [`node`] with these indexes.
+pub async fn node_with(
+    spec: &ChainSpec,
+    dir: &Path,
+    peers: Vec<Multiaddr>,
+    indexes: Option<Vec<String>>,
+) -> (NodeHandle, HttpClient) {
     let handle = start::<UtxoLedger>(NodeConfig {
         spec: spec.clone(),
         data_dir: dir.to_path_buf(),
@@ -24,6 +34,8 @@ pub async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeH
         rpc: "127.0.0.1:0".parse().unwrap(),
         beacon: None,
         reverify: false,
+        indexes,
+        generator: None,
     })
     .await
     .unwrap();
