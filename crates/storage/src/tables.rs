@@ -15,7 +15,7 @@ use mass_primitives::{BlockId, FarmerPublicKey};
 use redb::TableDefinition;
 
 /// Version of the tables.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 type Id = &'static [u8; BlockId::LEN];
 type Farmer = &'static [u8; FarmerPublicKey::LEN];
