@@ -63,6 +63,27 @@ fn stored<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<(Vec<u8>, 
     Ok((header.bytes.get(..HEADER_BYTES).ok_or_else(missing)?.to_vec(), body))
 }
 
+/// Blocks of one answer together have so many bytes, and one more block.
+const BLOCKS_BYTES: usize = 1 << 20;
+
+fn some_blocks<L: NodeLedger>(chain: &Chain<L>, from: Height, max: u32) -> RpcResult<Vec<String>> {
+    if from == Height::ZERO {
+        return Err(errors::invalid_parameter("the genesis block has no seal: blocks begin at height 1"));
+    }
+    let (mut blocks, mut bytes) = (Vec::new(), 0);
+    for height in (from.get()..).take(max as usize).map(Height::new) {
+        let Some(id) = chain.store().active_id(height).map_err(fault)? else { break };
+        let missing = || errors::not_found(format!("block {id} is not stored"));
+        let block = chain.block_bytes(&id).map_err(fault)?.ok_or_else(missing)?;
+        bytes += block.len();
+        blocks.push(hex::encode(block));
+        if bytes >= BLOCKS_BYTES {
+            break;
+        }
+    }
+    Ok(blocks)
+}
+
 fn header_json<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<Value> {
     let node = tree_node(chain, id)?;
     let tip = tree_node(chain, chain.engine().tip())?;
@@ -256,6 +277,10 @@ impl<L: NodeLedger> MassServer for Api<L> {
             _ => Err(errors::invalid_parameter("verbosity is 0 or 1")),
         };
         self.0.answer(query).await
+    }
+
+    async fn blocks(&self, from: Height, max: u32) -> RpcResult<Vec<String>> {
+        self.0.answer(move |node: &mut Node<L>| some_blocks(node.chain(), from, max)).await
     }
 
     async fn get_block_header(&self, hash: BlockId, verbose: Option<bool>) -> RpcResult<Value> {

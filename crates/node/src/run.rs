@@ -101,7 +101,7 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
-    let database = config.data_dir.join("chain.redb");
+    let database = crate::export::database(&config.data_dir);
     let chain = Chain::<L>::open(&database, config.spec, beacon)
         .map_err(|error| NodeError::Chain(database, error))?;
     let (commands, mut events) = swarm::spawn(Config {

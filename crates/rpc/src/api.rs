@@ -58,6 +58,11 @@ pub trait Mass {
     #[method(name = "getblock")]
     async fn get_block(&self, hash: BlockId, verbosity: Option<u8>) -> RpcResult<Value>;
 
+    /// Blocks of the best chain from a height on, 1 at the least, in hex as peers send them, with seals and evidence:
+    /// at most `max`, fewer if they are large, none above the tip.
+    #[method(name = "mass_blocks")]
+    async fn blocks(&self, from: Height, max: u32) -> RpcResult<Vec<String>>;
+
     /// A header: with `verbose` false the hex of its 80 bytes, else (by default) an object.
     #[method(name = "getblockheader")]
     async fn get_block_header(&self, hash: BlockId, verbose: Option<bool>) -> RpcResult<Value>;

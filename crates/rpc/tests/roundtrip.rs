@@ -66,7 +66,7 @@ impl MassServer for Fake {
         Ok(claim + &payout)
     }
     async fn submit_seal(&self, _: String, proof: VrfProof, signature: SealSignature) -> RpcResult<BlockId> {
-        assert_eq!((proof, signature), (VrfProof::new([2; 64]), SealSignature::new([3; 64])));
+        assert_eq!((proof, signature), (VrfProof::new([2; 96]), SealSignature::new([3; 64])));
         Ok(TIP)
     }
     async fn status(&self) -> RpcResult<Status> {
@@ -90,6 +90,9 @@ impl MassServer for Fake {
     }
     async fn get_block(&self, _: BlockId, verbosity: Option<u8>) -> RpcResult<Value> {
         Ok(json!(verbosity))
+    }
+    async fn blocks(&self, from: Height, max: u32) -> RpcResult<Vec<String>> {
+        Ok(vec![format!("{from} {max}")])
     }
     async fn get_block_header(&self, _: BlockId, verbose: Option<bool>) -> RpcResult<Value> {
         Ok(json!(verbose))
@@ -163,11 +166,12 @@ async fn the_client_gets_what_the_node_answers() {
     assert_eq!(node.last_seal(FARMER).await.unwrap().unwrap().slot, Slot::new(6));
     assert_eq!(node.last_seal(FarmerPublicKey::ZERO).await.unwrap(), None);
     assert_eq!(node.prepare_block("ab".to_owned(), "cd".to_owned()).await.unwrap(), "abcd");
-    let (proof, signature) = (VrfProof::new([2; 64]), SealSignature::new([3; 64]));
+    let (proof, signature) = (VrfProof::new([2; 96]), SealSignature::new([3; 64]));
     assert_eq!(node.submit_seal(String::new(), proof, signature).await.unwrap(), TIP);
     assert_eq!(node.get_block_count().await.unwrap(), Height::new(2));
     assert_eq!(node.get_block(TIP, Some(0)).await.unwrap(), json!(0));
     assert_eq!(node.get_block(TIP, None).await.unwrap(), Value::Null);
+    assert_eq!(node.blocks(Height::new(3), 4).await.unwrap(), ["3 4"]);
     node.add_node("a".to_owned(), "add".to_owned()).await.unwrap();
     assert_eq!(node.stop().await.unwrap(), "stopping");
     assert_eq!(code(node.get_block_hash(Height::new(9)).await), errors::INVALID_PARAMETER);
