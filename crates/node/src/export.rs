@@ -1,10 +1,10 @@
-//! Files of blocks, `docs/export-format.md`: to carry a chain without a network, and for other verifiers to read.
+//! A chain in files of blocks, `docs/export-format.md`: to carry it without a network, and for other verifiers to read.
 //!
 //! A file is not believed. Who imports one checks each block as if a peer had sent it, and keeps what was good before
 //! a fault. Deliberately not here: the genesis block, which the chain spec gives, and branches beside the best chain.
 
 use std::{
-    io::{self, Read, Write},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -12,74 +12,21 @@ use mass_consensus::{
     block::{Block, Decoded},
     spec::ChainSpec,
 };
-use mass_network::wire::BLOCK_BYTES_MAX;
-use mass_primitives::{ChainId, Decode, DecodeError, Encode, Height, Reader, Slot};
+use mass_primitives::{ChainId, Decode, DecodeError, Height, Slot};
 use mass_storage::Store;
+pub use mass_storage::block_file::{BlockReader, BlockWriter, FileError, Preamble};
 
 use crate::{Chain, ChainError, NodeLedger, Notice};
 
-/// The bytes that a file begins with.
-pub const MAGIC: [u8; 8] = *b"MASSBLKS";
-/// The version of the format.
-pub const VERSION: u32 = 1;
-/// Bytes before the first block.
-pub const PREAMBLE_BYTES: usize = 52;
-
-/// What a file says of itself before its blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Preamble {
-    /// Chain of the blocks.
-    pub chain: ChainId,
-    /// Height of the first block, at least 1.
-    pub first: Height,
-    /// Number of blocks, of one height after the other.
-    pub count: u32,
-}
-
-/// Why a file of blocks cannot be used.
+/// Why blocks are not exported or imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// It cannot be read or written.
+    /// The file cannot be used.
     #[error(transparent)]
-    Io(#[from] io::Error),
-    /// It is no file of blocks.
-    #[error("this is no file of blocks: it does not begin with {}", MAGIC.escape_ascii())]
-    Magic,
-    /// It is of another version.
-    #[error("the file is of version {got}, this program reads version {VERSION}")]
-    Version {
-        /// Version of the file.
-        got: u32,
-    },
-    /// Its heights begin at 0 or end above the highest one there is.
-    #[error("there are no {count} blocks from height {first} on")]
-    Heights {
-        /// First height.
-        first: Height,
-        /// Blocks.
-        count: u32,
-    },
-    /// A block is longer than one can be.
-    #[error("block {height} is said to have {got} bytes, {bound} is the most")]
-    Length {
-        /// Height of the block.
-        height: u64,
-        /// Bytes.
-        got: u64,
-        /// The most.
-        bound: usize,
-    },
-    /// The file ends too early.
-    #[error("the file ends in the middle of block {height}: {missing} of its blocks are missing")]
-    Truncated {
-        /// Height of the block that is not whole.
-        height: u64,
-        /// Blocks that are missing.
-        missing: u32,
-    },
-    /// Something follows the last block.
-    #[error("something follows the last block of the file")]
-    Trailing,
+    File(#[from] FileError),
+    /// There is no database where one is looked for.
+    #[error("{0}: there is no database of a node")]
+    NoDatabase(PathBuf),
     /// The blocks are of another chain.
     #[error("the blocks are of chain {got}, this is chain {expected}")]
     Chain {
@@ -131,149 +78,6 @@ pub enum ExportError {
     Store(#[from] ChainError),
 }
 
-/// Writes a file, block by block.
-pub struct BlockWriter<W> {
-    out: W,
-    left: u32,
-}
-
-impl<W: Write> BlockWriter<W> {
-    /// Begins a file.
-    ///
-    /// # Errors
-    /// It cannot be written, or there are no such heights.
-    pub fn new(mut out: W, preamble: &Preamble) -> Result<Self, ExportError> {
-        check_heights(preamble)?;
-        let mut bytes = MAGIC.to_vec();
-        VERSION.encode(&mut bytes);
-        preamble.chain.encode(&mut bytes);
-        preamble.first.encode(&mut bytes);
-        preamble.count.encode(&mut bytes);
-        out.write_all(&bytes)?;
-        Ok(Self { out, left: preamble.count })
-    }
-
-    /// The next block, as peers send it.
-    ///
-    /// # Errors
-    /// It cannot be written, or is one too many.
-    pub fn put(&mut self, block: &[u8]) -> Result<(), ExportError> {
-        let length = u32::try_from(block.len()).ok().filter(|_| block.len() <= BLOCK_BYTES_MAX);
-        let length = length.ok_or_else(|| io::Error::other("a block is too long"))?;
-        self.left = self.left.checked_sub(1).ok_or(ExportError::Trailing)?;
-        self.out.write_all(&length.to_le_bytes())?;
-        Ok(self.out.write_all(block)?)
-    }
-
-    /// Ends the file.
-    ///
-    /// # Errors
-    /// Blocks are missing, or it cannot be written.
-    pub fn finish(mut self) -> Result<W, ExportError> {
-        if self.left > 0 {
-            return Err(ExportError::Io(io::Error::other(format!("{} blocks are missing", self.left))));
-        }
-        self.out.flush()?;
-        Ok(self.out)
-    }
-}
-
-/// Reads a file, block by block; after an error there is nothing more.
-pub struct BlockReader<R> {
-    input: R,
-    preamble: Preamble,
-    read: u32,
-    over: bool,
-}
-
-impl<R: Read> BlockReader<R> {
-    /// Reads what a file says of itself.
-    ///
-    /// # Errors
-    /// It is no file of blocks that this program reads.
-    pub fn new(mut input: R) -> Result<Self, ExportError> {
-        let mut bytes = [0; PREAMBLE_BYTES];
-        let is_whole = read_whole(&mut input, &mut bytes)?;
-        let (magic, rest) = bytes.split_at(MAGIC.len());
-        if magic != MAGIC || !is_whole {
-            return Err(ExportError::Magic);
-        }
-        let mut reader = Reader::new(rest);
-        let malformed = |_| ExportError::Magic;
-        let version = u32::decode(&mut reader).map_err(malformed)?;
-        if version != VERSION {
-            return Err(ExportError::Version { got: version });
-        }
-        let chain = ChainId::decode(&mut reader).map_err(malformed)?;
-        let first = Height::decode(&mut reader).map_err(malformed)?;
-        let count = u32::decode(&mut reader).map_err(malformed)?;
-        let preamble = Preamble { chain, first, count };
-        check_heights(&preamble)?;
-        Ok(Self { input, preamble, read: 0, over: false })
-    }
-
-    /// What the file says of itself.
-    #[must_use]
-    pub const fn preamble(&self) -> &Preamble {
-        &self.preamble
-    }
-
-    /// The next block; `None` where the file ends as it should.
-    fn read(&mut self) -> Result<Option<Vec<u8>>, ExportError> {
-        let height = u64::from(self.preamble.first.get()) + u64::from(self.read);
-        let missing = self.preamble.count - self.read;
-        if missing == 0 {
-            return if read_whole(&mut self.input, &mut [0])? {
-                Err(ExportError::Trailing)
-            } else {
-                Ok(None)
-            };
-        }
-        let mut length = [0; 4];
-        if !read_whole(&mut self.input, &mut length)? {
-            return Err(ExportError::Truncated { height, missing });
-        }
-        let got = u32::from_le_bytes(length);
-        let Some(length) = usize::try_from(got).ok().filter(|length| *length <= BLOCK_BYTES_MAX) else {
-            return Err(ExportError::Length { height, got: got.into(), bound: BLOCK_BYTES_MAX });
-        };
-        let mut block = vec![0; length];
-        if !read_whole(&mut self.input, &mut block)? {
-            return Err(ExportError::Truncated { height, missing });
-        }
-        self.read += 1;
-        Ok(Some(block))
-    }
-}
-
-impl<R: Read> Iterator for BlockReader<R> {
-    type Item = Result<Vec<u8>, ExportError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        let block = self.read().transpose();
-        self.over = !matches!(block, Some(Ok(_)));
-        block
-    }
-}
-
-fn check_heights(preamble: &Preamble) -> Result<(), ExportError> {
-    let Preamble { first, count, .. } = *preamble;
-    let is_good = first > Height::ZERO && first.get().checked_add(count).is_some();
-    if is_good { Ok(()) } else { Err(ExportError::Heights { first, count }) }
-}
-
-/// Fills the buffer; false if the input ends before.
-fn read_whole(input: &mut impl Read, bytes: &mut [u8]) -> Result<bool, ExportError> {
-    match input.read_exact(bytes) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Where the database of a node lies in its data directory.
 #[must_use]
 pub fn database(data_dir: &Path) -> PathBuf {
@@ -290,7 +94,9 @@ impl Archive {
     /// There is none, a node has it open, or it is of another chain.
     pub fn open(data_dir: &Path, spec: &ChainSpec) -> Result<Self, ExportError> {
         let path = database(data_dir);
-        path.metadata()?;
+        if !path.exists() {
+            return Err(ExportError::NoDatabase(path));
+        }
         Ok(Self(Store::open(&path, spec.id()).map_err(ChainError::from)?))
     }
 
@@ -393,6 +199,3 @@ fn take<L: NodeLedger>(
     }
     Ok(true)
 }
-
-#[cfg(test)]
-mod tests;

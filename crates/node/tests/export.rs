@@ -10,7 +10,7 @@ use farm::Farm;
 use mass_consensus::spec::ChainSpec;
 use mass_ledger_utxo::UtxoLedger;
 use mass_node::export::{
-    Archive, BlockReader, BlockWriter, ExportError, Imported, PREAMBLE_BYTES, Preamble, import,
+    Archive, BlockReader, BlockWriter, ExportError, FileError, Imported, Preamble, import,
 };
 use mass_primitives::{BlockId, Height, Slot};
 
@@ -57,7 +57,7 @@ fn take(chain: &mut Chain, file: &[u8]) -> Result<Imported, ExportError> {
 
 /// Where the blocks of a file begin.
 fn starts(file: &[u8]) -> Vec<usize> {
-    let (mut starts, mut at) = (Vec::new(), PREAMBLE_BYTES);
+    let (mut starts, mut at) = (Vec::new(), mass_storage::block_file::PREAMBLE_BYTES);
     while at < file.len() {
         let length = u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
         starts.push(at + 4);
@@ -102,7 +102,7 @@ fn a_chain_goes_through_a_file_and_faults_cost_nothing() {
     }
     assert!(matches!(
         take(&mut chain, &whole[..whole.len() - 1]),
-        Err(ExportError::Truncated { height: 8, .. })
+        Err(ExportError::File(FileError::Truncated { height: 8, .. }))
     ));
     assert_eq!(take(&mut chain, &whole).unwrap(), Imported { taken: 1, known: 7 });
     assert_eq!(*chain.engine().tip(), tip);

@@ -11,7 +11,7 @@ fn file() -> Vec<u8> {
     writer.finish().unwrap()
 }
 
-fn read(bytes: &[u8]) -> Result<Vec<Vec<u8>>, ExportError> {
+fn read(bytes: &[u8]) -> Result<Vec<Vec<u8>>, FileError> {
     BlockReader::new(bytes)?.collect()
 }
 
@@ -30,10 +30,10 @@ fn a_file_that_ends_too_early_or_late_is_refused() {
     let good = file();
     for length in 0..good.len() {
         let error = read(&good[..length]).unwrap_err();
-        let of_preamble = length < PREAMBLE_BYTES && matches!(error, ExportError::Magic);
-        assert!(of_preamble || matches!(error, ExportError::Truncated { .. }), "{length}: {error}");
+        let of_preamble = length < PREAMBLE_BYTES && matches!(error, FileError::Magic);
+        assert!(of_preamble || matches!(error, FileError::Truncated { .. }), "{length}: {error}");
     }
-    assert!(matches!(read(&[&good[..], &[0]].concat()), Err(ExportError::Trailing)));
+    assert!(matches!(read(&[&good[..], &[0]].concat()), Err(FileError::Trailing)));
 }
 
 #[test]
@@ -43,21 +43,21 @@ fn what_a_file_says_of_itself_is_bounded() {
         file[at..at + bytes.len()].copy_from_slice(bytes);
         read(&file).unwrap_err()
     };
-    assert!(matches!(changed(0, b"m"), ExportError::Magic));
-    assert!(matches!(changed(8, &[2]), ExportError::Version { got: 2 }));
-    assert!(matches!(changed(44, &[0]), ExportError::Heights { .. }), "the genesis block is in no file");
-    assert!(matches!(changed(48, &[0xff; 4]), ExportError::Heights { .. }));
+    assert!(matches!(changed(0, b"m"), FileError::Magic));
+    assert!(matches!(changed(8, &[2]), FileError::Version { got: 2 }));
+    assert!(matches!(changed(44, &[0]), FileError::Heights { .. }), "the genesis block is in no file");
+    assert!(matches!(changed(48, &[0xff; 4]), FileError::Heights { .. }));
     // Nothing of that size is allocated.
     let error = changed(PREAMBLE_BYTES, &[0xff; 4]);
-    assert!(matches!(error, ExportError::Length { height: 3, got: 0xffff_ffff, .. }), "{error}");
+    assert!(matches!(error, FileError::Length { height: 3, got: 0xffff_ffff, .. }), "{error}");
 }
 
 #[test]
 fn a_writer_keeps_its_word() {
     let mut writer = BlockWriter::new(Vec::new(), &PREAMBLE).unwrap();
     writer.put(b"one").unwrap();
-    assert!(matches!(writer.put(&vec![0; BLOCK_BYTES_MAX + 1]), Err(ExportError::Io(_))));
+    assert!(matches!(writer.put(&vec![0; BLOCK_BYTES_MAX + 1]), Err(FileError::Io(_))));
     assert!(writer.finish().is_err(), "one is missing");
     let mut writer = BlockWriter::new(Vec::new(), &Preamble { count: 0, ..PREAMBLE }).unwrap();
-    assert!(matches!(writer.put(b"one"), Err(ExportError::Trailing)));
+    assert!(matches!(writer.put(b"one"), Err(FileError::Trailing)));
 }
