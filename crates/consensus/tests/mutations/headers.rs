@@ -12,6 +12,8 @@ use mass_primitives::{
     VrfOutput, VrfProof,
 };
 
+use mass_proof_of_space::PlotSize;
+
 use crate::{Outcome, base::Base, dice::Dice};
 
 /// Proven, alone and in a batch with good ones, and linked in the place of the header that it was made from.
@@ -98,7 +100,7 @@ fn change(base: &Base, header: &mut Header, claim: &mut SealClaim, dice: &mut Di
     let step = 1 + dice.below(40) as u64;
     let mut hash = [0; 32];
     hash.iter_mut().for_each(|byte| *byte = dice.next() as u8);
-    match dice.below(16) {
+    match dice.below(18) {
         0 => claim.chain = mass_primitives::ChainId::new(hash),
         1 => claim.height = Height::new(claim.height.get().wrapping_add(step as u32)),
         2 => claim.slot = Slot::new(claim.slot.get().wrapping_add(step)),
@@ -119,6 +121,8 @@ fn change(base: &Base, header: &mut Header, claim: &mut SealClaim, dice: &mut Di
         12 => header.parent = if step % 2 == 0 { BlockId::new(hash) } else { other.header.parent },
         13 => header.root = BodyRoot::new(hash),
         14 => *claim = *theirs,
+        15 => *claim = SealClaim { height: claim.height, ..*theirs },
+        16 => claim.group.size = PlotSize::new(20).expect("a size"),
         _ => {
             header.time = header.time.wrapping_add(step as u32);
             return "another time";
