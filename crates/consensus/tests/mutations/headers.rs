@@ -14,16 +14,16 @@ use mass_primitives::{
 
 use mass_proof_of_space::PlotSize;
 
-use crate::{Outcome, base::Base, dice::Dice};
+use crate::{Outcome, dice::Dice, sound::Sound};
 
 /// Proven, alone and in a batch with good ones, and linked in the place of the header that it was made from.
-fn judge(base: &Base, sealed: SealedHeader, at: usize) -> Result<ProvenHeader, &'static str> {
-    let alone = ProvenHeader::prove(&base.spec, sealed);
-    let together = ProvenHeader::prove_all(&base.spec, &[base.headers[0], sealed]);
+fn judge(sound: &Sound, sealed: SealedHeader, at: usize) -> Result<ProvenHeader, &'static str> {
+    let alone = ProvenHeader::prove(&sound.spec, sealed);
+    let together = ProvenHeader::prove_all(&sound.spec, &[sound.headers[0], sealed]);
     assert!(together[0].is_ok());
     assert_eq!(together[1], alone, "a batch says the same");
     let proven = alone.map_err(|error| error.rule())?;
-    base.trees[at].clone().link(&proven).map_err(|error| error.rule())?;
+    sound.trees[at].clone().link(&proven).map_err(|error| error.rule())?;
     Ok(proven)
 }
 
@@ -37,51 +37,51 @@ fn layout(bytes: &[u8]) -> &'static str {
 }
 
 /// A stranger's fault: nothing but the very header may pass.
-fn by_stranger(base: &Base, bytes: &[u8], at: usize) -> Outcome {
+fn by_stranger(sound: &Sound, bytes: &[u8], at: usize) -> Outcome {
     let Ok(sealed) = SealedHeader::from_bytes(bytes) else { return Outcome::Broken(layout(bytes)) };
     assert_eq!(sealed.to_bytes(), bytes, "there is one encoding");
-    match judge(base, sealed, at) {
+    match judge(sound, sealed, at) {
         Err(rule) => Outcome::Broken(rule),
-        Ok(_) if sealed == base.headers[at] => Outcome::Passes("the fault undid itself: the same bytes"),
+        Ok(_) if sealed == sound.headers[at] => Outcome::Passes("the fault undid itself: the same bytes"),
         Ok(_) => Outcome::Forged("a header without its farmer's key"),
     }
 }
 
-pub fn header(base: &Base, dice: &mut Dice) -> Outcome {
-    let at = dice.below(base.headers.len());
-    let mut bytes = base.headers[at].to_bytes();
-    let other = dice.pick(&base.headers).to_bytes();
+pub fn header(sound: &Sound, dice: &mut Dice) -> Outcome {
+    let at = dice.below(sound.headers.len());
+    let mut bytes = sound.headers[at].to_bytes();
+    let other = dice.pick(&sound.headers).to_bytes();
     dice.spoil(&mut bytes, &other);
-    by_stranger(base, &bytes, at)
+    by_stranger(sound, &bytes, at)
 }
 
-pub fn seal(base: &Base, dice: &mut Dice) -> Outcome {
-    let at = dice.below(base.headers.len());
-    let mut bytes = base.headers[at].to_bytes();
-    let other = dice.pick(&base.headers).to_bytes();
+pub fn seal(sound: &Sound, dice: &mut Dice) -> Outcome {
+    let at = dice.below(sound.headers.len());
+    let mut bytes = sound.headers[at].to_bytes();
+    let other = dice.pick(&sound.headers).to_bytes();
     let start = bytes.len() - VrfProof::LEN - SealSignature::LEN;
     let mut beside = bytes.split_off(start);
     dice.spoil(&mut beside, &other[start..]);
     bytes.extend(beside);
-    by_stranger(base, &bytes, at)
+    by_stranger(sound, &bytes, at)
 }
 
-pub fn resealed(base: &Base, dice: &mut Dice) -> Outcome {
-    let at = dice.below(base.headers.len());
-    let good = base.headers[at];
+pub fn resealed(sound: &Sound, dice: &mut Dice) -> Outcome {
+    let at = dice.below(sound.headers.len());
+    let good = sound.headers[at];
     let (mut header, mut claim) = (good.header, good.seal.claim);
-    let what = change(base, &mut header, &mut claim, dice);
+    let what = change(sound, &mut header, &mut claim, dice);
     if dice.below(4) > 0 {
         (header.version, header.nonce) = Header::commitment_fields(&claim.commitment());
     }
     if dice.below(8) > 0 {
         header.bits = compact_target(claim.difficulty);
-        header.time = base.spec.slot_time(claim.slot).unwrap_or(header.time);
+        header.time = sound.spec.slot_time(claim.slot).unwrap_or(header.time);
     }
-    let Some(sealed) = base.reseal(header, claim, dice.next() >> 1) else {
+    let Some(sealed) = sound.reseal(header, claim, dice.next() >> 1) else {
         return Outcome::Passes("not made: nobody has that farmer's key");
     };
-    match judge(base, sealed, at) {
+    match judge(sound, sealed, at) {
         Err(rule) => Outcome::Broken(rule),
         Ok(_) if claim == good.seal.claim && header == good.header => {
             Outcome::Passes("proof and signature made anew by their farmer, the id is the same")
@@ -94,8 +94,8 @@ pub fn resealed(base: &Base, dice: &mut Dice) -> Outcome {
 }
 
 /// Changes a field to what its farmer might like better.
-fn change(base: &Base, header: &mut Header, claim: &mut SealClaim, dice: &mut Dice) -> &'static str {
-    let other = dice.pick(&base.headers);
+fn change(sound: &Sound, header: &mut Header, claim: &mut SealClaim, dice: &mut Dice) -> &'static str {
+    let other = dice.pick(&sound.headers);
     let theirs = &other.seal.claim;
     let step = 1 + dice.below(40) as u64;
     let mut hash = [0; 32];
@@ -113,7 +113,7 @@ fn change(base: &Base, header: &mut Header, claim: &mut SealClaim, dice: &mut Di
         9 => claim.vrf_output = VrfOutput::new(hash),
         10 => {
             // The output that belongs to another round: a point, and not the one.
-            let secret = base.secret(claim.farmer()).expect("the farmers are known");
+            let secret = sound.secret(claim.farmer()).expect("the farmers are known");
             let round = Round::new(dice.next());
             claim.vrf_output = secret.evaluate(&claim.chain, &claim.seed, round, crate::farm::Counter(0)).0;
         }
@@ -131,9 +131,9 @@ fn change(base: &Base, header: &mut Header, claim: &mut SealClaim, dice: &mut Di
     "a claim that its farmer changed"
 }
 
-pub fn evidence(base: &Base, dice: &mut Dice) -> Outcome {
-    let good = dice.pick(&base.evidence);
-    let other = dice.pick(&base.evidence).to_bytes();
+pub fn evidence(sound: &Sound, dice: &mut Dice) -> Outcome {
+    let good = dice.pick(&sound.evidence);
+    let other = dice.pick(&sound.evidence).to_bytes();
     let mut bytes = good.to_bytes();
     let half = bytes.len() / 2;
     match dice.below(6) {
@@ -144,9 +144,9 @@ pub fn evidence(base: &Base, dice: &mut Dice) -> Outcome {
     }
     let Ok(evidence) = Evidence::from_bytes(&bytes) else { return Outcome::Broken(layout(&bytes)) };
     assert_eq!(evidence.to_bytes(), bytes, "there is one encoding");
-    match ProvenEvidence::prove(&base.spec, evidence) {
+    match ProvenEvidence::prove(&sound.spec, evidence) {
         Err(error) => Outcome::Broken(error.rule()),
-        Ok(_) if base.evidence.contains(&evidence) => {
+        Ok(_) if sound.evidence.contains(&evidence) => {
             Outcome::Passes("the same double seal, or another real one")
         }
         Ok(_) => Outcome::Forged("evidence of what was not done"),

@@ -7,15 +7,15 @@
 #[path = "../farm/mod.rs"]
 mod farm;
 
-mod base;
 mod dice;
 mod headers;
+mod sound;
 mod specs;
 
 use std::{collections::BTreeMap, env, panic, thread};
 
-use base::Base;
 use dice::Dice;
+use sound::Sound;
 
 /// What a fault was in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,22 +50,22 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Makes one fault.
-fn mutate(base: &Base, seed: u64, number: u64) -> (Subject, Outcome) {
+fn mutate(sound: &Sound, seed: u64, number: u64) -> (Subject, Outcome) {
     let mut dice = Dice::new(seed, number);
     match dice.below(20) {
-        0..7 => (Subject::Header, headers::header(base, &mut dice)),
-        7..10 => (Subject::Seal, headers::seal(base, &mut dice)),
-        10..13 => (Subject::Resealed, headers::resealed(base, &mut dice)),
-        13..16 => (Subject::Evidence, headers::evidence(base, &mut dice)),
+        0..7 => (Subject::Header, headers::header(sound, &mut dice)),
+        7..10 => (Subject::Seal, headers::seal(sound, &mut dice)),
+        10..13 => (Subject::Resealed, headers::resealed(sound, &mut dice)),
+        13..16 => (Subject::Evidence, headers::evidence(sound, &mut dice)),
         _ => (Subject::Spec, specs::spec(&mut dice)),
     }
 }
 
 /// Makes the faults of these numbers, and tells which one panics.
-fn count(base: &Base, seed: u64, numbers: impl Iterator<Item = u64>) -> Table {
+fn count(sound: &Sound, seed: u64, numbers: impl Iterator<Item = u64>) -> Table {
     let mut table = Table::new();
     for number in numbers {
-        let made = panic::catch_unwind(panic::AssertUnwindSafe(|| mutate(base, seed, number)));
+        let made = panic::catch_unwind(panic::AssertUnwindSafe(|| mutate(sound, seed, number)));
         let Ok((subject, outcome)) = made else {
             panic!("MASS_SEED={seed} MASS_MUTATION={number} panics");
         };
@@ -79,16 +79,16 @@ fn count(base: &Base, seed: u64, numbers: impl Iterator<Item = u64>) -> Table {
 
 #[allow(clippy::print_stdout, reason = "the table is what one asks for")]
 fn run(mutations: u64) -> Table {
-    let (base, seed) = (Base::new(), number("MASS_SEED").unwrap_or(1));
+    let (sound, seed) = (Sound::new(), number("MASS_SEED").unwrap_or(1));
     if let Some(number) = number("MASS_MUTATION") {
-        return count(&base, seed, [number].into_iter());
+        return count(&sound, seed, [number].into_iter());
     }
     let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
     let table = thread::scope(|scope| {
         let share = |first| (first..mutations).step_by(threads as usize);
-        let base = &base;
+        let sound = &sound;
         let workers: Vec<_> =
-            (0..threads).map(|first| scope.spawn(move || count(base, seed, share(first)))).collect();
+            (0..threads).map(|first| scope.spawn(move || count(sound, seed, share(first)))).collect();
         let mut sum = Table::new();
         for worker in workers {
             for (key, made) in worker.join().expect("a fault was found, see above") {

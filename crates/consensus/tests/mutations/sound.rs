@@ -17,7 +17,7 @@ const KEYS: [[u8; 32]; 2] = [[7; 32], [8; 32]];
 /// A few more than a period.
 const HEADERS: usize = 20;
 
-pub struct Base {
+pub struct Sound {
     pub spec: ChainSpec,
     pub headers: Vec<SealedHeader>,
     /// The tree before each header.
@@ -26,7 +26,7 @@ pub struct Base {
     secrets: [FarmerSecret; 2],
 }
 
-impl Base {
+impl Sound {
     pub fn new() -> Self {
         let farms = KEYS.map(|key| Farm::with_key(8, key));
         let spec = farms[0].spec.clone();
