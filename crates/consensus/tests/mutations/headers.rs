@@ -89,6 +89,11 @@ pub fn resealed(sound: &Sound, dice: &mut Dice) -> Outcome {
         Ok(_) if claim == good.seal.claim && header.root != good.header.root => {
             Outcome::Passes("another body, sealed by the farmer himself: a double seal")
         }
+        // A plot may win more than one slot of a round, and a win may be sealed on an earlier block. What a claim says of a
+        // slot is fixed: to be free there is to grind.
+        Ok(_) if claim.slot != good.seal.claim.slot => {
+            Outcome::Passes("a win of another slot, sealed by its farmer: another block")
+        }
         Ok(_) => Outcome::Forged(what),
     }
 }
