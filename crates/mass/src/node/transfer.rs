@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use mass_consensus::{header::SealedHeader, spec::ChainSpec};
 use mass_ledger_utxo::UtxoLedger;
 use mass_node::{
     Chain,
-    export::{self, Archive, BlockReader, BlockWriter, Imported, Preamble},
+    export::{self, Archive, BlockReader, BlockWriter, ExportError, Imported, Preamble},
     program,
 };
 use mass_primitives::{BlockId, Decode, Height, Reader};
@@ -87,10 +87,14 @@ impl Source {
             return Ok(Self::Running(mass_rpc::client(url).with_context(|| url.clone())?));
         }
         let dir = data_dir(args.data_dir.as_ref(), spec)?;
-        let archive = Archive::open(&dir, spec);
-        Ok(Self::Stored(archive.with_context(|| {
-            format!("{}: of a node that runs, --node exports by its RPC", export::database(&dir).display())
-        })?))
+        let archive = Archive::open(&dir, spec).map_err(|error| match error {
+            ExportError::Store(_) => {
+                let database = export::database(&dir);
+                anyhow!(error).context(format!("{}: while a node runs, --node asks it", database.display()))
+            }
+            other => other.into(),
+        });
+        Ok(Self::Stored(archive?))
     }
 
     /// Height of the chain, once it is known to be of `spec`.
@@ -119,7 +123,9 @@ impl Source {
                 let blocks = client.blocks(from, most.min(BLOCKS_ASKED)).await.context("the node")?;
                 blocks
                     .iter()
-                    .map(|block| hex::decode(block).context("the node sends no hexadecimal text"))
+                    .map(|block| {
+                        hex::decode(block).map_err(|_| anyhow!("the node sends no hexadecimal text"))
+                    })
                     .collect()
             }
         }
