@@ -123,7 +123,7 @@ fn change(sound: &Sound, header: &mut Header, claim: &mut SealClaim, dice: &mut 
             claim.vrf_output = secret.evaluate(&claim.chain, &claim.seed, round, crate::farm::Counter(0)).0;
         }
         11 => claim.group = theirs.group,
-        12 => header.parent = if step % 2 == 0 { BlockId::new(hash) } else { other.header.parent },
+        12 => header.parent = if step.is_multiple_of(2) { BlockId::new(hash) } else { other.header.parent },
         13 => header.root = BodyRoot::new(hash),
         14 => *claim = *theirs,
         15 => *claim = SealClaim { height: claim.height, ..*theirs },
