@@ -13,9 +13,14 @@ export interface Evidence {
   readonly second: SealedHeader;
 }
 
+/** One piece of several that follow each other. */
+export function readEvidenceFrom(reader: Reader): Evidence {
+  return { first: readSealedFrom(reader), second: readSealedFrom(reader) };
+}
+
 export function readEvidence(bytes: Uint8Array): Evidence {
   const reader = new Reader(bytes);
-  const evidence = { first: readSealedFrom(reader), second: readSealedFrom(reader) };
+  const evidence = readEvidenceFrom(reader);
   check(reader.left === 0, "SEAL-2", `${reader.left} bytes follow the evidence`);
   return evidence;
 }

@@ -105,7 +105,7 @@ export function readSealedFrom(reader: Reader): SealedHeader {
   return {
     header: readHeader(reader),
     claim: readClaim(reader),
-    vrfProof: reader.take(64),
+    vrfProof: reader.take(96),
     signature: reader.take(64),
   };
 }

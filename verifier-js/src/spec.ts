@@ -21,6 +21,8 @@ export interface Rules {
   readonly difficulty_initial: number;
   readonly difficulty_min: number;
   readonly difficulty_tau_slots: number;
+  readonly evidence_window_blocks: number;
+  readonly evidence_per_block_max: number;
   readonly seed_initial: string;
   readonly beacon?: string;
 }

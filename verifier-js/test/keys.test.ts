@@ -3,10 +3,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { getPublicKey, secretFromSeed, sign } from "@scure/sr25519";
+import { ristretto255 } from "@noble/curves/ed25519.js";
+import { getPublicKey, secretFromSeed, sign, vrf } from "@scure/sr25519";
 
+import { ascii, fromLE } from "../src/bytes.js";
 import { fromHex, idFromText, verifySealSignature, verifyVrf } from "../src/index.js";
-import { verifySignature } from "../src/keys.js";
+import { verifySignature, vrfChallenge, vrfInput } from "../src/keys.js";
 import { names, readVectors } from "./files.js";
 
 interface Evaluated {
@@ -51,4 +53,18 @@ test("our transcript is that of the package", () => {
   const signature = sign(secret, message);
   assert.ok(verifySignature("substrate", message, getPublicKey(secret), signature));
   assert.ok(!verifySignature("substrate", message.subarray(1), getPublicKey(secret), signature));
+});
+
+test("our VRF is that of the package, whose proofs are short", () => {
+  const { Point } = ristretto255;
+  const secret = secretFromSeed(new Uint8Array(32).fill(7));
+  const publicKey = getPublicKey(secret);
+  const message = new Uint8Array(72).fill(1);
+  const made = vrf.sign(message, secret, ascii("context"), new Uint8Array());
+  const output = made.subarray(0, 32);
+  const [c, s] = [fromLE(made.subarray(32, 64)), fromLE(made.subarray(64))];
+  const input = vrfInput("context", message, publicKey);
+  const R = Point.BASE.multiply(s).add(Point.fromBytes(publicKey).multiply(c));
+  const H = Point.fromBytes(input).multiply(s).add(Point.fromBytes(output).multiply(c));
+  assert.equal(vrfChallenge(input, publicKey, output, R.toBytes(), H.toBytes()), c);
 });

@@ -1,5 +1,6 @@
 //! Tests that are too slow for the fast lane, by the part of the house that they test.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -19,8 +20,10 @@ pub enum Part {
     Network,
     /// A new chain: the guide docs/new-chain.md, word for word, from an empty directory to a second node
     Chain,
-    /// The verifier in TypeScript against the vectors: needs Node.js and a registry
+    /// The verifier in TypeScript against the vectors and real blocks: needs Node.js and a registry
     Verifier,
+    /// Headers, seals, evidence and chain specs with 1,000,000 faults, each refused by the number of a rule
+    Mutations,
 }
 
 /// Runs the slow tests of a part.
@@ -64,14 +67,58 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             root,
             &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
         ),
-        Part::Verifier => verifier(&root.join("verifier-js")),
+        Part::Verifier => verifier(root),
+        Part::Mutations => cargo::run(
+            root,
+            &[
+                "test",
+                "--release",
+                "-p",
+                "mass-consensus",
+                "--test",
+                "mutations",
+                "a_million",
+                "--",
+                "--include-ignored",
+                "--nocapture",
+            ],
+        ),
     }
 }
 
-/// Installs what the lock file of the verifier names, builds it and runs its tests.
-fn verifier(folder: &Path) -> anyhow::Result<()> {
-    npm(folder, &["ci"])?;
-    npm(folder, &["test"])
+/// Blocks whose slots nobody waits for, and blocks of a development network, which does.
+const MADE_BLOCKS: &str = "1000";
+const DEV_BLOCKS: &str = "30";
+
+/// Installs what the lock file of the verifier names, builds it, runs its tests, and has it check real blocks: of a chain
+/// that is told the time, and of `mass dev`, both as a production node keeps and exports them.
+fn verifier(root: &Path) -> anyhow::Result<()> {
+    let folder = root.join("verifier-js");
+    npm(&folder, &["ci"])?;
+    npm(&folder, &["test"])?;
+    let place = root.join("target/verifier");
+    // What an earlier run left there; if it cannot be removed, the next line fails.
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
+    let [made, dev, dir] = ["made.blocks", "dev.blocks", "dev"].map(|name| place.join(name));
+    let [made_text, dev_text, dir_text] = [&made, &dev, &dir].map(|path| path.display().to_string());
+    let example = ["run", "-p", "mass-node", "--example", "make_blocks", "--", &made_text, MADE_BLOCKS];
+    cargo::run(root, &example)?;
+    check_blocks(root, &made, MADE_BLOCKS)?;
+    cargo::run(root, &["run", "-p", "mass", "--", "dev", "--blocks", DEV_BLOCKS, "--dir", &dir_text])?;
+    let data = dir.join("dev/node-1").display().to_string();
+    cargo::run(root, &["run", "-p", "mass", "--", "node", "export", &dev_text, "--data-dir", &data])?;
+    check_blocks(root, &dev, DEV_BLOCKS)
+}
+
+/// Has the verifier check a file of blocks of `dev`.
+fn check_blocks(root: &Path, file: &Path, least: &str) -> anyhow::Result<()> {
+    let script = root.join("verifier-js/dist/test/chain-file.js");
+    let spec = root.join("crates/consensus/specs/dev.json");
+    let status = Command::new("node").arg(script).arg(spec).arg(file).arg(least).status();
+    let status = status.context("cannot start node")?;
+    anyhow::ensure!(status.success(), "the verifier refuses {}: {status}", file.display());
+    Ok(())
 }
 
 fn npm(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {

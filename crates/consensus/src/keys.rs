@@ -2,19 +2,20 @@
 //!
 //! Randomness is an argument. A VRF output is unique for key and input; proofs and signatures are not.
 
-use alloc::vec::Vec;
+mod batch;
 
 use mass_primitives::{
-    BlockId, ChainId, FarmerPublicKey, Round, SealSignature, Seed, Tag, TaggedHasher, VrfOutput, VrfProof,
+    BlockId, ChainId, FarmerPublicKey, Round, SealSignature, Seed, Tag, VrfOutput, VrfProof,
 };
 use merlin::Transcript;
 use rand_core::{CryptoRng, RngCore};
 use schnorrkel::{
     ExpansionMode, Keypair, MiniSecretKey, PublicKey, Signature,
     context::{attach_rng, signing_context},
-    verify_batch_rng,
-    vrf::{VRFPreOut, VRFProof},
+    vrf::{KUSAMA_VRF, VRFPreOut, VRFProofBatchable},
 };
+
+pub use batch::{Sealing, verify_together};
 
 /// The bytes are not a public key, signature, VRF output or VRF proof, or do not verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,14 +48,17 @@ impl FarmerSecret {
         round: Round,
         rng: R,
     ) -> (VrfOutput, VrfProof) {
-        let extra = attach_rng(Transcript::new(b"VRF"), rng);
-        let (in_out, proof, _) = self.0.vrf_sign_extra(vrf_input(chain, seed, round), extra);
+        let extra = attach_rng(vrf_transcript(), rng);
+        let input = in_context(Tag::Vrf, &vrf_input(chain, seed, round));
+        let (in_out, _, proof) = self.0.vrf_sign_extra(input, extra);
         (VrfOutput::new(in_out.to_preout().to_bytes()), VrfProof::new(proof.to_bytes()))
     }
 
     /// SIG-1: the signature that seals a block.
     pub fn sign<R: RngCore + CryptoRng>(&self, chain: &ChainId, id: &BlockId, rng: R) -> SealSignature {
-        SealSignature::new(self.0.sign(attach_rng(seal_message(chain, id), rng)).to_bytes())
+        SealSignature::new(
+            self.0.sign(attach_rng(in_context(Tag::SealSignature, &seal_message(chain, id)), rng)).to_bytes(),
+        )
     }
 }
 
@@ -72,8 +76,14 @@ pub fn verify_vrf(
 ) -> Result<(), KeyError> {
     let key = PublicKey::from_bytes(farmer.as_bytes()).map_err(|_| KeyError)?;
     let output = VRFPreOut::from_bytes(output.as_bytes()).map_err(|_| KeyError)?;
-    let proof = VRFProof::from_bytes(proof.as_bytes()).map_err(|_| KeyError)?;
-    key.vrf_verify(vrf_input(chain, seed, round), &output, &proof).map(drop).map_err(|_| KeyError)
+    let proof = VRFProofBatchable::from_bytes(proof.as_bytes()).map_err(|_| KeyError)?;
+    let input = in_context(Tag::Vrf, &vrf_input(chain, seed, round));
+    let in_out = output.attach_input_hash(&key, input).map_err(|_| KeyError)?;
+    let short = proof.shorten_dleq(vrf_transcript(), &key, &in_out, KUSAMA_VRF);
+    match key.dleq_verify(vrf_transcript(), &in_out, &short, KUSAMA_VRF) {
+        Ok(found) if found == proof => Ok(()),
+        _ => Err(KeyError),
+    }
 }
 
 /// SIG-1: checks a seal's signature.
@@ -88,78 +98,31 @@ pub fn verify_seal_signature(
 ) -> Result<(), KeyError> {
     let key = PublicKey::from_bytes(farmer.as_bytes()).map_err(|_| KeyError)?;
     let signature = Signature::from_bytes(signature.as_bytes()).map_err(|_| KeyError)?;
-    key.verify(seal_message(chain, id), &signature).map_err(|_| KeyError)
+    key.verify(in_context(Tag::SealSignature, &seal_message(chain, id)), &signature).map_err(|_| KeyError)
 }
 
-/// SIG-1 for many at a time, each a key, a block id and a signature: whether all verify. It costs less than one by
-/// one; if one does not verify, it does not say which.
-///
-/// The equations are summed with factors that are drawn from a hash of everything that is checked, the `s` of the
-/// signatures too, which the crate's own deterministic batches leave out: two faults made to cancel each other would
-/// else be good together and bad alone, and nodes would part.
-#[must_use]
-pub fn verify_seal_signatures(chain: &ChainId, list: &[(FarmerPublicKey, BlockId, SealSignature)]) -> bool {
-    let mut factors = TaggedHasher::new(Tag::SealBatch).chain(chain.as_bytes());
-    let (mut keys, mut signatures) = (Vec::new(), Vec::new());
-    for (farmer, id, signature) in list {
-        factors = factors.chain(farmer.as_bytes()).chain(id.as_bytes()).chain(signature.as_bytes());
-        let key = PublicKey::from_bytes(farmer.as_bytes());
-        let (Ok(key), Ok(signature)) = (key, Signature::from_bytes(signature.as_bytes())) else {
-            return false;
-        };
-        keys.push(key);
-        signatures.push(signature);
-    }
-    let messages = list.iter().map(|(_, id, _)| seal_message(chain, id));
-    let factors = Factors { hash: factors.finish(), drawn: 0 };
-    verify_batch_rng(messages, &signatures, &keys, true, factors).is_ok()
+fn vrf_transcript() -> Transcript {
+    Transcript::new(b"VRF")
 }
 
-/// Bytes that follow from a hash.
-struct Factors {
-    hash: [u8; 32],
-    drawn: u64,
+fn in_context(tag: Tag, message: &[u8]) -> Transcript {
+    signing_context(tag.text().as_bytes()).bytes(message)
 }
 
-impl RngCore for Factors {
-    fn next_u32(&mut self) -> u32 {
-        rand_core::impls::next_u32_via_fill(self)
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        rand_core::impls::next_u64_via_fill(self)
-    }
-
-    fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        for piece in bytes.chunks_mut(32) {
-            let hasher = TaggedHasher::new(Tag::SealBatch).chain(self.hash).chain(self.drawn.to_le_bytes());
-            self.drawn = self.drawn.wrapping_add(1);
-            piece.iter_mut().zip(hasher.finish()).for_each(|(to, from)| *to = from);
-        }
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand_core::Error> {
-        self.fill_bytes(bytes);
-        Ok(())
-    }
-}
-
-impl CryptoRng for Factors {}
-
-fn vrf_input(chain: &ChainId, seed: &Seed, round: Round) -> Transcript {
+fn vrf_input(chain: &ChainId, seed: &Seed, round: Round) -> [u8; 72] {
     let mut input = [0u8; 72];
     let (chain_part, rest) = input.split_at_mut(32);
     let (seed_part, round_part) = rest.split_at_mut(32);
     chain_part.copy_from_slice(chain.as_bytes());
     seed_part.copy_from_slice(seed.as_bytes());
     round_part.copy_from_slice(&round.get().to_le_bytes());
-    signing_context(Tag::Vrf.text().as_bytes()).bytes(&input)
+    input
 }
 
-fn seal_message(chain: &ChainId, id: &BlockId) -> Transcript {
+fn seal_message(chain: &ChainId, id: &BlockId) -> [u8; 64] {
     let mut message = [0u8; 64];
     let (chain_part, id_part) = message.split_at_mut(32);
     chain_part.copy_from_slice(chain.as_bytes());
     id_part.copy_from_slice(id.as_bytes());
-    signing_context(Tag::SealSignature.text().as_bytes()).bytes(&message)
+    message
 }

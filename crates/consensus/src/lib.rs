@@ -27,5 +27,6 @@ pub mod keys;
 pub mod ledger;
 pub mod lottery;
 pub mod proven;
+pub mod rule;
 pub mod spec;
 pub mod tree;

@@ -7,8 +7,8 @@ use mass_proof_of_space::{ProofError, verify};
 
 use crate::{
     difficulty::{DIFFICULTY_MAX, compact_target},
-    header::{Header, SealedHeader},
-    keys::{verify_seal_signature, verify_seal_signatures, verify_vrf},
+    header::{Header, SealClaim, SealedHeader},
+    keys::{Sealing, verify_seal_signature, verify_together, verify_vrf},
     lottery::{challenge, is_asked, lottery_weight, ticket, wins},
     spec::ChainSpec,
 };
@@ -98,37 +98,57 @@ impl ProvenHeader {
     /// # Errors
     /// The first rule broken.
     pub fn prove(spec: &ChainSpec, sealed: SealedHeader) -> Result<Self, ProvenError> {
-        let unsigned = Self::prove_unsigned(spec, sealed)?;
-        unsigned.check_signature()?;
-        Ok(unsigned)
+        check_cheap(spec, &sealed)?;
+        check_vrf(spec, &sealed)?;
+        let proven = Self::won(spec, sealed)?;
+        proven.check_signature()?;
+        Ok(proven)
     }
 
-    /// [`Self::prove`] for each of these, with the signatures checked together, which is faster. VRF proofs as
-    /// headers carry them, of 64 bytes, cannot be checked together.
+    /// [`Self::prove`] for each of these, with the VRF proofs and signatures checked together, which is faster. If one of
+    /// them does not hold, all are checked one by one.
     #[must_use]
     pub fn prove_all(spec: &ChainSpec, list: &[SealedHeader]) -> Vec<Result<Self, ProvenError>> {
-        let unsigned: Vec<_> = list.iter().map(|sealed| Self::prove_unsigned(spec, *sealed)).collect();
-        let signed = unsigned.iter().flatten();
-        let signed = signed.map(|header| {
-            let seal = &header.sealed.seal;
-            (*seal.claim.farmer(), header.id, seal.signature)
-        });
-        if verify_seal_signatures(spec.id(), &signed.collect::<Vec<_>>()) {
-            return unsigned;
+        let keyless: Vec<_> = list.iter().map(|sealed| Self::prove_keyless(spec, *sealed)).collect();
+        let sealings: Vec<_> = keyless.iter().flatten().map(|header| header.sealing(spec)).collect();
+        if verify_together(spec.id(), &sealings) {
+            return keyless;
         }
-        let check = |header: Self| header.check_signature().map(|()| header);
-        unsigned.into_iter().map(|header| header.and_then(check)).collect()
+        let check = |header: Self| {
+            check_vrf(spec, &header.sealed)?;
+            header.check_signature()?;
+            Ok(header)
+        };
+        keyless.into_iter().map(|header| header.and_then(check)).collect()
     }
 
-    /// All rules but PRV-12.
-    fn prove_unsigned(spec: &ChainSpec, sealed: SealedHeader) -> Result<Self, ProvenError> {
-        check_claim(spec, &sealed)?;
-        check_header(spec, &sealed)?;
+    /// All rules but PRV-9 and PRV-12, unless another one is broken: then it is the first of all.
+    fn prove_keyless(spec: &ChainSpec, sealed: SealedHeader) -> Result<Self, ProvenError> {
+        check_cheap(spec, &sealed)?;
+        Self::won(spec, sealed).map_err(|error| check_vrf(spec, &sealed).err().unwrap_or(error))
+    }
+
+    /// PRV-10 and PRV-11.
+    fn won(spec: &ChainSpec, sealed: SealedHeader) -> Result<Self, ProvenError> {
         let ticket = check_win(spec, &sealed)?;
         let id = sealed.id();
         Ok(Self { sealed: Arc::new(sealed), id, ticket })
     }
 
+    fn sealing(&self, spec: &ChainSpec) -> Sealing {
+        let (claim, seal) = (&self.sealed.seal.claim, &self.sealed.seal);
+        Sealing {
+            farmer: *claim.farmer(),
+            seed: claim.seed,
+            round: spec.round(claim.slot),
+            output: claim.vrf_output,
+            proof: seal.vrf_proof,
+            id: self.id,
+            signature: seal.signature,
+        }
+    }
+
+    /// PRV-12.
     fn check_signature(&self) -> Result<(), ProvenError> {
         let (claim, signature) = (&self.sealed.seal.claim, &self.sealed.seal.signature);
         verify_seal_signature(claim.farmer(), &claim.chain, &self.id, signature)
@@ -152,6 +172,13 @@ impl ProvenHeader {
     pub const fn ticket(&self) -> &Ticket {
         &self.ticket
     }
+}
+
+/// PRV-1 to PRV-8, which need neither the curve nor the plot's hash.
+fn check_cheap(spec: &ChainSpec, sealed: &SealedHeader) -> Result<(), ProvenError> {
+    check_claim(spec, sealed)?;
+    check_header(spec, sealed)?;
+    check_filter(spec, &sealed.seal.claim)
 }
 
 fn check_claim(spec: &ChainSpec, sealed: &SealedHeader) -> Result<(), ProvenError> {
@@ -188,15 +215,25 @@ fn check_header(spec: &ChainSpec, sealed: &SealedHeader) -> Result<(), ProvenErr
     Ok(())
 }
 
+fn check_filter(spec: &ChainSpec, claim: &SealClaim) -> Result<(), ProvenError> {
+    let (group, round) = (&claim.group, spec.round(claim.slot));
+    if is_asked(spec.beacon_id(), &claim.seed, &group.group_id(), spec.filter(group.strength), round) {
+        Ok(())
+    } else {
+        Err(ProvenError::Filter)
+    }
+}
+
+fn check_vrf(spec: &ChainSpec, sealed: &SealedHeader) -> Result<(), ProvenError> {
+    let (claim, proof) = (&sealed.seal.claim, &sealed.seal.vrf_proof);
+    let round = spec.round(claim.slot);
+    verify_vrf(claim.farmer(), &claim.chain, &claim.seed, round, &claim.vrf_output, proof)
+        .map_err(|_| ProvenError::Vrf)
+}
+
 fn check_win(spec: &ChainSpec, sealed: &SealedHeader) -> Result<Ticket, ProvenError> {
     let claim = &sealed.seal.claim;
-    let round = spec.round(claim.slot);
-    let plot = claim.plot();
-    if !is_asked(spec.beacon_id(), &claim.seed, &plot.group_id, spec.filter(plot.strength), round) {
-        return Err(ProvenError::Filter);
-    }
-    verify_vrf(claim.farmer(), &claim.chain, &claim.seed, round, &claim.vrf_output, &sealed.seal.vrf_proof)
-        .map_err(|_| ProvenError::Vrf)?;
+    let (plot, round) = (claim.plot(), spec.round(claim.slot));
     let chain = verify(&plot, &challenge(spec.beacon_id(), &claim.seed, round), &claim.proof)?;
     let plot_id = mass_proof_of_space::plot_id(&plot.group_id, plot.index);
     let quality = chain.quality(&plot_id, plot.strength);

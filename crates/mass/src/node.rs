@@ -1,4 +1,6 @@
-//! `mass node`: a full node in the foreground, and questions to one that runs.
+//! `mass node`: a full node in the foreground, questions to one that runs, and its chain as a file.
+
+mod transfer;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -27,6 +29,15 @@ pub enum Command {
     Status(NodeUrl),
     /// The peers of a node.
     Peers(NodeUrl),
+    /// Write the blocks of the best chain to a file, for another node to import or another verifier to check.
+    ///
+    /// From the data directory of a node that does not run, or with --node by the RPC of one that does. The file is
+    /// there once it is whole. The format is described in docs/export-format.md.
+    Export(transfer::ExportArgs),
+    /// Take the blocks of a file into a data directory, each checked as if a peer had sent it.
+    ///
+    /// What is good before a fault stays. Killed at any moment, it goes on where it was when it is started again.
+    Import(transfer::ImportArgs),
 }
 
 /// How to run a node.
@@ -82,6 +93,8 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         }
         Command::Status(node) => runtime::block_on(status(node, output))?,
         Command::Peers(node) => runtime::block_on(peers(node, output))?,
+        Command::Export(args) => transfer::export(args, output)?,
+        Command::Import(args) => transfer::import(args, output)?,
     }
     Ok(Verdict::Good)
 }

@@ -10,7 +10,7 @@ use mass_consensus::{
     spec::Checkpoint,
     tree::Node as TreeNode,
 };
-use mass_primitives::{BlockId, Decode, Encode, FarmerPublicKey, SealSignature, VrfProof};
+use mass_primitives::{BlockId, Decode, Encode, FarmerPublicKey, Height, SealSignature, VrfProof};
 use mass_rpc::{
     Ban, CheckpointStatus, ErrorObjectOwned, LastSeal, MassServer, RpcResult, Status, Work, async_trait,
     errors,
@@ -53,6 +53,27 @@ fn unhex(text: &str) -> RpcResult<Vec<u8>> {
 
 pub(crate) fn tree_node<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<TreeNode> {
     chain.engine().tree().get(id).ok_or_else(|| errors::not_found(format!("block {id} is not known")))
+}
+
+/// Blocks of one answer together have so many bytes, and one more block.
+const BLOCKS_BYTES: usize = 1 << 20;
+
+fn some_blocks<L: NodeLedger>(chain: &Chain<L>, from: Height, max: u32) -> RpcResult<Vec<String>> {
+    if from == Height::ZERO {
+        return Err(errors::invalid_parameter("the genesis block has no seal: blocks begin at height 1"));
+    }
+    let (mut blocks, mut bytes) = (Vec::new(), 0);
+    for height in (from.get()..).take(max as usize).map(Height::new) {
+        let Some(id) = chain.store().active_id(height).map_err(fault)? else { break };
+        let missing = || errors::not_found(format!("block {id} is not stored"));
+        let block = chain.block_bytes(&id).map_err(fault)?.ok_or_else(missing)?;
+        bytes += block.len();
+        blocks.push(hex::encode(block));
+        if bytes >= BLOCKS_BYTES {
+            break;
+        }
+    }
+    Ok(blocks)
 }
 
 fn last_seal<L: NodeLedger>(node: &Node<L>, farmer: &FarmerPublicKey) -> Option<LastSeal> {
@@ -205,6 +226,10 @@ impl<L: NodeLedger> MassServer for Api<L> {
 
     async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>> {
         self.0.answer(move |node| Ok(last_seal(node, &farmer))).await
+    }
+
+    async fn blocks(&self, from: Height, max: u32) -> RpcResult<Vec<String>> {
+        self.0.answer(move |node: &mut Node<L>| some_blocks(node.chain(), from, max)).await
     }
 
     async fn send_raw_transaction(&self, hex: String) -> RpcResult<String> {

@@ -8,6 +8,7 @@
 mod api;
 mod chain;
 mod error;
+pub mod export;
 mod follower;
 mod generate;
 mod index;

@@ -116,7 +116,7 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     let _ = address.set(rpc);
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
-    let database = config.data_dir.join("chain.redb");
+    let database = crate::export::database(&config.data_dir);
     let open = if config.reverify { Chain::<L>::reverify } else { Chain::<L>::open };
     let mut chain =
         open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database.clone(), error))?;

@@ -174,8 +174,8 @@ byte_string!(
     VrfOutput, 32, in_memory_order
 );
 byte_string!(
-    /// sr25519 VRF proof: not unique, never hashed into anything.
-    VrfProof, 64, in_memory_order
+    /// sr25519 VRF proof, in the form that can be checked in batches: not unique, never hashed into anything.
+    VrfProof, 96, in_memory_order
 );
 byte_string!(
     /// sr25519 signature of a farmer over a block id.

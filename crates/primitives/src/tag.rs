@@ -46,7 +46,7 @@ tags! {
     Seal = "seal",
     /// Message that the farmer signs.
     SealSignature = "seal-signature",
-    /// Factors of a batch of seal signatures; nothing that is stored or sent depends on it.
+    /// Factors of a batch of VRF proofs and seal signatures; nothing that is stored or sent depends on it.
     SealBatch = "seal-batch",
     /// Commitment of a body to the evidence in its block.
     Evidence = "evidence",

@@ -42,6 +42,11 @@ pub trait Mass {
     #[method(name = "mass_lastSeal")]
     async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>>;
 
+    /// Blocks of the best chain from a height on, 1 at the least, in hex as peers send them, with seals and evidence:
+    /// at most `max`, fewer if they are large, none above the tip.
+    #[method(name = "mass_blocks")]
+    async fn blocks(&self, from: Height, max: u32) -> RpcResult<Vec<String>>;
+
     /// Offers a transaction in hex to the mempool and to peers; returns its id.
     #[method(name = "sendrawtransaction")]
     async fn send_raw_transaction(&self, hex: String) -> RpcResult<String>;

@@ -68,7 +68,7 @@ impl MassServer for Fake {
         Ok(claim + &payout)
     }
     async fn submit_seal(&self, _: String, proof: VrfProof, signature: SealSignature) -> RpcResult<BlockId> {
-        assert_eq!((proof, signature), (VrfProof::new([2; 64]), SealSignature::new([3; 64])));
+        assert_eq!((proof, signature), (VrfProof::new([2; 96]), SealSignature::new([3; 64])));
         Ok(TIP)
     }
     async fn status(&self) -> RpcResult<Status> {
@@ -80,6 +80,9 @@ impl MassServer for Fake {
     async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>> {
         let seal = LastSeal { slot: Slot::new(6), height: Height::new(2), id: TIP };
         Ok((farmer == FARMER).then_some(seal))
+    }
+    async fn blocks(&self, from: Height, max: u32) -> RpcResult<Vec<String>> {
+        Ok(vec![format!("{from} {max}")])
     }
     async fn send_raw_transaction(&self, _: String) -> RpcResult<String> {
         Err(errors::rejected("dust"))
@@ -126,8 +129,9 @@ async fn the_client_gets_what_the_node_answers() {
     assert_eq!(node.last_seal(FARMER).await.unwrap().unwrap().slot, Slot::new(6));
     assert_eq!(node.last_seal(FarmerPublicKey::ZERO).await.unwrap(), None);
     assert_eq!(node.prepare_block("ab".to_owned(), "cd".to_owned()).await.unwrap(), "abcd");
-    let (proof, signature) = (VrfProof::new([2; 64]), SealSignature::new([3; 64]));
+    let (proof, signature) = (VrfProof::new([2; 96]), SealSignature::new([3; 64]));
     assert_eq!(node.submit_seal(String::new(), proof, signature).await.unwrap(), TIP);
+    assert_eq!(node.blocks(Height::new(3), 4).await.unwrap(), ["3 4"]);
     assert_eq!(code(node.send_raw_transaction(String::new()).await), errors::REJECTED);
     handle.stop().unwrap();
     handle.stopped().await;

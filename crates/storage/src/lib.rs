@@ -8,6 +8,7 @@
 //!
 //! Deliberately not here: the choice of a branch, the check of a header, a cache, a background thread.
 
+pub mod block_file;
 mod error;
 mod index;
 mod read;

@@ -45,7 +45,7 @@ fn header(tree: &HeaderTree, parent: BlockId, gap: u64, salt: u16) -> Restored {
     };
     let time = tree.spec().slot_time(slot).unwrap();
     let header = Header { version: 0, parent, root: BodyRoot::ZERO, time, bits: 0, nonce: salt.into() };
-    let seal = Seal { claim, vrf_proof: VrfProof::new([0; 64]), signature: SealSignature::new([0; 64]) };
+    let seal = Seal { claim, vrf_proof: VrfProof::new([0; 96]), signature: SealSignature::new([0; 64]) };
     // Few tickets, so that they tie.
     Restored { id: header.id(), ticket: Ticket::new([low % 3; 32]), sealed: SealedHeader { header, seal } }
 }

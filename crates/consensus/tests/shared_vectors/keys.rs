@@ -1,6 +1,6 @@
 //! Keys at their edges, VRF-1 and SIG-1: points and scalars that are none or not canonical, and the key zero.
 
-use mass_consensus::keys::{FarmerSecret, verify_seal_signature, verify_vrf};
+use mass_consensus::keys::{FarmerSecret, Sealing, verify_seal_signature, verify_together, verify_vrf};
 use mass_primitives::{BlockId, ChainId, FarmerPublicKey, Round, SealSignature, Seed, VrfOutput, VrfProof};
 use merlin::Transcript;
 use schnorrkel::{
@@ -46,6 +46,15 @@ struct Signed {
     verifies: bool,
 }
 
+/// The encoding of a point as the negative of what it should be: of the same point to who does not look at the sign.
+fn negate(point: &mut [u8]) {
+    let mut borrow = 0i16;
+    for (byte, of_prime) in point.iter_mut().zip([0xed_u8].into_iter().chain([0xff; 30]).chain([0x7f])) {
+        let difference = i16::from(of_prime) - i16::from(*byte) - borrow;
+        (*byte, borrow) = (difference.rem_euclid(256) as u8, i16::from(difference < 0));
+    }
+}
+
 /// A scalar plus the order: the same scalar, not canonical.
 fn plus_order(scalar: &mut [u8]) {
     let mut carry = 0;
@@ -55,13 +64,44 @@ fn plus_order(scalar: &mut [u8]) {
     }
 }
 
+/// Whether it holds by itself, and so does each batch with it and with what is good.
 fn proven(case: &Evaluated) -> bool {
     let round = Round::new(case.round.parse().unwrap());
-    verify_vrf(&case.farmer, &case.chain, &case.seed, round, &case.output, &case.proof).is_ok()
+    let alone = verify_vrf(&case.farmer, &case.chain, &case.seed, round, &case.output, &case.proof).is_ok();
+    if let Some(signature) = zero_or_known(&case.farmer, &ID) {
+        let (farmer, seed, output, proof) = (case.farmer, case.seed, case.output, case.proof);
+        let sealing = Sealing { farmer, seed, round, output, proof, id: ID, signature };
+        assert_eq!(verify_together(&case.chain, &[sealing]), alone, "{}", case.what);
+        assert_eq!(verify_together(&case.chain, &[good(), sealing, good()]), alone, "{}", case.what);
+    }
+    alone
 }
 
 fn signed(case: &Signed) -> bool {
-    verify_seal_signature(&case.farmer, &case.chain, &case.id, &case.signature).is_ok()
+    let alone = verify_seal_signature(&case.farmer, &case.chain, &case.id, &case.signature).is_ok();
+    if case.farmer == good().farmer {
+        let sealing = Sealing { id: case.id, signature: case.signature, ..good() };
+        assert_eq!(verify_together(&case.chain, &[sealing]), alone, "{}", case.what);
+        assert_eq!(verify_together(&case.chain, &[good(), sealing, good()]), alone, "{}", case.what);
+    }
+    alone
+}
+
+/// An output and a signature that hold.
+fn good() -> Sealing {
+    let secret = FarmerSecret::from_seed(&[7; 32]);
+    let (output, proof) = secret.evaluate(&CHAIN, &SEED, ROUND, Counter(0));
+    let signature = secret.sign(&CHAIN, &ID, Counter(0));
+    Sealing { farmer: secret.public(), seed: SEED, round: ROUND, output, proof, id: ID, signature }
+}
+
+/// A good signature of the two keys whose secrets are known here.
+fn zero_or_known(farmer: &FarmerPublicKey, id: &BlockId) -> Option<SealSignature> {
+    if *farmer == FarmerPublicKey::ZERO {
+        let message = signing_context(b"MASS/seal-signature/v1").bytes(&[CHAIN.get(), id.get()].concat());
+        return Some(SealSignature::new(zero_key().sign(attach_rng(message, Counter(0))).to_bytes()));
+    }
+    (*farmer == good().farmer).then(|| good().signature)
 }
 
 /// The key whose secret is zero, which schnorrkel makes as well as any.
@@ -79,14 +119,14 @@ fn evaluations() -> Vec<Evaluated> {
         case.verifies = proven(&case);
         case
     };
-    let changed = |change: fn(&mut [u8; 64])| {
+    let changed = |change: fn(&mut [u8; 96])| {
         let mut bytes = proof.get();
         change(&mut bytes);
         VrfProof::new(bytes)
     };
     let farmer = secret.public();
     let input = [&CHAIN.get()[..], &SEED.get(), &ROUND.get().to_le_bytes()].concat();
-    let (zero_output, zero_proof, _) = zero_key().vrf_sign_extra(
+    let (zero_output, _, zero_proof) = zero_key().vrf_sign_extra(
         signing_context(b"MASS/vrf/v1").bytes(&input),
         attach_rng(Transcript::new(b"VRF"), Counter(0)),
     );
@@ -100,9 +140,29 @@ fn evaluations() -> Vec<Evaluated> {
             output,
             secret.evaluate(&CHAIN, &SEED, ROUND, Counter(9)).1,
         ),
-        case("the challenge plus the order", farmer, output, changed(|bytes| plus_order(&mut bytes[..32]))),
-        case("the response plus the order", farmer, output, changed(|bytes| plus_order(&mut bytes[32..]))),
-        case("another challenge", farmer, output, changed(|bytes| bytes[0] ^= 1)),
+        case("the response plus the order", farmer, output, changed(|bytes| plus_order(&mut bytes[64..]))),
+        case("another response", farmer, output, changed(|bytes| bytes[64] ^= 1)),
+        case("another nonce point", farmer, output, changed(|bytes| bytes[..32].fill(0))),
+        case("another point of the input", farmer, output, changed(|bytes| bytes[32..64].fill(0))),
+        case("nonce points swapped", farmer, output, changed(|bytes| bytes[..64].rotate_left(32))),
+        case("the nonce point, not canonical", farmer, output, changed(|bytes| negate(&mut bytes[..32]))),
+        case(
+            "the point of the input, not canonical",
+            farmer,
+            output,
+            changed(|bytes| negate(&mut bytes[32..64])),
+        ),
+        case(
+            "nonce point zero, not canonical",
+            farmer,
+            output,
+            changed(|bytes| {
+                bytes[..32].fill(0);
+                negate(&mut bytes[..32]);
+            }),
+        ),
+        case("no nonce point", farmer, output, changed(|bytes| bytes[..32].fill(0xff))),
+        case("no point of the input", farmer, output, changed(|bytes| bytes[32..64].fill(0xff))),
         case("no point for a key", FarmerPublicKey::new(no_point), output, proof),
         case("no point for an output", farmer, VrfOutput::new(no_point), proof),
         case("output zero", farmer, VrfOutput::ZERO, proof),
@@ -112,7 +172,7 @@ fn evaluations() -> Vec<Evaluated> {
             zero_output,
             VrfProof::new(zero_proof.to_bytes()),
         ),
-        case("proof zero", farmer, output, VrfProof::new([0; 64])),
+        case("proof zero", farmer, output, VrfProof::new([0; 96])),
     ]
 }
 
@@ -140,8 +200,7 @@ fn signatures() -> Vec<Signed> {
         change(&mut bytes);
         SealSignature::new(bytes)
     };
-    let message = signing_context(b"MASS/seal-signature/v1").bytes(&[CHAIN.get(), ID.get()].concat());
-    let zero = zero_key().sign(attach_rng(message, Counter(0)));
+    let zero = zero_or_known(&FarmerPublicKey::ZERO, &ID).unwrap();
     vec![
         case("good", farmer, good),
         case("another signature of the same", farmer, secret.sign(&CHAIN, &ID, Counter(9))),
@@ -150,7 +209,7 @@ fn signatures() -> Vec<Signed> {
         case("another point", farmer, changed(|bytes| bytes[0] ^= 2)),
         case("no point", farmer, changed(|bytes| bytes[..32].fill(0xff))),
         case("no point for a key", FarmerPublicKey::new([0xff; 32]), good),
-        case("key zero, with its own signature", FarmerPublicKey::ZERO, SealSignature::new(zero.to_bytes())),
+        case("key zero, with its own signature", FarmerPublicKey::ZERO, zero),
         case("signature for another chain", farmer, secret.sign(&ChainId::new([9; 32]), &ID, Counter(0))),
     ]
 }
