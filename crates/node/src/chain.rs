@@ -45,6 +45,8 @@ pub enum Notice {
     Refused(BlockId, Option<String>),
     /// A farmer sealed twice in one slot; the next block made here will say so.
     DoubleSeal(FarmerPublicKey),
+    /// A block was undone, the highest first. Peers whose chain never had it may not know it.
+    Left(BlockId),
 }
 
 /// What a chain is put together from.
@@ -364,7 +366,10 @@ impl<L: NodeLedger> Chain<L> {
     ) -> Result<(), ChainError> {
         match effect {
             Effect::StoreHeader(sealed) => self.unstored.push(*sealed),
-            Effect::Disconnect(id) => self.disconnect(id)?,
+            Effect::Disconnect(id) => {
+                self.disconnect(id)?;
+                notices.push(Notice::Left(id));
+            }
             Effect::Connect(block) => inputs.push(self.connect(*block, notices)?),
             Effect::Load(id) => inputs.push(Input::Block(self.load(&id)?)),
             Effect::Fetch(ids) => match (self.stored_before(&ids)?, notices.last_mut()) {

@@ -11,6 +11,8 @@ use mass_primitives::{Amount, BlockId, Decode as _, Reader, SealSignature, VrfPr
 use super::{
     Builder, Farms, Machine, Network, NetworkError, Summary, Violation,
     checks::{AGREEMENT, CATCH_UP, CHEATS, ONE_TIP, SUPPLY},
+    scenario::{Cable, Crash, Cut, SECOND, Scenario},
+    world::World,
 };
 
 /// Plots are made once for all tests that run at the same time, and removed with the last of these.
@@ -36,10 +38,18 @@ fn check(seeds: std::ops::Range<u64>, minutes: u64) {
     for seed in seeds {
         let summary = run(&network(seed, minutes)).unwrap();
         assert_eq!(summary.seed, seed);
-        let (nodes, height) = (summary.nodes, summary.height);
-        eprintln!("seed {seed}: {nodes} nodes, height {height}, {} events", summary.events);
+        let Summary { nodes, height, stale, deepest_reorg, deepest_disagreement, .. } = summary;
+        eprintln!(
+            "seed {seed}: {nodes} nodes, height {height}, {stale} stale, reorgs of {deepest_reorg}, \
+             disagreement of {deepest_disagreement}, {} events",
+            summary.events
+        );
         summaries.push(summary);
     }
+    let deepest = |depth: fn(&Summary) -> usize| summaries.iter().map(depth).max();
+    let (reorg, disagreement) =
+        (deepest(|summary| summary.deepest_reorg), deepest(|summary| summary.deepest_disagreement));
+    eprintln!("{} seeds: deepest reorg {reorg:?}, deepest disagreement {disagreement:?}", summaries.len());
     // The runs were what they claim to be.
     let sum = |count: fn(&Summary) -> u64| summaries.iter().map(count).sum::<u64>();
     let runs = summaries.len() as u64;
@@ -243,4 +253,36 @@ fn a_node_that_does_not_take_answers_is_found() {
     let found = planted(&deaf(true, |_, event| !matches!(event, Event::Response { .. })));
     assert!([CATCH_UP, ONE_TIP].contains(&found.rule), "{found}");
     assert_eq!(found.node, Some(ONE));
+}
+
+/// A seed in which the farmer wins in the cut.
+const PARTED_SEED: u64 = 1;
+
+/// Behind a cut a farmer seals twice for two nodes that hear of each other through the other side alone. Neither branch
+/// is the better one when the cut ends. Nobody had both blocks, and a node tells others of its best chain only: the
+/// farmer got away, until nodes told of the blocks that they leave.
+#[test]
+fn a_double_seal_on_two_branches_that_both_lose_is_found() {
+    let _plots = farms();
+    let network =
+        Network { farmers: 4, withholders: 0, payments: 0, loss: 0.0, ..Network::new(PARTED_SEED, 7, 70) };
+    let mut scenario = Scenario::new(&network, &farms()).unwrap();
+    // Farmer 0 seals twice, for 5 and for 6; 1, 2 and 3 are honest.
+    scenario.conduct.sort_by_key(|conduct| !conduct.seals_twice());
+    let ends = [(0, 5), (0, 6), (1, 5), (2, 6), (1, 2), (2, 3), (1, 3), (3, 4), (1, 4)];
+    scenario.cables = ends.map(|(one, other)| Cable { one, other, latency: 100 }).to_vec();
+    let sides = (0..7).map(|node| [0, 5, 6].contains(&node)).collect();
+    scenario.cuts = vec![Cut { begins: SECOND, ends: 1_800 * SECOND, sides }];
+    // It answers nobody, and is gone when the cut ends.
+    let silent: Builder = Arc::new(|number, parts, now| match number {
+        0 => {
+            let hears: fn(&mut Planted, &Event) -> bool = |_, event| !matches!(event, Event::Request { .. });
+            Ok(Box::new(Planted { node: Node::new(Chain::with(parts)?, now), hears, belief: None }))
+        }
+        _ => start(parts, now),
+    });
+    let (at, down) = (1_770 * SECOND, 7_200 * SECOND);
+    scenario.crashes = vec![Crash { at, node: 0, operations: 0, down }];
+    let summary = World::with(&network, &farms(), silent, scenario).unwrap().run(&mut |_| {}).unwrap();
+    assert_eq!(summary.banned, 1);
 }
