@@ -4,7 +4,6 @@
 use bitcoin::{Amount, ScriptBuf, TxOut};
 use mass_consensus::{
     block::{Block, Decoded},
-    difficulty::compact_target,
     evidence::Evidence,
     header::{HEADER_BYTES, Header, Seal, SealClaim, SealedHeader},
     ledger::{BlockContext, Ledger as _},
