@@ -69,6 +69,16 @@ fn within(got: usize, bound: usize) -> Result<(), DecodeError> {
 }
 
 impl Request {
+    /// Length of the encoding in bytes.
+    #[must_use]
+    pub const fn encoded_len(&self) -> usize {
+        match self {
+            Self::Status => 1,
+            Self::Headers { locator, .. } => 1 + 4 + locator.len() * BlockId::LEN + 2,
+            Self::Blocks { ids } => 1 + 4 + ids.len() * BlockId::LEN,
+        }
+    }
+
     /// Checks the bounds that the receiver will check.
     ///
     /// # Errors

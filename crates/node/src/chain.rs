@@ -46,6 +46,8 @@ pub enum Notice {
     Refused(BlockId, Option<String>),
     /// A farmer sealed twice in one slot; the next block made here will say so.
     DoubleSeal(FarmerPublicKey),
+    /// A block was undone, the highest first. Peers whose chain never had it may not know it.
+    Left(BlockId),
 }
 
 /// What a chain is put together from.
@@ -386,7 +388,10 @@ impl<L: NodeLedger> Chain<L> {
             Effect::ForgetEvidence(farmers) => {
                 farmers.iter().try_for_each(|farmer| self.store.put_evidence(farmer, None))?;
             }
-            Effect::Disconnect(id) => self.disconnect(id)?,
+            Effect::Disconnect(id) => {
+                self.disconnect(id)?;
+                notices.push(Notice::Left(id));
+            }
             Effect::Connect(block) => inputs.push(self.connect(*block, notices)?),
             Effect::Load(id) => inputs.push(Input::Block(self.load(&id)?)),
             Effect::Fetch(ids) => match (self.stored_before(&ids)?, notices.last_mut()) {

@@ -32,6 +32,9 @@ use crate::{
 /// interval between blocks it is the interval.
 const STATUS_EVERY: Duration = Duration::from_secs(3);
 
+/// Blocks of a branch that was left that peers are told at the most, the lowest.
+const LEFT_MAX: usize = 16;
+
 /// What the clocks of a machine show.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
@@ -254,13 +257,30 @@ impl<L: NodeLedger> Node<L> {
 
     /// Does what the chain wants done outside.
     fn notice(&mut self, notices: Vec<Notice>, now: Moment) {
+        self.tell_left(&notices);
         for notice in notices {
             match notice {
                 Notice::NewTip(id) => tracing::info!(%id, "new tip"),
                 Notice::Fetch(ids) => self.fetch(&ids, now),
                 Notice::Refused(id, Some(reason)) => tracing::warn!(%id, reason, "block refused"),
-                Notice::Refused(..) => {}
+                Notice::Refused(..) | Notice::Left(_) => {}
                 Notice::DoubleSeal(farmer) => tracing::warn!(%farmer, "sealed twice in one slot"),
+            }
+        }
+    }
+
+    /// Blocks that were left are told once more. Who seals twice and shows each block to another part of the network, of
+    /// which neither is in the best chain when the parts meet, is found by him alone who hears of both. Peers who
+    /// know a block do not pass it on.
+    fn tell_left(&mut self, notices: &[Notice]) {
+        let left = notices.iter().rev().filter_map(|notice| match notice {
+            Notice::Left(id) => Some(id),
+            _ => None,
+        });
+        for id in left.take(LEFT_MAX) {
+            // A database that fails here fails at the next block.
+            if let Ok(Some(bytes)) = self.chain.block_bytes(id) {
+                self.outbox.push(Command::Publish { topic: Topic::Blocks, bytes });
             }
         }
     }

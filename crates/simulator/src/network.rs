@@ -7,6 +7,8 @@
 //! block is proven once for all nodes. Simulated: the clock, TCP and libp2p's gossip, the disk. Deliberately not here:
 //! peers that send malformed bytes, which the fuzzers send, and RPC.
 
+mod agreement;
+mod cheats;
 mod checks;
 mod disk;
 mod farming;
@@ -31,7 +33,7 @@ use self::{
     checks::End,
     scenario::{SECOND, Scenario},
     station::Station,
-    world::World,
+    world::{Log, World},
 };
 pub use self::{
     farms::{Farmer, Farms, FarmsError},
@@ -39,7 +41,7 @@ pub use self::{
 };
 
 /// A network to simulate. The same values give the same run, event by event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// The seed of all randomness.
     pub seed: u64,
@@ -55,6 +57,14 @@ pub struct Network {
     pub withholders: usize,
     /// Farmers who show headers and no contents.
     pub mutes: usize,
+    /// Farmers who seal each win a dozen times.
+    pub flooders: usize,
+    /// Farmers who seal bodies that break a rule, or send others than they sealed.
+    pub forgers: usize,
+    /// Farmers who tell true and forged evidence without end.
+    pub spammers: usize,
+    /// Farmers who leave the network for minutes and come back with a branch of their own.
+    pub loners: usize,
     /// Partitions, one after the other.
     pub partitions: usize,
     /// Crashes.
@@ -78,6 +88,8 @@ impl Network {
     #[must_use]
     pub fn new(seed: u64, nodes: usize, minutes: u64) -> Self {
         let (hours, nodes) = (minutes.div_ceil(60) as usize, nodes.max(Self::NODES_MIN));
+        // In a small network most of the space must stay honest: one of these a seed.
+        let one_of = |kind: u64| usize::from(nodes >= 100 || (nodes >= 16 && seed % 4 == kind));
         Self {
             seed,
             nodes,
@@ -86,12 +98,35 @@ impl Network {
             double_sealers: 1,
             withholders: usize::from(nodes >= 8),
             mutes: usize::from(nodes >= 12),
+            flooders: one_of(0),
+            forgers: one_of(1),
+            spammers: one_of(2),
+            loners: one_of(3),
             partitions: hours.min(12),
             crashes: (hours * nodes).div_ceil(8).min(500),
             payments: hours * 30,
             loss: 0.02,
             depth: 30,
         }
+    }
+
+    const fn cheats(&self) -> usize {
+        let first = self.double_sealers + self.withholders + self.mutes;
+        first + self.flooders + self.forgers + self.spammers + self.loners
+    }
+
+    /// The command that runs this very network.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let hours = self.minutes as f64 / 60.0;
+        let Self { seed, nodes, farmers, double_sealers, withholders, mutes, partitions, .. } = self;
+        let Self { flooders, forgers, spammers, loners, crashes, payments, loss, depth, .. } = self;
+        format!(
+            "mass sim network --seed {seed} --nodes {nodes} --hours {hours} --farmers {farmers} \
+             --double-sealers {double_sealers} --withholders {withholders} --mutes {mutes} \
+             --flooders {flooders} --forgers {forgers} --spammers {spammers} --loners {loners} \
+             --partitions {partitions} --crashes {crashes} --payments {payments} --loss {loss} --depth {depth}"
+        )
     }
 
     const fn milliseconds(&self) -> u64 {
@@ -123,7 +158,7 @@ impl Network {
         if farms.farmers().len() < self.farmers {
             return Err(NetworkError::Farms { got: farms.farmers().len(), expected: self.farmers });
         }
-        if self.double_sealers + self.withholders + self.mutes >= self.farmers || self.farmers > self.nodes {
+        if self.cheats() >= self.farmers || self.farmers > self.nodes {
             return Err(NetworkError::Dishonest);
         }
         World::new(self, farms, builder)?.run(progress)
@@ -139,11 +174,16 @@ pub struct Progress {
     pub of: u64,
     /// Height of the chain.
     pub height: Height,
+    /// Events so far.
+    pub events: u64,
 }
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("seed {seed}, event {event}, {milliseconds} ms: \"{rule}\" does not hold at node {node:?}: {detail}")]
+#[error(
+    "seed {seed}, event {event}, {milliseconds} ms: \"{rule}\" does not hold at node {node:?}: {detail}\n\
+     again: {replay}"
+)]
 pub struct Violation {
     /// The seed that shows it again.
     pub seed: u64,
@@ -157,6 +197,10 @@ pub struct Violation {
     pub rule: &'static str,
     /// What is the case.
     pub detail: String,
+    /// A digest of all events up to this one.
+    pub digest: String,
+    /// The command that shows it again, in a network of production nodes.
+    pub replay: String,
 }
 
 /// Why a run has no summary.
@@ -206,10 +250,16 @@ pub struct Summary {
     pub sealed: u64,
     /// Headers that are known and not of the chain.
     pub stale: usize,
+    /// Milliseconds from block to block.
+    pub interval: u64,
     /// Reorganisations, of all nodes.
     pub reorgs: u64,
-    /// Blocks that the deepest one undid.
+    /// Blocks that the deepest one of an honest node undid.
     pub deepest_reorg: usize,
+    /// Blocks that each of two honest nodes had, at some moment, above the last block that both had, at the most.
+    pub deepest_disagreement: usize,
+    /// The confirmation depth: deeper disagreement is a violation.
+    pub depth: usize,
     /// Farmers who seal twice.
     pub double_sealers: usize,
     /// Those of them that are banned.
@@ -228,10 +278,14 @@ pub struct Summary {
     pub messages: u64,
     /// Messages lost.
     pub lost: u64,
+    /// Bytes that a node sent on average, without those of the transport.
+    pub bytes_per_node: u64,
     /// Events.
     pub events: u64,
-    /// A digest of all moves of all tips: two runs that have the same are the same.
+    /// A digest of all moves of all tips.
     pub digest: String,
+    /// A digest of all events: two runs that have the same are the same.
+    pub log: String,
 }
 
 impl Summary {
@@ -240,7 +294,7 @@ impl Summary {
         scenario: &Scenario,
         stations: &[Station],
         end: &End,
-        (events, payments): (u64, u64),
+        (log, payments): (&Log, u64),
     ) -> Self {
         let sum = |count: fn(&Station) -> u64| stations.iter().map(count).sum();
         Self {
@@ -252,9 +306,12 @@ impl Summary {
             height: end.height,
             sealed: sum(|station| station.counts.sealed),
             stale: end.stale,
+            interval: end.seconds * SECOND / u64::from(end.height.get()).max(1),
             reorgs: sum(|station| station.counts.reorgs),
             deepest_reorg: stations.iter().map(|station| station.counts.deepest).max().unwrap_or(0),
-            double_sealers: network.double_sealers,
+            deepest_disagreement: end.disagreement,
+            depth: network.depth,
+            double_sealers: network.double_sealers + network.flooders,
             banned: end.banned,
             payments,
             payments_confirmed: end.payments,
@@ -263,8 +320,16 @@ impl Summary {
             partitions: scenario.cuts.len(),
             messages: sum(|station| station.counts.sent),
             lost: sum(|station| station.counts.lost),
-            events,
+            bytes_per_node: sum(|station| station.counts.bytes) / network.nodes as u64,
+            events: log.events,
             digest: format!("{:016x}", end.digest),
+            log: log.digest(),
         }
+    }
+
+    /// Part of the linked blocks that are not of the chain.
+    #[must_use]
+    pub fn stale_rate(&self) -> f64 {
+        self.stale as f64 / (self.stale as f64 + f64::from(self.height.get())).max(1.0)
     }
 }

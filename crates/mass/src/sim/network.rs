@@ -1,6 +1,7 @@
 //! `mass sim network`: whole networks from a seed, and what their checks found.
 
 use std::{
+    io::{self, IsTerminal as _},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -39,6 +40,18 @@ pub struct NetworkArgs {
     /// Farmers who show headers and withhold the contents.
     #[arg(long)]
     mutes: Option<usize>,
+    /// Farmers who seal each win a dozen times.
+    #[arg(long)]
+    flooders: Option<usize>,
+    /// Farmers who seal bodies that break a rule, or send others than they sealed.
+    #[arg(long)]
+    forgers: Option<usize>,
+    /// Farmers who tell true and forged evidence without end.
+    #[arg(long)]
+    spammers: Option<usize>,
+    /// Farmers who leave the network for minutes and come back with a branch of their own.
+    #[arg(long)]
+    loners: Option<usize>,
     /// Partitions of the network, one after the other.
     #[arg(long)]
     partitions: Option<usize>,
@@ -77,6 +90,10 @@ impl NetworkArgs {
             (&mut network.double_sealers, self.double_sealers),
             (&mut network.withholders, self.withholders),
             (&mut network.mutes, self.mutes),
+            (&mut network.flooders, self.flooders),
+            (&mut network.forgers, self.forgers),
+            (&mut network.spammers, self.spammers),
+            (&mut network.loners, self.loners),
             (&mut network.partitions, self.partitions),
             (&mut network.crashes, self.crashes),
             (&mut network.payments, self.payments),
@@ -96,12 +113,11 @@ pub fn run(args: &NetworkArgs, output: Output) -> anyhow::Result<Verdict> {
     note(&format!("making the plots of {farmers} farmers"));
     let farms = Arc::new(Farms::make(farmers)?);
     for seed in args.seed..args.seed.saturating_add(args.seeds) {
-        let started = Instant::now();
-        let bar = bar();
-        let done = args.network(seed).run(&farms, &mut |progress| show(&bar, progress));
-        bar.finish_and_clear();
+        let mut shown = Shown::new();
+        let done = args.network(seed).run(&farms, &mut |progress| shown.show(progress));
+        shown.bar.finish_and_clear();
         match done {
-            Ok(summary) => succeeded(&summary, started.elapsed(), output)?,
+            Ok(summary) => succeeded(&summary, shown.started.elapsed(), output)?,
             Err(NetworkError::Violation(violation)) => {
                 failed(&violation, output)?;
                 return Ok(Verdict::Bad);
@@ -112,21 +128,50 @@ pub fn run(args: &NetworkArgs, output: Output) -> anyhow::Result<Verdict> {
     Ok(Verdict::Good)
 }
 
-fn bar() -> ProgressBar {
-    let style = "{bar:30} {percent}% {msg}, {elapsed} gone, {eta} to go";
-    ProgressBar::new(1).with_style(ProgressStyle::with_template(style).expect("a template that is right"))
+/// How far a run is: a bar in a terminal, a line now and then in a log.
+struct Shown {
+    started: Instant,
+    told: Instant,
+    bar: ProgressBar,
 }
 
-fn show(bar: &ProgressBar, progress: Progress) {
-    bar.set_length(progress.of);
-    bar.set_position(progress.milliseconds);
-    bar.set_message(format!("height {}", progress.height));
+/// The least time between two lines of a log.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+impl Shown {
+    fn new() -> Self {
+        let style = "{bar:30} {percent}% {msg}, {elapsed} gone, {eta} to go";
+        let style = ProgressStyle::with_template(style).expect("a template that is right");
+        let now = Instant::now();
+        Self { started: now, told: now, bar: ProgressBar::new(1).with_style(style) }
+    }
+
+    fn show(&mut self, Progress { milliseconds, of, height, events }: Progress) {
+        if io::stderr().is_terminal() {
+            self.bar.set_length(of);
+            self.bar.set_position(milliseconds);
+            self.bar.set_message(format!("height {height}"));
+        } else if self.told.elapsed() >= TELL_EVERY && milliseconds > 0 {
+            self.told = Instant::now();
+            let (gone, rest) = (self.started.elapsed(), of.saturating_sub(milliseconds));
+            let left = gone.mul_f64(rest as f64 / milliseconds as f64);
+            note(&format!(
+                "{}% of {}: height {height}, {events} events; {} gone, {} to go",
+                milliseconds * 100 / of,
+                human_time(Duration::from_millis(of)),
+                human_time(gone),
+                human_time(left),
+            ));
+        }
+    }
 }
 
 fn succeeded(summary: &Summary, took: Duration, output: Output) -> anyhow::Result<()> {
     let mut value = serde_json::to_value(summary)?;
     value["holds"] = true.into();
+    value["stale_rate"] = summary.stale_rate().into();
     value["seconds"] = took.as_secs_f64().into();
+    value["virtual_seconds"] = (summary.minutes * 60).into();
     let fields = value.as_object().into_iter().flatten();
     let rows: Vec<Vec<String>> = fields
         .map(|(name, value)| {
@@ -134,11 +179,36 @@ fn succeeded(summary: &Summary, took: Duration, output: Output) -> anyhow::Resul
             vec![name.replace('_', " "), value]
         })
         .collect();
-    let text = format!("{}all checks hold; {}\n", table(&rows), human_time(took));
+    let lived = human_time(Duration::from_secs(summary.minutes * 60));
+    let text = format!("{}all checks hold; {lived} of the network in {}\n", table(&rows), human_time(took));
     output.result(&value, &text)
 }
 
 fn failed(violation: &Violation, output: Output) -> anyhow::Result<()> {
     let value = json!({ "holds": false, "seed": violation.seed, "violation": violation });
     output.result(&value, &format!("VIOLATION: {violation}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: NetworkArgs,
+    }
+
+    /// A violation names the command that shows it again.
+    #[test]
+    fn the_command_of_a_network_runs_that_network() {
+        for network in [Network::new(7, 18, 120), Network { loss: 0.25, ..Network::new(3, 1000, 77) }] {
+            let command = network.command();
+            let words = command.split(' ').skip(2);
+            let args = Command::try_parse_from(words).unwrap().args;
+            assert_eq!(args.network(args.seed), network, "{command}");
+        }
+    }
 }

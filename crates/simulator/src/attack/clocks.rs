@@ -92,7 +92,7 @@ fn gain<R: Rng>(odds: [f64; 2], rng: &mut R) -> f64 {
 /// The lowest tickets of the others and of the cheat in a slot, where they win.
 fn draw<R: Rng>(odds: [f64; 2], rng: &mut R) -> [Option<f64>; 2] {
     odds.map(|odds| {
-        let (wins, ticket) = (rng.random_bool(odds), rng.random::<f64>());
+        let (wins, ticket) = (rng.gen_bool(odds), rng.r#gen::<f64>());
         wins.then_some(ticket)
     })
 }

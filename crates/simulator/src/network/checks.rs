@@ -6,10 +6,11 @@ use std::{
 };
 
 use mass_ledger_utxo::{LedgerParams, audit::audit};
-use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height};
+use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height, Slot};
 
 use super::{
     Network,
+    agreement::Agreement,
     farms::Farms,
     machine::Machine,
     scenario::{Conduct, SECOND, Scenario},
@@ -38,6 +39,10 @@ pub const ONE_STATE: &str = "nodes with one tip have one state";
 pub const CHEATS: &str = "who seals twice is banned everywhere, and seals no further block of the chain";
 /// An honest farmer is punished.
 pub const HONEST: &str = "no honest key is banned";
+/// A flood of headers.
+pub const FLOODS: &str = "of one win no more than two blocks are kept on which nothing stands";
+/// As the engine has it.
+const SAME_WIN_MAX: usize = 2;
 /// Coins from nowhere.
 pub const SUPPLY: &str = "coins and pending rewards are what was issued and not burned";
 /// A node that does not come back.
@@ -59,8 +64,12 @@ pub struct End {
     pub payments: u64,
     /// Blocks that are linked and not of the chain.
     pub stale: usize,
+    /// Seconds from the genesis block to the tip.
+    pub seconds: u64,
     /// The longest time in which a node caught up, in milliseconds.
     pub catch_up: u64,
+    /// Blocks that two honest nodes disagreed about at some moment, at the most.
+    pub disagreement: usize,
     /// Of all moves of tips, in their order.
     pub digest: u64,
 }
@@ -82,6 +91,7 @@ pub struct Checks {
     cheats: Vec<(usize, FarmerPublicKey)>,
     conduct: Vec<Conduct>,
     buried: BTreeMap<Height, BlockId>,
+    agreement: Agreement,
     behind: BTreeMap<usize, Behind>,
     is_cut: bool,
     height: Height,
@@ -102,12 +112,11 @@ impl Checks {
             interval: rules.interval_slots * u64::from(rules.slot_seconds) * SECOND,
             params,
             end: network.milliseconds(),
-            honest: who(|conduct| *conduct != Conduct::DoubleSealer).map(key).collect(),
-            cheats: who(|conduct| *conduct == Conduct::DoubleSealer)
-                .map(|number| (number, key(number)))
-                .collect(),
+            honest: who(|conduct| !conduct.seals_twice()).map(key).collect(),
+            cheats: who(|conduct| conduct.seals_twice()).map(|number| (number, key(number))).collect(),
             conduct: scenario.conduct.clone(),
             buried: BTreeMap::new(),
+            agreement: Agreement::default(),
             behind: BTreeMap::new(),
             is_cut: false,
             height: Height::ZERO,
@@ -144,6 +153,7 @@ impl Checks {
         let is_honest = self.is_honest(station.number);
         let Some(machine) = station.machine.as_deref() else {
             self.behind.remove(&station.number);
+            self.agreement.gone(station.number);
             return Ok(());
         };
         let tip = machine.tip();
@@ -158,11 +168,17 @@ impl Checks {
             return Ok(());
         }
         (at, station.number, tip.get()).hash(&mut self.digest);
-        if let Some((leave, _)) = tree.path(&station.tip, &tip).filter(|(leave, _)| !leave.is_empty()) {
+        let undone = tree.path(&station.tip, &tip).map_or(0, |(leave, _)| leave.len());
+        if undone > 0 {
             station.counts.reorgs += 1;
-            station.counts.deepest = station.counts.deepest.max(leave.len());
         }
         if is_honest {
+            station.counts.deepest = station.counts.deepest.max(undone);
+            if undone > self.depth {
+                let detail = format!("{undone} blocks below {} were undone", station.tip);
+                return Err((Some(station.number), AGREEMENT, detail));
+            }
+            self.agreement.moved(station.number, machine, at);
             self.height = self.height.max(height);
             self.bury(station.number, machine)?;
             self.spare_the_honest(station.number, machine)?;
@@ -240,17 +256,21 @@ impl Checks {
                 return Err((Some(*number), ONE_TIP, detail));
             }
             self.spare_the_honest(*number, *machine)?;
+            few_of_one_win(*number, *machine)?;
         }
         let height = self.growth(reference)?;
         let subsidies = (1..=height.get()).map(|height| self.params.subsidy(Height::new(height)).get());
         one_state(&honest, Amount::new(subsidies.sum()))?;
-        let offences =
-            |number: usize| stations[number].farming.as_ref().map(|farming| farming.offences.as_slice());
+        let offences = |number: usize| {
+            stations[number].farming.as_ref().map(|farming| farming.deceit.offences.as_slice())
+        };
+        let seen = self.agreement.double_sealers(self.end.saturating_sub(BAN_WITHIN));
         let mut banned = 0;
         for (number, key) in &self.cheats {
-            let must = offences(*number)
-                .and_then(|all| all.get(OFFENCES - 1))
-                .is_some_and(|at| at + BAN_WITHIN < self.end);
+            let must = seen.contains(key)
+                || offences(*number)
+                    .and_then(|all| all.get(OFFENCES - 1))
+                    .is_some_and(|at| at + BAN_WITHIN < self.end);
             banned += usize::from(banned_everywhere(&honest, key, must)?);
         }
         Ok(End {
@@ -259,9 +279,18 @@ impl Checks {
             banned,
             payments: payments(reference),
             stale: reference.chain().engine().tree().len() - 1 - height.get() as usize,
+            seconds: Self::seconds_to(reference),
             catch_up: self.catch_up,
+            disagreement: self.agreement.deepest(),
             digest: self.digest.finish(),
         })
+    }
+
+    /// From the genesis block to the tip.
+    fn seconds_to(reference: &dyn Machine) -> u64 {
+        let (spec, tip) = (reference.chain().spec(), reference.tip());
+        let slot = reference.chain().engine().tree().get(&tip).map_or(0, |node| node.slot.get());
+        slot * u64::from(spec.rules().slot_seconds)
     }
 
     fn growth(&self, reference: &dyn Machine) -> Result<Height, Found> {
@@ -273,6 +302,23 @@ impl Checks {
         }
         Ok(height)
     }
+}
+
+/// One win can be sealed without end. No more than two of these blocks are kept on which nothing stands.
+fn few_of_one_win(number: usize, machine: &dyn Machine) -> Result<(), Found> {
+    let tree = machine.chain().engine().tree();
+    let mut loose: BTreeMap<(FarmerPublicKey, Slot), usize> = BTreeMap::new();
+    for id in tree.with_descendants(tree.genesis()).into_iter().filter(|id| tree.children(id).is_empty()) {
+        let Some((farmer, slot)) = tree.get(&id).and_then(|node| Some((node.farmer?, node.slot))) else {
+            continue;
+        };
+        let count = loose.entry((farmer, slot)).or_default();
+        *count += 1;
+        if *count > SAME_WIN_MAX {
+            return Err((Some(number), FLOODS, format!("{count} blocks of {farmer} in slot {slot}")));
+        }
+    }
+    Ok(())
 }
 
 /// The books of every node, and that all states are the same.

@@ -221,10 +221,16 @@ impl Disk for FakeDisk {
         }
         let mut done = 0;
         for (number, start, stop) in pieces(offset, data.len()) {
-            let mut page = *platter.pages[number];
-            page[start..stop].copy_from_slice(&data[done..done + stop - start]);
+            let piece = &data[done..done + stop - start];
             done += stop - start;
-            let after = self.pool.intern(&page);
+            let after = match piece.try_into() {
+                Ok(whole) => self.pool.intern(whole),
+                Err(_) => {
+                    let mut page = *platter.pages[number];
+                    page[start..stop].copy_from_slice(piece);
+                    self.pool.intern(&page)
+                }
+            };
             let before = std::mem::replace(&mut platter.pages[number], Arc::clone(&after));
             platter.unsynced.push(Change::Page { number, before, after });
         }

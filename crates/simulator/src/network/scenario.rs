@@ -41,6 +41,21 @@ pub enum Conduct {
     Withholder,
     /// Shows the headers of its blocks and never their contents.
     Mute,
+    /// Seals a dozen blocks in each slot that it wins, all for everybody.
+    Flooder,
+    /// Seals good headers over bodies that pay too much, or sends other contents than a header commits to.
+    Forger,
+    /// Tells evidence again and again: true, forged, and of nothing.
+    Spammer,
+    /// Is alone with its own branch for some minutes, again and again, and shows it then.
+    Loner,
+}
+
+impl Conduct {
+    /// Whether the rules ban it for what it does.
+    pub const fn seals_twice(self) -> bool {
+        matches!(self, Self::DoubleSealer | Self::Flooder)
+    }
 }
 
 /// A link between two nodes.
@@ -149,9 +164,16 @@ impl Scenario {
 }
 
 fn conduct(network: &Network, rng: &mut ChaCha8Rng) -> Vec<Conduct> {
-    let mut conduct = vec![Conduct::DoubleSealer; network.double_sealers];
-    conduct.extend(vec![Conduct::Withholder; network.withholders]);
-    conduct.extend(vec![Conduct::Mute; network.mutes]);
+    let cheats = [
+        (Conduct::DoubleSealer, network.double_sealers),
+        (Conduct::Withholder, network.withholders),
+        (Conduct::Mute, network.mutes),
+        (Conduct::Flooder, network.flooders),
+        (Conduct::Forger, network.forgers),
+        (Conduct::Spammer, network.spammers),
+        (Conduct::Loner, network.loners),
+    ];
+    let mut conduct: Vec<Conduct> = cheats.iter().flat_map(|(cheat, count)| vec![*cheat; *count]).collect();
     conduct.resize(network.farmers, Conduct::Honest);
     conduct.shuffle(rng);
     conduct
@@ -201,11 +223,15 @@ fn cuts(network: &Network, rng: &mut ChaCha8Rng) -> Vec<Cut> {
 
 fn crashes(network: &Network, rng: &mut ChaCha8Rng) -> Vec<Crash> {
     let mut crashes: Vec<Crash> = (0..network.crashes)
-        .map(|_| Crash {
-            at: rng.gen_range(quiet(network)),
-            node: rng.gen_range(0..network.nodes),
-            operations: rng.gen_range(0..120),
-            down: rng.gen_range(DOWN_SECONDS) * SECOND,
+        .map(|_| {
+            let at = rng.gen_range(quiet(network));
+            Crash {
+                at,
+                node: rng.gen_range(0..network.nodes),
+                operations: rng.gen_range(0..120),
+                // All are back for the end, after which the network has its time to settle.
+                down: (rng.gen_range(DOWN_SECONDS) * SECOND).min(network.milliseconds() - at),
+            }
         })
         .collect();
     crashes.sort_by_key(|crash| (crash.at, crash.node));

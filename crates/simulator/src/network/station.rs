@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    hash::{Hash as _, Hasher},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -57,6 +58,17 @@ pub enum Packet {
     Answer { number: u64, response: Box<Response> },
 }
 
+impl Packet {
+    /// Bytes of the message itself, without those of the transport.
+    fn len(&self) -> usize {
+        match self {
+            Self::Gossip(gossip) => gossip.bytes.len(),
+            Self::Ask { request, .. } => request.encoded_len(),
+            Self::Answer { response, .. } => response.encoded_len(),
+        }
+    }
+}
+
 /// What happens to a station.
 pub enum Order {
     /// Its clock enters a slot. The number is that of its present life.
@@ -73,6 +85,26 @@ pub enum Order {
     PowerOff(u32),
     /// The power is back.
     Restart,
+}
+
+impl Order {
+    /// What this is, for the log of events: its kind, and what tells it from others of the kind.
+    pub fn log(&self, log: &mut impl Hasher) {
+        std::mem::discriminant(self).hash(log);
+        match self {
+            Self::Tick(life) | Self::PowerOff(life) => life.hash(log),
+            Self::LinkUp(other) | Self::LinkDown(other) => other.hash(log),
+            Self::Fail { operations, down } => (operations, down).hash(log),
+            Self::Restart => {}
+            Self::Packet { from, packet } => {
+                (from, std::mem::discriminant(packet), packet.len()).hash(log);
+                match packet {
+                    Packet::Gossip(gossip) => gossip.id.hash(log),
+                    Packet::Ask { number, .. } | Packet::Answer { number, .. } => number.hash(log),
+                }
+            }
+        }
+    }
 }
 
 /// An order on its way.
@@ -122,6 +154,7 @@ struct Asked {
 #[derive(Clone, Copy, Default)]
 pub struct Counts {
     pub sent: u64,
+    pub bytes: u64,
     pub lost: u64,
     pub sealed: u64,
     pub crashes: u64,
@@ -359,7 +392,8 @@ impl Station {
     }
 
     fn receive(&mut self, from: usize, packet: Packet, world: Surroundings<'_>) {
-        if self.links.get(&from).is_none_or(|link| !link.up) {
+        let is_deaf = self.is_away(world.at) && !matches!(packet, Packet::Ask { .. });
+        if is_deaf || self.links.get(&from).is_none_or(|link| !link.up) {
             return;
         }
         let peer = world.setting.peers[from];
@@ -398,7 +432,7 @@ impl Station {
 
     fn perform(&mut self, command: Command, world: Surroundings<'_>) {
         match command {
-            Command::Publish { topic: Topic::Blocks, bytes } if self.keeps_back(&bytes) => {}
+            Command::Publish { topic, bytes } if self.keeps_back(topic, &bytes, world.at) => {}
             Command::Publish { topic, bytes } => self.publish(topic, bytes, |_| true, world),
             Command::Request { peer, request, id } => self.request(peer, request, id, world),
             Command::Respond { token, response } => {
@@ -470,6 +504,7 @@ impl Station {
     fn send(&mut self, to: usize, packet: Packet, world: Surroundings<'_>) {
         let Some(link) = self.links.get(&to).filter(|link| link.up) else { return };
         self.counts.sent += 1;
+        self.counts.bytes += packet.len() as u64;
         let latency = link.latency + self.rng.gen_range(0..=link.latency / 4);
         let is_cut = world.sides.is_some_and(|sides| sides[self.number] != sides[to]);
         if self.rng.gen_bool(world.setting.loss) || is_cut {

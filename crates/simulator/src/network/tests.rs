@@ -11,6 +11,8 @@ use mass_primitives::{Amount, BlockId, Decode as _, Reader, SealSignature, VrfPr
 use super::{
     Builder, Farms, Machine, Network, NetworkError, Summary, Violation,
     checks::{AGREEMENT, CATCH_UP, CHEATS, ONE_TIP, SUPPLY},
+    scenario::{Cable, Crash, Cut, SECOND, Scenario},
+    world::World,
 };
 
 /// Plots are made once for all tests that run at the same time, and removed with the last of these.
@@ -36,10 +38,18 @@ fn check(seeds: std::ops::Range<u64>, minutes: u64) {
     for seed in seeds {
         let summary = run(&network(seed, minutes)).unwrap();
         assert_eq!(summary.seed, seed);
-        let (nodes, height) = (summary.nodes, summary.height);
-        eprintln!("seed {seed}: {nodes} nodes, height {height}, {} events", summary.events);
+        let Summary { nodes, height, stale, deepest_reorg, deepest_disagreement, .. } = summary;
+        eprintln!(
+            "seed {seed}: {nodes} nodes, height {height}, {stale} stale, reorgs of {deepest_reorg}, \
+             disagreement of {deepest_disagreement}, {} events",
+            summary.events
+        );
         summaries.push(summary);
     }
+    let deepest = |depth: fn(&Summary) -> usize| summaries.iter().map(depth).max();
+    let (reorg, disagreement) =
+        (deepest(|summary| summary.deepest_reorg), deepest(|summary| summary.deepest_disagreement));
+    eprintln!("{} seeds: deepest reorg {reorg:?}, deepest disagreement {disagreement:?}", summaries.len());
     // The runs were what they claim to be.
     let sum = |count: fn(&Summary) -> u64| summaries.iter().map(count).sum::<u64>();
     let runs = summaries.len() as u64;
@@ -68,7 +78,7 @@ fn a_seed_gives_the_same_run_on_one_core_and_on_many() {
     let one = one_core.install(|| run(&network)).unwrap();
     assert_eq!(many, one);
     let other = run(&Network { seed: 4, ..network }).unwrap();
-    assert_ne!(many.digest, other.digest);
+    assert_ne!(many.log, other.log);
 }
 
 /// A production node of which one thing is other than it should be.
@@ -76,8 +86,21 @@ struct Planted {
     node: Node<UtxoLedger>,
     /// What it hears.
     hears: fn(&mut Self, &Event) -> bool,
+    /// What it says.
+    says: fn(&Command) -> bool,
     /// The tip that it believes in, if another than the engine's.
     belief: Option<BlockId>,
+}
+
+impl Planted {
+    fn start(
+        parts: Parts<UtxoLedger>,
+        now: Moment,
+        hears: fn(&mut Self, &Event) -> bool,
+        says: fn(&Command) -> bool,
+    ) -> Result<Box<dyn Machine>, ChainError> {
+        Ok(Box::new(Self { node: Node::new(Chain::with(parts)?, now), hears, says, belief: None }))
+    }
 }
 
 impl Machine for Planted {
@@ -110,7 +133,7 @@ impl Machine for Planted {
     }
 
     fn take_commands(&mut self) -> Vec<Command> {
-        self.node.take_commands()
+        self.node.take_commands().into_iter().filter(self.says).collect()
     }
 
     fn chain(&self) -> &Chain<UtxoLedger> {
@@ -139,7 +162,7 @@ fn deaf(is_one: bool, hears: fn(&mut Planted, &Event) -> bool) -> Builder {
         if is_one && number != ONE {
             return start(parts, now);
         }
-        Ok(Box::new(Planted { node: Node::new(Chain::with(parts)?, now), hears, belief: None }))
+        Planted::start(parts, now, hears, |_| true)
     })
 }
 
@@ -164,7 +187,9 @@ fn planted(builder: &Builder) -> Violation {
         other => panic!("nothing was found: {other:?}"),
     };
     let found = find();
+    // With the digest of all events up to there.
     assert_eq!(found, find(), "a seed shows it again");
+    assert_eq!(found.replay, network.command());
     assert_eq!(found.seed, 7);
     found
 }
@@ -243,4 +268,39 @@ fn a_node_that_does_not_take_answers_is_found() {
     let found = planted(&deaf(true, |_, event| !matches!(event, Event::Response { .. })));
     assert!([CATCH_UP, ONE_TIP].contains(&found.rule), "{found}");
     assert_eq!(found.node, Some(ONE));
+}
+
+/// Behind a cut farmer 0 seals twice, for 5 and for 6, who hear of each other through the other side alone. Neither branch
+/// is the better one when the cut ends, and then the farmer is gone.
+fn parted(builder: Builder) -> Result<Summary, NetworkError> {
+    let network = Network { farmers: 4, payments: 0, loss: 0.0, ..Network::new(1, 7, 70) };
+    let mut scenario = Scenario::new(&network, &farms())?;
+    scenario.conduct.sort_by_key(|conduct| !conduct.seals_twice());
+    let ends = [(0, 5), (0, 6), (1, 5), (2, 6), (1, 2), (2, 3), (1, 3), (3, 4), (1, 4)];
+    scenario.cables = ends.map(|(one, other)| Cable { one, other, latency: 100 }).to_vec();
+    let sides = (0..7).map(|node| [0, 5, 6].contains(&node)).collect();
+    scenario.cuts = vec![Cut { begins: SECOND, ends: 1_800 * SECOND, sides }];
+    let (at, down) = (1_770 * SECOND, 7_200 * SECOND);
+    scenario.crashes = vec![Crash { at, node: 0, operations: 0, down }];
+    World::with(&network, &farms(), builder, scenario)?.run(&mut |_| {})
+}
+
+/// Nobody had both blocks, and nodes told others of their best chain only: the farmer got away, until nodes told of
+/// the blocks that they leave.
+#[test]
+fn a_double_seal_on_two_branches_that_both_lose_is_found() {
+    let _plots = farms();
+    let nodes = |says: fn(&Command) -> bool| -> Builder {
+        Arc::new(move |number, parts, now| match number {
+            // The farmer answers nobody.
+            0 => Planted::start(parts, now, |_, event| !matches!(event, Event::Request { .. }), |_| true),
+            5 | 6 => Planted::start(parts, now, |_, _| true, says),
+            _ => start(parts, now),
+        })
+    };
+    assert_eq!(parted(nodes(|_| true)).unwrap().banned, 1);
+    // These two have no farmers: all blocks that they publish are those that they left.
+    let silent = parted(nodes(|command| !matches!(command, Command::Publish { topic: Topic::Blocks, .. })));
+    let Err(NetworkError::Violation(found)) = silent else { panic!("nothing was found: {silent:?}") };
+    assert_eq!(found.rule, CHEATS, "{found}");
 }

@@ -5,6 +5,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
@@ -95,7 +96,33 @@ pub struct World {
     checks: Checks,
     rng: ChaCha8Rng,
     numbers: u64,
-    events: u64,
+    log: Log,
+}
+
+/// The events so far.
+#[derive(Default)]
+pub struct Log {
+    /// How many.
+    pub events: u64,
+    digest: DefaultHasher,
+}
+
+impl Log {
+    fn note(&mut self, entry: &Entry) {
+        self.events += 1;
+        (entry.at, entry.number, entry.to).hash(&mut self.digest);
+        entry.order.log(&mut self.digest);
+    }
+
+    /// Two runs that have the same had the same events in the same order.
+    pub fn digest(&self) -> String {
+        format!("{:016x}", self.digest.finish())
+    }
+}
+
+fn violation(network: &Network, at: u64, log: &Log, (node, rule, detail): Found) -> NetworkError {
+    let (seed, event, digest, replay) = (network.seed, log.events, log.digest(), network.command());
+    NetworkError::Violation(Violation { seed, event, milliseconds: at, node, rule, detail, digest, replay })
 }
 
 fn station(stations: &mut [Mutex<Station>], number: usize) -> &mut Station {
@@ -105,7 +132,16 @@ fn station(stations: &mut [Mutex<Station>], number: usize) -> &mut Station {
 impl World {
     /// The network of a seed, switched off.
     pub fn new(network: &Network, farms: &Arc<Farms>, builder: Builder) -> Result<Self, NetworkError> {
-        let scenario = Scenario::new(network, farms)?;
+        Self::with(network, farms, builder, Scenario::new(network, farms)?)
+    }
+
+    /// A network of a scenario.
+    pub fn with(
+        network: &Network,
+        farms: &Arc<Farms>,
+        builder: Builder,
+        scenario: Scenario,
+    ) -> Result<Self, NetworkError> {
         let streams = Streams::new(network.seed, "network");
         let peers: Vec<_> = (0..network.nodes as u64)
             .map(|number| {
@@ -154,7 +190,7 @@ impl World {
             paid: 0,
             rng: streams.stream(2, 0),
             numbers: 0,
-            events: 0,
+            log: Log::default(),
         };
         world.schedule();
         Ok(world)
@@ -215,19 +251,15 @@ impl World {
             .map(|one| one.into_inner().unwrap_or_else(PoisonError::into_inner))
             .collect();
         let found = self.checks.at_the_end(&mut stations);
-        let end = found.map_err(|found| Self::violation(&self.network, at, self.events, found))?;
-        Ok(Summary::new(&self.network, &self.scenario, &stations, &end, (self.events, self.paid)))
-    }
-
-    fn violation(network: &Network, at: u64, event: u64, (node, rule, detail): Found) -> NetworkError {
-        NetworkError::Violation(Violation { seed: network.seed, event, milliseconds: at, node, rule, detail })
+        let end = found.map_err(|found| violation(&self.network, at, &self.log, found))?;
+        Ok(Summary::new(&self.network, &self.scenario, &stations, &end, (&self.log, self.paid)))
     }
 
     fn window(&mut self, from: u64, to: u64) -> Result<(), NetworkError> {
         let mut active = Vec::new();
         while self.queue.peek().is_some_and(|entry| entry.0.at < to) {
             let Some(Reverse(entry)) = self.queue.pop() else { break };
-            self.events += 1;
+            self.log.note(&entry);
             let inbox = &mut station(&mut self.stations, entry.to).inbox;
             if inbox.is_empty() {
                 active.push(entry.to);
@@ -265,7 +297,7 @@ impl World {
             let noticed = at + self.rng.gen_range(SECOND..4 * SECOND);
             self.part(number, other, noticed, noticed);
         }
-        found.map_err(|found| Self::violation(&self.network, at, self.events, found))
+        found.map_err(|found| violation(&self.network, at, &self.log, found))
     }
 
     /// A link is down at one end; the other notices.
@@ -306,7 +338,8 @@ impl World {
             }
             Deed::Report => {
                 let height = self.checks.height();
-                progress(Progress { milliseconds: at, of: self.network.milliseconds() + SETTLE, height });
+                let (of, events) = (self.network.milliseconds() + SETTLE, self.log.events);
+                progress(Progress { milliseconds: at, of, height, events });
                 self.plan.entry(at + 60 * SECOND).or_default().push(Deed::Report);
             }
         }
