@@ -65,6 +65,7 @@ fn status(spec: &ChainSpec) -> Status {
         synced: true,
         listen: Vec::new(),
         banned: 0,
+        checkpoint: None,
         version: None,
     }
 }
