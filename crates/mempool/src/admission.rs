@@ -14,7 +14,7 @@ use mass_primitives::Amount;
 
 use crate::{
     entry::{Arrival, CoinKey, Entry, EntryId, Rate},
-    pool::{Pool, Seat, modified},
+    pool::{Grace, Pool, Seat, modified},
     refusal::AdmitError,
 };
 
@@ -34,15 +34,6 @@ pub(crate) struct Need<'a> {
     pub(crate) ancestors: &'a BTreeSet<Seat>,
 }
 
-/// What an entry need not pay.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fees {
-    /// Nothing is let off.
-    Due,
-    /// It was in a block of a branch that was left.
-    WasInBlock,
-}
-
 impl Pool {
     /// Takes the entry in and returns the ids that left for it: those it replaces and those evicted to make room, with
     /// their descendants.
@@ -50,7 +41,7 @@ impl Pool {
     /// # Errors
     /// [`AdmitError`] says why not; nothing then changes but the rolling minimum, if the pool is full.
     pub fn admit(&mut self, entry: Entry, arrival: Arrival) -> Result<Vec<EntryId>, AdmitError> {
-        self.take_in(entry, arrival, Fees::Due)
+        self.take_in(entry, arrival, Grace::None)
     }
 
     /// Takes an entry back that was in a block of a branch that was left, whatever it pays.
@@ -58,7 +49,16 @@ impl Pool {
     /// # Errors
     /// As [`Pool::admit`].
     pub fn readmit(&mut self, entry: Entry, arrival: Arrival) -> Result<Vec<EntryId>, AdmitError> {
-        self.take_in(entry, arrival, Fees::WasInBlock)
+        self.take_in(entry, arrival, Grace::WasInBlock)
+    }
+
+    /// Takes an entry back that waited before the node ended, and may have been paid for by one that is still to come.
+    /// See [`Pool::end_restoring`].
+    ///
+    /// # Errors
+    /// As [`Pool::admit`].
+    pub fn restore(&mut self, entry: Entry, arrival: Arrival) -> Result<Vec<EntryId>, AdmitError> {
+        self.take_in(entry, arrival, Grace::Restored)
     }
 
     /// Whether [`Pool::admit`] would take the entry in, and what would leave for it.
@@ -66,12 +66,12 @@ impl Pool {
     /// # Errors
     /// As [`Pool::admit`].
     pub fn consider(&self, entry: &Entry, now: u64) -> Result<Vec<EntryId>, AdmitError> {
-        Ok(self.ids_at(&self.plan(entry, now, Fees::Due)?.leaving))
+        Ok(self.ids_at(&self.plan(entry, now, Grace::None)?.leaving))
     }
 
-    fn take_in(&mut self, entry: Entry, arrival: Arrival, fees: Fees) -> Result<Vec<EntryId>, AdmitError> {
+    fn take_in(&mut self, entry: Entry, arrival: Arrival, grace: Grace) -> Result<Vec<EntryId>, AdmitError> {
         let now = arrival.seconds;
-        let plan = self.plan(&entry, now, fees);
+        let plan = self.plan(&entry, now, grace);
         if plan.as_ref().is_err_and(|error| *error == AdmitError::Full) {
             self.raise(self.rate_of(&entry), now);
         }
@@ -80,13 +80,13 @@ impl Pool {
             self.raise(rate, now);
         }
         let left = self.remove(&plan.leaving, &plan.ancestors);
-        self.insert(entry, arrival, fees == Fees::WasInBlock);
+        self.insert(entry, arrival, grace);
         Ok(left)
     }
 
-    fn plan(&self, entry: &Entry, now: u64, fees: Fees) -> Result<Plan, AdmitError> {
+    fn plan(&self, entry: &Entry, now: u64, grace: Grace) -> Result<Plan, AdmitError> {
         self.check_alone(entry)?;
-        if fees == Fees::Due {
+        if grace == Grace::None {
             self.check_fee(self.rate_of(entry), now)?;
         }
         let ancestors = self.check_ancestors(entry)?;

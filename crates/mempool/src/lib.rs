@@ -33,6 +33,7 @@ pub mod limits;
 pub mod orphans;
 pub mod package;
 pub mod pool;
+pub mod record;
 pub mod refusal;
 pub mod template;
 
@@ -45,4 +46,5 @@ pub use limits::Limits;
 pub use orphans::{OrphanLimits, Orphans};
 pub use package::{PACKAGE_MAX, Waiting};
 pub use pool::{Pool, Resident};
+pub use record::{PoolRecord, RecordError, Saved};
 pub use refusal::AdmitError;

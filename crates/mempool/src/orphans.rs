@@ -123,6 +123,11 @@ impl<P: Clone + Ord> Orphans<P> {
         oldest.map(|number| self.take(number));
     }
 
+    /// The coins that are waited for.
+    pub fn missing(&self) -> impl Iterator<Item = &CoinKey> {
+        self.coins.keys()
+    }
+
     /// Takes out those that waited for one of these coins, oldest first, with who sent them.
     pub fn ready<'a>(&mut self, coins: impl IntoIterator<Item = &'a CoinKey>) -> Vec<(Vec<u8>, P)> {
         let numbers: BTreeSet<u64> = coins.into_iter().filter_map(|key| self.coins.get(key)).flatten().copied().collect();

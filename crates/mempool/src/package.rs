@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::{
     admission::{Need, Plan},
     entry::{Arrival, CoinKey, Entry, EntryId, Family},
-    pool::{Pool, modified},
+    pool::{Grace, Pool, modified},
     refusal::AdmitError,
 };
 
@@ -50,7 +50,7 @@ impl Pool {
         }
         let left = self.remove(&plan.leaving, &plan.ancestors);
         for entry in entries {
-            self.insert(entry, arrival, false);
+            self.insert(entry, arrival, Grace::None);
         }
         Ok(left)
     }

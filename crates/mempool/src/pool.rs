@@ -24,6 +24,17 @@ impl Seat {
     }
 }
 
+/// Why an entry may stay below the least fee rate, with nobody who pays for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grace {
+    /// It may not.
+    None,
+    /// It was in a block of a branch that was left.
+    WasInBlock,
+    /// It is one of many that come back, until all are here.
+    Restored,
+}
+
 /// What the pool knows of an entry.
 #[derive(Clone, Debug)]
 pub struct Resident {
@@ -33,8 +44,7 @@ pub struct Resident {
     pub(crate) number: u64,
     /// Its fee with what the operator added.
     pub(crate) fee: u64,
-    /// It was in a block once, and may stay below the least fee rate.
-    pub(crate) was_in_block: bool,
+    pub(crate) grace: Grace,
     pub(crate) parents: Vec<Seat>,
     pub(crate) children: Vec<Seat>,
     pub(crate) ancestors: Family,
@@ -342,7 +352,7 @@ impl Pool {
     }
 
     /// Puts an entry in that has passed admission.
-    pub(crate) fn insert(&mut self, entry: Entry, arrival: Arrival, was_in_block: bool) {
+    pub(crate) fn insert(&mut self, entry: Entry, arrival: Arrival, grace: Grace) {
         let seat = self.free.pop().unwrap_or_else(|| {
             let seat = Seat(u32::try_from(self.seats.len()).unwrap_or(u32::MAX));
             self.seats.push(None);
@@ -371,7 +381,7 @@ impl Pool {
             arrival,
             number: self.number,
             fee,
-            was_in_block,
+            grace,
             parents: parents.into_iter().collect(),
             children: children.iter().copied().collect(),
             ancestors: alone,
@@ -422,8 +432,19 @@ impl Pool {
 
     fn is_unpaid(&self, seat: Seat) -> bool {
         let is_low =
-            |resident: &Resident| !resident.was_in_block && !resident.keeping_rate().meets(self.limits.min_fee_rate);
+            |resident: &Resident| resident.grace == Grace::None && !resident.keeping_rate().meets(self.limits.min_fee_rate);
         self.at(seat).is_some_and(is_low)
+    }
+
+    /// All are here again that were to be restored: whoever pays too little and is not paid for leaves. Returns those.
+    pub fn end_restoring(&mut self) -> Vec<EntryId> {
+        let restored = |seat: &Seat| self.at(*seat).is_some_and(|resident| resident.grace == Grace::Restored);
+        let restored: Vec<Seat> = self.ids.values().copied().filter(restored).collect();
+        for seat in &restored {
+            self.change(*seat, |resident| resident.grace = Grace::None);
+        }
+        let unpaid = restored.into_iter().filter(|seat| self.is_unpaid(*seat)).collect();
+        self.remove_families(&unpaid)
     }
 
     fn take_out(&mut self, seat: Seat) -> Option<EntryId> {

@@ -6,6 +6,7 @@ mod model;
 mod orphans;
 mod packages;
 mod prop;
+mod records;
 mod unit;
 
 use mass_primitives::Amount;

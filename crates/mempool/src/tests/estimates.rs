@@ -84,8 +84,11 @@ fn congestion_raises_and_its_end_lowers() {
         for one in 0..40u64 {
             estimator.enter(number(3_000_000_000 + u64::from(height) * 100 + one), rate(4), Height::new(height - 1));
         }
-        let paid: Vec<_> =
+        let mut paid: Vec<_> =
             (0..40).map(|one| (number(3_000_000_000 + u64::from(height) * 100 + one), rate(4))).collect();
+        // There is room again for those who waited.
+        let waited = (302..330).flat_map(|height| (0..40).map(move |one| number(1_000_000_000 + height * 100 + one)));
+        paid.extend(waited.filter(|_| height == 330).map(|id| (id, rate(10))));
         estimator.connect(Height::new(height), &paid);
     }
     let after = estimator.estimate(3, false).fee_rate.unwrap();
@@ -130,7 +133,7 @@ proptest! {
     /// Whatever comes and goes in whatever order: no panic, targets are kept, and what is tracked has come.
     #[test]
     fn any_history_is_taken(
-        steps in prop::collection::vec((0u64..40, any::<u64>(), 0u32..60, 0u8..4), 0..120),
+        steps in prop::collection::vec((0u64..40, any::<u64>(), 0u32..60, 0u8..4), 0..40),
         target in any::<u32>(),
     ) {
         let mut estimator = Estimator::new();

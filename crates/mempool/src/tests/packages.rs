@@ -23,6 +23,16 @@ fn a_child_pays_for_its_parents_and_for_as_long_as_it_stays() {
 }
 
 #[test]
+fn who_comes_back_may_wait_for_the_child_that_pays() {
+    let mut pool = pool(&[]);
+    pool.restore(parent(), at(0)).unwrap();
+    pool.restore(entry(5, &[5], &[15], 10), at(0)).unwrap();
+    pool.restore(entry(2, &[11], &[12], 190), at(0)).unwrap();
+    assert_eq!(pool.end_restoring(), [id(5)]);
+    assert_eq!(pool.refuse([id(2)]), [id(2), id(1)]);
+}
+
+#[test]
 fn a_package_has_one_child_behind_its_parents() {
     let mut pool = pool(&[]);
     let wrong = AdmitError::PackageShape { got: 2, max: 25 };
