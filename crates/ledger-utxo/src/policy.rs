@@ -6,8 +6,8 @@ use bitcoin::{Script, Transaction, Witness};
 use mass_primitives::Amount;
 
 use crate::{
-    coin::Coin,
-    script::{is_null_data, is_spendable},
+    script::{is_anchor, is_null_data, is_spendable},
+    transaction::TxSummary,
 };
 
 /// Greatest weight of a transaction.
@@ -19,6 +19,9 @@ pub const STANDARD_BYTES_MIN: usize = 65;
 /// Least fee rate that is passed on, and the step of replacements, in maxwell per 1000 weight: 1 maxwell per virtual
 /// byte.
 pub const RELAY_FEE_RATE: u64 = 250;
+
+/// Greatest cost of a transaction's scripts: what a block allows for the greatest weight.
+pub const STANDARD_SIGOP_COST_MAX: u64 = 8_000;
 
 /// Greatest length of a witness script.
 pub const WITNESS_SCRIPT_BYTES_MAX: usize = 3600;
@@ -70,6 +73,14 @@ pub enum PolicyError {
         /// The limit for its script.
         min: Amount,
     },
+    /// Its scripts cost too much.
+    #[error("scripts cost {got} signature operations, at most {max} are passed on")]
+    SigopCost {
+        /// Their cost.
+        got: u64,
+        /// The limit.
+        max: u64,
+    },
     /// The witness of an input is larger than wallets make.
     #[error("witness of input {input} is larger than is passed on, or has an annex")]
     Witness {
@@ -88,6 +99,7 @@ impl PolicyError {
             Self::OutputScript { .. } => "scriptpubkey",
             Self::NullDataCount { .. } => "multi-op-return",
             Self::Dust { .. } => "dust",
+            Self::SigopCost { .. } => "bad-txns-too-many-sigops",
             Self::Witness { .. } => "bad-witness-nonstandard",
         }
     }
@@ -130,19 +142,20 @@ pub fn dust(script: &Script) -> Amount {
     if script.is_op_return() { Amount::ZERO } else { Amount::new(script.minimal_non_dust().to_sat()) }
 }
 
-/// Whether witnesses are of a size that is passed on, given the coins that the transaction spends.
+/// Whether scripts and witnesses are of a size that is passed on.
 ///
 /// # Errors
-/// [`PolicyError::Witness`].
-pub fn check_witnesses<'a>(
-    tx: &Transaction,
-    spent: impl IntoIterator<Item = &'a Coin>,
-) -> Result<(), PolicyError> {
-    for (position, (input, coin)) in tx.input.iter().zip(spent).enumerate() {
-        let is_standard = if coin.script.is_p2wsh() {
-            is_standard_script_path(&input.witness)
-        } else {
-            !coin.script.is_p2tr() || is_standard_taproot(&input.witness)
+/// [`PolicyError::SigopCost`], [`PolicyError::Witness`].
+pub fn check_spending(tx: &Transaction, summary: &TxSummary) -> Result<(), PolicyError> {
+    let got = summary.sigop_cost;
+    if got > STANDARD_SIGOP_COST_MAX {
+        return Err(PolicyError::SigopCost { got, max: STANDARD_SIGOP_COST_MAX });
+    }
+    for (position, (input, (_, coin))) in tx.input.iter().zip(&summary.spends).enumerate() {
+        let is_standard = match &coin.script {
+            script if script.is_p2wsh() => is_standard_script_path(&input.witness),
+            script if script.is_p2tr() => is_standard_taproot(&input.witness),
+            script => !is_anchor(script) || input.witness.is_empty(),
         };
         if !is_standard {
             return Err(PolicyError::Witness { input: position });
@@ -171,12 +184,13 @@ fn is_standard_taproot(witness: &Witness) -> bool {
 #[cfg(test)]
 mod tests {
     use bitcoin::{
-        OutPoint, ScriptBuf, Sequence, TxIn, TxOut, WPubkeyHash, WScriptHash, absolute::LockTime, hashes::Hash as _,
-        script::PushBytesBuf, transaction::Version,
+        OutPoint, ScriptBuf, Sequence, TxIn, TxOut, WPubkeyHash, WScriptHash, absolute::LockTime,
+        hashes::Hash as _, script::PushBytesBuf, transaction::Version,
     };
     use mass_primitives::Height;
 
     use super::*;
+    use crate::Coin;
 
     fn key_script() -> ScriptBuf {
         ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([1; 20]))
@@ -233,10 +247,17 @@ mod tests {
         };
         let script_coin = coin(ScriptBuf::new_p2wsh(&WScriptHash::from_byte_array([1; 32])));
         let taproot_coin = coin(ScriptBuf::from_bytes([&[0x51, 0x20][..], &[2; 32]].concat()));
+        let summary = |coin: &Coin, sigop_cost| TxSummary {
+            fee: Amount::ZERO,
+            weight: 400,
+            sigop_cost,
+            spends: vec![(OutPoint::null(), coin.clone())],
+            creates: vec![],
+        };
         let check = |witness: Vec<Vec<u8>>, coin: &Coin| {
             let mut tx = paying(&[(1000, key_script())]);
             tx.input[0].witness = Witness::from_slice(&witness);
-            check_witnesses(&tx, [coin])
+            check_spending(&tx, &summary(coin, 1))
         };
         let wrong = Err(PolicyError::Witness { input: 0 });
         assert_eq!(check(vec![vec![0; 80], vec![1; 3600]], &script_coin), Ok(()));
@@ -247,6 +268,15 @@ mod tests {
         assert_eq!(check(vec![vec![0; 80], vec![1; 9000], vec![0xc1; 33]], &taproot_coin), Ok(()));
         assert_eq!(check(vec![vec![0; 81], vec![1; 9000], vec![0xc1; 33]], &taproot_coin), wrong);
         assert_eq!(check(vec![vec![0; 64], vec![0x50, 1]], &taproot_coin), wrong);
-        assert_eq!(check(vec![vec![0; 64], vec![2; 200]], &coin(key_script())), Ok(()), "the ledger's matter");
+        assert_eq!(
+            check(vec![vec![0; 64], vec![2; 200]], &coin(key_script())),
+            Ok(()),
+            "the ledger's matter"
+        );
+        let anchor = coin(ScriptBuf::from_bytes(vec![0x51, 0x02, 0x4e, 0x73]));
+        assert_eq!((check(vec![], &anchor), check(vec![vec![]], &anchor)), (Ok(()), wrong));
+        assert_eq!(dust(&anchor.script), Amount::new(240));
+        let dear = check_spending(&paying(&[(1000, key_script())]), &summary(&anchor, 8_001));
+        assert_eq!(dear.unwrap_err().reject_reason(), "bad-txns-too-many-sigops");
     }
 }

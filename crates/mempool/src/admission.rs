@@ -150,7 +150,8 @@ impl Pool {
         if got > limits.ancestors_max {
             return Err(AdmitError::TooManyAncestors { got, max: limits.ancestors_max });
         }
-        let (got, max) = (self.sums(ancestors).weight.saturating_add(weight.into()), limits.ancestors_weight_max);
+        let (got, max) =
+            (self.sums(ancestors).weight.saturating_add(weight.into()), limits.ancestors_weight_max);
         if got > max.into() {
             return Err(AdmitError::AncestorsTooHeavy { got, max });
         }
@@ -263,7 +264,10 @@ impl Pool {
         let stay = |seats: BTreeSet<Seat>| -> BTreeSet<Seat> { seats.difference(leaving).copied().collect() };
         let below = stay(descendants);
         let sums = self.sums(&below);
-        self.check_descendants(sums.count.saturating_add(1), sums.weight.saturating_add(entry.weight.into()))?;
+        self.check_descendants(
+            sums.count.saturating_add(1),
+            sums.weight.saturating_add(entry.weight.into()),
+        )?;
         for seat in &below {
             let mut above = self.with_ancestors(&BTreeSet::from([*seat]), usize::MAX);
             above.extend(ancestors);

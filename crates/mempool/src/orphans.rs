@@ -130,7 +130,8 @@ impl<P: Clone + Ord> Orphans<P> {
 
     /// Takes out those that waited for one of these coins, oldest first, with who sent them.
     pub fn ready<'a>(&mut self, coins: impl IntoIterator<Item = &'a CoinKey>) -> Vec<(Vec<u8>, P)> {
-        let numbers: BTreeSet<u64> = coins.into_iter().filter_map(|key| self.coins.get(key)).flatten().copied().collect();
+        let numbers: BTreeSet<u64> =
+            coins.into_iter().filter_map(|key| self.coins.get(key)).flatten().copied().collect();
         numbers.into_iter().filter_map(|number| self.take(number)).collect()
     }
 

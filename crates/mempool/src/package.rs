@@ -43,7 +43,11 @@ impl Pool {
     ///
     /// # Errors
     /// [`AdmitError`] says why not.
-    pub fn admit_package(&mut self, entries: Vec<Entry>, arrival: Arrival) -> Result<Vec<EntryId>, AdmitError> {
+    pub fn admit_package(
+        &mut self,
+        entries: Vec<Entry>,
+        arrival: Arrival,
+    ) -> Result<Vec<EntryId>, AdmitError> {
         let plan = self.plan_package(&entries, arrival.seconds)?;
         if let Some(rate) = plan.evicted {
             self.raise(rate, arrival.seconds);

@@ -12,7 +12,11 @@ use crate::{
     entry::{Arrival, CoinKey, Entry, EntryId, Family, Rate},
     floor::Floor,
     limits::Limits,
+    refusal::AdmitError,
 };
+
+/// Transactions that are not here and whose fees were changed by the operator, at the most.
+const DELTAS_MAX: usize = 10_000;
 
 /// Where a resident sits: its place in a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -294,14 +298,21 @@ impl Pool {
 
     /// Adds `delta` to the fee by which a transaction is ordered, whether it is here or still to come. A fee never
     /// falls below zero.
-    pub fn prioritise(&mut self, id: EntryId, delta: i64) {
+    ///
+    /// # Errors
+    /// [`AdmitError::TooManyDeltas`] if too many are kept in mind that are not here.
+    pub fn prioritise(&mut self, id: EntryId, delta: i64) -> Result<(), AdmitError> {
+        let is_new = !self.deltas.contains_key(&id) && !self.contains(&id);
+        if is_new && self.deltas.len() >= self.len().saturating_add(DELTAS_MAX) {
+            return Err(AdmitError::TooManyDeltas { max: DELTAS_MAX });
+        }
         let sum = self.delta(&id).saturating_add(delta);
         if sum == 0 {
             self.deltas.remove(&id);
         } else {
             self.deltas.insert(id, sum);
         }
-        let Some(seat) = self.seat(&id) else { return };
+        let Some(seat) = self.seat(&id) else { return Ok(()) };
         let before = self.at(seat).map_or(0, |resident| resident.fee);
         self.change(seat, |resident| resident.fee = modified(&resident.entry, sum));
         let after = self.at(seat).map_or(0, |resident| resident.fee);
@@ -310,6 +321,7 @@ impl Pool {
         let mut touched = self.with_ancestors(&alone, usize::MAX);
         touched.extend(self.with_descendants(&alone, usize::MAX));
         self.recount(&touched);
+        Ok(())
     }
 
     /// What the operator added to fees.
@@ -424,15 +436,17 @@ impl Pool {
             left.extend(leaving.iter().filter_map(|seat| self.take_out(*seat)));
             let touched: BTreeSet<Seat> = above.union(&below).copied().collect();
             self.recount(&touched.difference(&leaving).copied().collect());
-            let unpaid = above.difference(&leaving).filter(|seat| !paid.contains(seat) && self.is_unpaid(**seat));
+            let unpaid =
+                above.difference(&leaving).filter(|seat| !paid.contains(seat) && self.is_unpaid(**seat));
             leaving = self.with_descendants(&unpaid.copied().collect(), usize::MAX);
         }
         left
     }
 
     fn is_unpaid(&self, seat: Seat) -> bool {
-        let is_low =
-            |resident: &Resident| resident.grace == Grace::None && !resident.keeping_rate().meets(self.limits.min_fee_rate);
+        let is_low = |resident: &Resident| {
+            resident.grace == Grace::None && !resident.keeping_rate().meets(self.limits.min_fee_rate)
+        };
         self.at(seat).is_some_and(is_low)
     }
 

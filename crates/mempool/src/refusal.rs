@@ -97,6 +97,12 @@ pub enum AdmitError {
         /// The limit.
         max: u64,
     },
+    /// Fees of too many transactions were changed that are not here.
+    #[error("fees of {max} transactions that are not here were changed, which is the most")]
+    TooManyDeltas {
+        /// The limit.
+        max: usize,
+    },
     /// The pool is full and nothing in it pays a lower rate.
     #[error("the pool is full of entries that pay no less")]
     Full,
@@ -121,6 +127,7 @@ impl AdmitError {
             | Self::TooManyDescendants { .. }
             | Self::DescendantsTooHeavy { .. } => "too-long-mempool-chain",
             Self::Full => "mempool full",
+            Self::TooManyDeltas { .. } => "too many prioritised transactions",
         }
     }
 

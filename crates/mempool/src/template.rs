@@ -98,7 +98,8 @@ impl<I: Iterator<Item = Best>> Contest<'_, I> {
         let mut package: Vec<Seat> = family.difference(&self.chosen).copied().collect();
         let pool = self.pool;
         // An ancestor has fewer ancestors than its descendant.
-        package.sort_by_key(|seat| pool.at(*seat).map(|resident| (resident.ancestors.count, resident.number)));
+        package
+            .sort_by_key(|seat| pool.at(*seat).map(|resident| (resident.ancestors.count, resident.number)));
         for seat in &package {
             self.chosen.insert(*seat);
             self.settled.insert(*seat);
@@ -114,7 +115,9 @@ impl<I: Iterator<Item = Best>> Contest<'_, I> {
 
     /// The descendants of a chosen entry need it no more.
     fn relieve(&mut self, chosen: Seat) {
-        let Some(resident) = self.pool.at(chosen).filter(|resident| !resident.children.is_empty()) else { return };
+        let Some(resident) = self.pool.at(chosen).filter(|resident| !resident.children.is_empty()) else {
+            return;
+        };
         let below = self.pool.with_descendants(&BTreeSet::from([chosen]), usize::MAX);
         for seat in below.difference(&self.chosen).copied().collect::<Vec<_>>() {
             let Some(descendant) = self.pool.at(seat) else { continue };

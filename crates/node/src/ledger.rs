@@ -152,6 +152,12 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
         true
     }
 
+    /// The coins that a transaction creates, if the ledger keeps coins under their keys.
+    fn coins_of(&self, bytes: &[u8]) -> Vec<CoinKey> {
+        let _ = bytes;
+        Vec::new()
+    }
+
     /// What a transaction pays into outputs that nobody can spend.
     fn burned(bytes: &[u8]) -> Amount {
         let _ = bytes;

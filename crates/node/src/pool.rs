@@ -3,7 +3,10 @@
 //!
 //! Whether a transaction is good is the ledger's word; whether there is room for it, the pool's.
 
-use mass_mempool::{Arrival, CoinKey, Entry, EntryId, Estimator, FeeRate, PACKAGE_MAX, Pool, Rate, Waiting};
+use mass_consensus::ledger::StateRead as _;
+use mass_mempool::{
+    AdmitError, Arrival, CoinKey, Entry, EntryId, Estimator, FeeRate, PACKAGE_MAX, Pool, Rate, Waiting,
+};
 use mass_primitives::Height;
 
 use crate::{
@@ -61,8 +64,11 @@ impl<L: NodeLedger> Chain<L> {
     }
 
     /// Adds to the fee by which a transaction is ordered.
-    pub fn prioritise(&mut self, id: EntryId, delta: i64) {
-        self.pool.prioritise(id, delta);
+    ///
+    /// # Errors
+    /// Fees of too many transactions that are not here were changed.
+    pub fn prioritise(&mut self, id: EntryId, delta: i64) -> Result<(), AdmitError> {
+        self.pool.prioritise(id, delta)
     }
 
     /// A transaction came; what left for it.
@@ -72,11 +78,10 @@ impl<L: NodeLedger> Chain<L> {
     pub fn take_transaction(&mut self, bytes: &[u8], now: u64) -> Result<Admitted, ChainError> {
         self.refuse_known(bytes)?;
         // The dear part of the judgement comes last.
-        let state = self.store.snapshot()?;
-        let preview = self.ledger.preview(&state, &Waiting::new(&self.pool, &[]), self.next_block(), bytes)?;
+        let preview = self.preview_transaction(bytes, &[])?;
         if let Err(error) = self.pool.consider(&preview, now) {
             // A full pool takes note of who found no room.
-            if error == mass_mempool::AdmitError::Full {
+            if error == AdmitError::Full {
                 let _ = self.pool.admit(preview, self.arrival(now));
             }
             return Err(error.into());
@@ -169,7 +174,7 @@ impl<L: NodeLedger> Chain<L> {
         if poor.iter().any(needs) {
             poor.push(entry);
             // To be overwritten once the package has been judged.
-            return Err(mass_mempool::AdmitError::Full.into());
+            return Err(AdmitError::Full.into());
         }
         match self.pool.admit(entry.clone(), self.arrival(now)) {
             Ok(gone) => {
@@ -211,10 +216,42 @@ impl<L: NodeLedger> Chain<L> {
         }
     }
 
+    /// Those of the coins that the state after the tip has.
+    pub(crate) fn known_coins<'a>(
+        &self,
+        coins: impl Iterator<Item = &'a CoinKey>,
+    ) -> Result<Vec<CoinKey>, ChainError> {
+        let state = self.store.snapshot()?;
+        let mut known = Vec::new();
+        for coin in coins {
+            if state.get(coin)?.is_some() {
+                known.push(coin.clone());
+            }
+        }
+        Ok(known)
+    }
+
+    /// Whether a transaction is in the chain, as far as coins of it are left.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn is_in_chain(&self, bytes: &[u8]) -> Result<bool, ChainError> {
+        Ok(!self.known_coins(self.ledger.coins_of(bytes).iter())?.is_empty())
+    }
+
+    /// What a transaction would pay, for what weight, if it is good.
+    ///
+    /// # Errors
+    /// What is wrong with it, its scripts not looked at.
+    pub fn preview_transaction(&self, bytes: &[u8], before: &[Entry]) -> Result<Entry, ChainError> {
+        let state = self.store.snapshot()?;
+        self.ledger.preview(&state, &Waiting::new(&self.pool, before), self.next_block(), bytes)
+    }
+
     /// Whoever is here is not checked again.
     fn refuse_known(&self, bytes: &[u8]) -> Result<(), ChainError> {
         let id = self.ledger.transaction_id(bytes)?;
-        if self.pool.contains(&id) { Err(mass_mempool::AdmitError::Duplicate.into()) } else { Ok(()) }
+        if self.pool.contains(&id) { Err(AdmitError::Duplicate.into()) } else { Ok(()) }
     }
 
     fn judge_transaction(&self, bytes: &[u8], before: &[Entry]) -> Result<Entry, ChainError> {

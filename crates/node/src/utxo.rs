@@ -11,7 +11,7 @@ use mass_consensus::{
 };
 use mass_ledger_utxo::{
     COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, PolicyError, SpendContext, Supply as LedgerSupply,
-    UtxoLedger, address, body::Body, coin_key, policy, read_coin, reward::read_pending,
+    TxSummary, UtxoLedger, address, body::Body, coin_key, policy, read_coin, reward::read_pending, sigops,
 };
 use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool, Waiting};
 use mass_primitives::{Amount, Encode as _, FarmerPublicKey, Height};
@@ -51,27 +51,17 @@ impl NodeLedger for UtxoLedger {
         next: NextBlock,
         bytes: &[u8],
     ) -> Result<Entry, ChainError> {
-        let tx = parse(bytes)?;
-        policy::check_standard(&tx).map_err(refusal)?;
-        let mut state = Overlay::new(state);
-        for input in &tx.input {
-            if let Some(parent) = waiting.created(&coin_key(&input.previous_output)) {
-                overlay_outputs(&mut state, &parent.bytes, next)?;
-            }
-        }
-        let summary = self.check_transaction(&state, &tx, spend_context(next)).map_err(name_missing)?;
-        policy::check_witnesses(&tx, summary.spends.iter().map(|(_, coin)| coin)).map_err(refusal)?;
-        let keys = |coins: &[(OutPoint, mass_ledger_utxo::Coin)]| {
-            coins.iter().map(|(outpoint, _)| coin_key(outpoint)).collect()
-        };
-        Ok(Entry {
-            id: tx.compute_txid().to_byte_array(),
-            bytes: serialize(&tx),
-            spends: keys(&summary.spends),
-            creates: keys(&summary.creates),
-            fee: summary.fee,
-            weight: summary.weight,
-        })
+        judge(self, state, waiting, next, bytes, true)
+    }
+
+    fn preview(
+        &self,
+        state: &dyn StateRead,
+        waiting: &Waiting<'_>,
+        next: NextBlock,
+        bytes: &[u8],
+    ) -> Result<Entry, ChainError> {
+        judge(self, state, waiting, next, bytes, false)
     }
 
     fn build(
@@ -117,12 +107,16 @@ impl NodeLedger for UtxoLedger {
     }
 
     fn reject_reason(fault: &LedgerFault) -> Option<String> {
-        let policy = fault.downcast_ref::<PolicyError>().map(PolicyError::reject_reason);
-        policy.map(ToOwned::to_owned)
+        let policy = fault.downcast_ref::<PolicyError>().map(|error| error.reject_reason().to_owned());
+        policy.or_else(|| fault.downcast_ref::<LedgerError>().map(LedgerError::reject_reason))
     }
 
     fn write_witness_id(bytes: &[u8], id: &EntryId) -> String {
         parse(bytes).map_or_else(|_| Self::write_id(id), |tx| tx.compute_wtxid().to_string())
+    }
+
+    fn coins_of(&self, bytes: &[u8]) -> Vec<CoinKey> {
+        parse(bytes).map(|tx| created_keys(&tx)).unwrap_or_default()
     }
 
     fn signals_replacement(bytes: &[u8]) -> bool {
@@ -142,6 +136,52 @@ impl NodeLedger for UtxoLedger {
 
 fn parse(bytes: &[u8]) -> Result<Transaction, ChainError> {
     deserialize(bytes).map_err(|error| ChainError::Transaction(Box::new(error)))
+}
+
+/// Checks a transaction that came against policy and rules; its scripts, too, if `with_scripts`.
+fn judge(
+    ledger: &UtxoLedger,
+    state: &dyn StateRead,
+    waiting: &Waiting<'_>,
+    next: NextBlock,
+    bytes: &[u8],
+    with_scripts: bool,
+) -> Result<Entry, ChainError> {
+    let tx = parse(bytes)?;
+    policy::check_standard(&tx).map_err(refusal)?;
+    let mut state = Overlay::new(state);
+    for input in &tx.input {
+        if let Some(parent) = waiting.created(&coin_key(&input.previous_output)) {
+            overlay_outputs(&mut state, &parent.bytes, next)?;
+        }
+    }
+    let context = spend_context(next);
+    let checked = if with_scripts {
+        ledger.check_transaction(&state, &tx, context)
+    } else {
+        ledger.check_spends(&state, &tx, context)
+    };
+    let summary = checked.map_err(name_missing)?;
+    policy::check_spending(&tx, &summary).map_err(refusal)?;
+    Ok(entry(ledger, &tx, &summary))
+}
+
+/// How the pool is to see a transaction that was checked.
+fn entry(ledger: &UtxoLedger, tx: &Transaction, summary: &TxSummary) -> Entry {
+    let keys = |coins: &[(OutPoint, mass_ledger_utxo::Coin)]| {
+        coins.iter().map(|(outpoint, _)| coin_key(outpoint)).collect()
+    };
+    // Scripts have a limit in a block as weight has. Counted as the same part of it, they never break it.
+    let weight_max = ledger.params().weight_max;
+    let script_weight = weight_max.div_ceil(sigops::cost_max(weight_max).max(1));
+    Entry {
+        id: tx.compute_txid().to_byte_array(),
+        bytes: serialize(tx),
+        spends: keys(&summary.spends),
+        creates: keys(&summary.creates),
+        fee: summary.fee,
+        weight: summary.weight.max(summary.sigop_cost.saturating_mul(script_weight)),
+    }
 }
 
 fn created_keys(tx: &Transaction) -> Vec<CoinKey> {

@@ -81,11 +81,16 @@ impl Horizon {
 
     pub fn leave(&mut self, height: u32, bucket: usize, waited: u32, is_confirmed: bool) {
         let row = self.row(height);
-        let place = if waited >= self.target_max() { Some(&mut self.waiting_long) } else { self.waiting.get_mut(row) };
+        let place = if waited >= self.target_max() {
+            Some(&mut self.waiting_long)
+        } else {
+            self.waiting.get_mut(row)
+        };
         if let Some(count) = place.and_then(|row| row.get_mut(bucket)) {
             *count = count.saturating_sub(1);
         }
-        let periods = usize::try_from(waited.checked_div(self.reach.blocks).unwrap_or(0)).unwrap_or(usize::MAX);
+        let periods =
+            usize::try_from(waited.checked_div(self.reach.blocks).unwrap_or(0)).unwrap_or(usize::MAX);
         for failed in self.failed.iter_mut().take(periods).filter(|_| !is_confirmed) {
             add(Some(failed), bucket, ONE);
         }
@@ -111,7 +116,8 @@ impl Horizon {
 
     /// A transaction was confirmed after so many blocks.
     pub fn confirm(&mut self, bucket: usize, waited: u32, rate: FeeRate) {
-        let Some(period) = waited.checked_sub(1).and_then(|waited| waited.checked_div(self.reach.blocks)) else {
+        let Some(period) = waited.checked_sub(1).and_then(|waited| waited.checked_div(self.reach.blocks))
+        else {
             return;
         };
         let period = usize::try_from(period).unwrap_or(usize::MAX);
@@ -156,7 +162,8 @@ impl Horizon {
     /// Those of a bucket that have waited for `target` blocks or longer.
     fn waiting_since(&self, bucket: usize, target: u32, best: u32) -> u64 {
         let heights = (target..self.target_max()).filter_map(|waited| best.checked_sub(waited));
-        let waiting = heights.filter_map(|height| self.waiting.get(self.row(height))).map(|row| at(row, bucket));
+        let waiting =
+            heights.filter_map(|height| self.waiting.get(self.row(height))).map(|row| at(row, bucket));
         waiting.fold(at(&self.waiting_long, bucket), u64::saturating_add)
     }
 

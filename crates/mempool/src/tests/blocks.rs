@@ -103,9 +103,11 @@ fn relaxed_bound(pool: &Pool, weight_max: u64) -> f64 {
     let residents: Vec<_> = pool.residents().collect();
     let place: BTreeMap<_, _> = residents.iter().zip(0usize..).map(|(r, at)| (r.entry().id, at)).collect();
     let parent = |at: usize| pool.relatives(residents[at])[0].first().map(|id| place[id]);
-    let mut sums: Vec<(u64, u64)> = residents.iter().map(|r| (r.entry().fee.get(), r.entry().weight)).collect();
+    let mut sums: Vec<(u64, u64)> =
+        residents.iter().map(|r| (r.entry().fee.get(), r.entry().weight)).collect();
     let mut heads: Vec<usize> = (0..sums.len()).collect();
-    let mut queue: BTreeSet<(Rate, usize)> = (0..).zip(&sums).map(|(at, s)| (Rate::new(s.0, s.1), at)).collect();
+    let mut queue: BTreeSet<(Rate, usize)> =
+        (0..).zip(&sums).map(|(at, s)| (Rate::new(s.0, s.1), at)).collect();
     let (mut room, mut fees) = (weight_max as f64, 0.0);
     while let Some((_, head)) = queue.pop_last().filter(|_| room > 0.0) {
         let (fee, weight) = sums[head];

@@ -71,8 +71,16 @@ fn congestion_raises_and_its_end_lowers() {
     // Nothing but the highest level is confirmed for a while; the rest is left waiting.
     for height in 302..330u32 {
         for one in 0..40u64 {
-            estimator.enter(number(1_000_000_000 + u64::from(height) * 100 + one), rate(10), Height::new(height - 1));
-            estimator.enter(number(2_000_000_000 + u64::from(height) * 100 + one), rate(40), Height::new(height - 1));
+            estimator.enter(
+                number(1_000_000_000 + u64::from(height) * 100 + one),
+                rate(10),
+                Height::new(height - 1),
+            );
+            estimator.enter(
+                number(2_000_000_000 + u64::from(height) * 100 + one),
+                rate(40),
+                Height::new(height - 1),
+            );
         }
         let paid: Vec<_> =
             (0..40).map(|one| (number(2_000_000_000 + u64::from(height) * 100 + one), rate(40))).collect();
@@ -82,12 +90,17 @@ fn congestion_raises_and_its_end_lowers() {
     assert!(calm <= rate(10) && busy > rate(30), "{calm:?} {busy:?}");
     for height in 330..1000u32 {
         for one in 0..40u64 {
-            estimator.enter(number(3_000_000_000 + u64::from(height) * 100 + one), rate(4), Height::new(height - 1));
+            estimator.enter(
+                number(3_000_000_000 + u64::from(height) * 100 + one),
+                rate(4),
+                Height::new(height - 1),
+            );
         }
         let mut paid: Vec<_> =
             (0..40).map(|one| (number(3_000_000_000 + u64::from(height) * 100 + one), rate(4))).collect();
         // There is room again for those who waited.
-        let waited = (302..330).flat_map(|height| (0..40).map(move |one| number(1_000_000_000 + height * 100 + one)));
+        let waited =
+            (302..330).flat_map(|height| (0..40).map(move |one| number(1_000_000_000 + height * 100 + one)));
         paid.extend(waited.filter(|_| height == 330).map(|id| (id, rate(10))));
         estimator.connect(Height::new(height), &paid);
     }
@@ -101,7 +114,8 @@ fn a_reorg_counts_nothing_twice() {
     let mut estimator = history(300);
     let before: Vec<_> = (1..50).map(|target| estimator.estimate(target, true)).collect();
     for height in 280..=301u32 {
-        let again: Vec<_> = (0..10).map(|one| (number(u64::from(height) * 1000 + 900 + one), rate(9))).collect();
+        let again: Vec<_> =
+            (0..10).map(|one| (number(u64::from(height) * 1000 + 900 + one), rate(9))).collect();
         estimator.connect(Height::new(height), &again);
         estimator.enter(number(7), rate(9), Height::new(height - 1));
     }

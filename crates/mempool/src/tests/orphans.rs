@@ -5,7 +5,13 @@ use proptest::{collection::vec, prelude::*};
 use crate::{OrphanLimits, Orphans};
 
 fn limits() -> OrphanLimits {
-    OrphanLimits { count_max: 4, peer_count_max: 3, bytes_max: 100, transaction_bytes_max: 60, expiry_seconds: 10 }
+    OrphanLimits {
+        count_max: 4,
+        peer_count_max: 3,
+        bytes_max: 100,
+        transaction_bytes_max: 60,
+        expiry_seconds: 10,
+    }
 }
 
 fn coin(number: u8) -> Vec<u8> {

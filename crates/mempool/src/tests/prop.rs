@@ -66,7 +66,8 @@ fn step(pool: &mut Pool, model: &mut Model, step: Step, now: u64) {
         Step::Admit(entry, back) => {
             let considered = pool.consider(&entry, now).map(set);
             let number = entry.id;
-            let got = if back { pool.readmit(entry.clone(), at(now)) } else { pool.admit(entry.clone(), at(now)) };
+            let got =
+                if back { pool.readmit(entry.clone(), at(now)) } else { pool.admit(entry.clone(), at(now)) };
             let got = got.map(set);
             assert_eq!(got.is_ok(), pool.contains(&number) && got != Err(crate::AdmitError::Duplicate));
             if !back {
@@ -105,7 +106,7 @@ fn step(pool: &mut Pool, model: &mut Model, step: Step, now: u64) {
             model.deltas.retain(|(of, _)| *of != id(number));
             model.deltas.push((id(number), sum));
             model.list.iter_mut().filter(|one| one.entry.id == id(number)).for_each(|one| one.delta = sum);
-            pool.prioritise(id(number), delta);
+            pool.prioritise(id(number), delta).unwrap();
         }
     }
 }
@@ -124,10 +125,9 @@ fn check(pool: &Pool, model: &Model) {
         let entry = resident.entry();
         assert!(entry.spends.iter().all(|key| pool.spent(key).unwrap().id == entry.id));
         assert!(entry.creates.iter().all(|key| pool.created(key).unwrap().id == entry.id));
-        for (family, sums) in [
-            (model.above(entry), resident.ancestors()),
-            (model.below(entry), resident.descendants()),
-        ] {
+        for (family, sums) in
+            [(model.above(entry), resident.ancestors()), (model.below(entry), resident.descendants())]
+        {
             let family = || family.iter().chain([&entry.id]).map(|id| pool.resident(id).unwrap());
             assert_eq!(sums.count, family().count());
             assert_eq!(sums.weight, family().map(|one| u128::from(one.entry().weight)).sum());

@@ -205,14 +205,14 @@ fn a_parent_may_come_after_its_child() {
 #[test]
 fn the_operator_moves_what_he_likes() {
     let mut pool = Pool::new(limits());
-    pool.prioritise(id(1), 50);
+    pool.prioritise(id(1), 50).unwrap();
     assert_eq!(pool.admit(entry(1, &[1], &[11], 50), at(0)), Ok(vec![]));
     pool.admit(entry(2, &[11], &[], 100), at(0)).unwrap();
     assert_eq!((pool.resident(&id(1)).unwrap().modified_fee(), pool.fees()), (Amount::new(100), 150));
-    pool.prioritise(id(1), -90);
+    pool.prioritise(id(1), -90).unwrap();
     assert_eq!(pool.resident(&id(1)).unwrap().modified_fee(), Amount::new(10));
     assert_eq!(pool.resident(&id(2)).unwrap().ancestors().fee, 110);
-    pool.prioritise(id(1), i64::MIN);
+    pool.prioritise(id(1), i64::MIN).unwrap();
     assert_eq!(pool.resident(&id(1)).unwrap().modified_fee(), Amount::ZERO);
     pool.confirm(&[id(1)], &[], 0);
     assert_eq!(pool.deltas().count(), 0);
