@@ -51,10 +51,8 @@ impl Payer {
     /// Pays to somebody, with change.
     fn pay(&self, coin: OutPoint, amount: u64, fee: u64) -> Transaction {
         let (script_sig, sequence, witness) = (ScriptBuf::new(), Sequence::MAX, Witness::new());
-        let output = |value| TxOut {
-            value: bitcoin::Amount::from_sat(value),
-            script_pubkey: self.script.clone(),
-        };
+        let output =
+            |value| TxOut { value: bitcoin::Amount::from_sat(value), script_pubkey: self.script.clone() };
         let mut tx = Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,
@@ -63,10 +61,10 @@ impl Payer {
         };
         let amount = bitcoin::Amount::from_sat(amount);
         let mut cache = SighashCache::new(&tx);
-        let hash = cache.p2wpkh_signature_hash(0, &self.script, amount, EcdsaSighashType::All).expect("one input");
+        let hash =
+            cache.p2wpkh_signature_hash(0, &self.script, amount, EcdsaSighashType::All).expect("one input");
         let message = Message::from_digest(hash.to_byte_array());
-        let signature =
-            bitcoin::ecdsa::Signature::sighash_all(self.secp.sign_ecdsa(&message, &self.key));
+        let signature = bitcoin::ecdsa::Signature::sighash_all(self.secp.sign_ecdsa(&message, &self.key));
         tx.input[0].witness = Witness::p2wpkh(&signature, &self.key.public_key(&self.secp));
         tx
     }
@@ -177,7 +175,11 @@ fn main() {
     let count = PAYMENTS as f64;
     println!("| pool of {PAYMENTS} payments of {} bytes | measured | promised |", bytes / PAYMENTS);
     println!("|---|--:|--:|");
-    println!("| admission, signatures and all, one thread | {:.0} /s of processor time, {:.0} /s by the clock | 3,000 /s |", count / used, count / wall);
+    println!(
+        "| admission, signatures and all, one thread | {:.0} /s of processor time, {:.0} /s by the clock | 3,000 /s |",
+        count / used,
+        count / wall
+    );
     println!("| memory of the process for it | {:.1} MB | 300 MB |", grown as f64 / 1e6);
     println!("| the same as the pool counts it | {:.1} MB | |", pool.memory_bytes() as f64 / 1e6);
     println!("| template of weight {weight} | {template:.1} ms | 50 ms |");

@@ -39,8 +39,13 @@ fn mass_rate(rate: FeeRate) -> f64 {
     mass(u128::from(rate.get()) * u128::from(VIRTUAL_BYTE))
 }
 
-fn virtual_size(weight: impl Into<u128>) -> u128 {
-    weight.into().div_ceil(VIRTUAL_BYTE.into())
+fn virtual_size(entry: &Entry) -> u64 {
+    entry.weight.div_ceil(VIRTUAL_BYTE)
+}
+
+/// Virtual size of several, each rounded up.
+fn virtual_sizes<'a>(residents: impl IntoIterator<Item = &'a Resident>) -> u64 {
+    residents.into_iter().map(|resident| virtual_size(resident.entry())).fold(0, u64::saturating_add)
 }
 
 /// Reads an amount in MASS: a number or a text.
@@ -125,11 +130,13 @@ fn describe<L: NodeLedger>(node: &Node<L>, resident: &Resident) -> Value {
     let [depends, spent_by] =
         pool.relatives(resident).map(|ids| ids.iter().map(L::write_id).collect::<Vec<_>>());
     let (ancestors, descendants) = (resident.ancestors(), resident.descendants());
+    let size = virtual_size(entry);
+    let others = |ids: Vec<EntryId>| size + virtual_sizes(ids.iter().filter_map(|id| pool.resident(id)));
     json!({
-        "vsize": virtual_size(entry.weight) as u64, "weight": entry.weight,
+        "vsize": size, "weight": entry.weight,
         "time": resident.arrival().seconds, "height": resident.arrival().height,
-        "descendantcount": descendants.count, "descendantsize": virtual_size(descendants.weight) as u64,
-        "ancestorcount": ancestors.count, "ancestorsize": virtual_size(ancestors.weight) as u64,
+        "descendantcount": descendants.count, "descendantsize": others(pool.descendants(&entry.id)),
+        "ancestorcount": ancestors.count, "ancestorsize": others(pool.ancestors(&entry.id)),
         "wtxid": L::write_witness_id(&entry.bytes, &entry.id),
         "fees": {
             "base": mass(entry.fee.get()), "modified": mass(resident.modified_fee().get()),
@@ -160,7 +167,7 @@ fn info<L: NodeLedger>(node: &Node<L>) -> Value {
     let limits = pool.limits();
     let own = node.relay.own_ids().filter(|id| pool.contains(id)).count();
     json!({
-        "loaded": node.relay.is_restored(), "size": pool.len(), "bytes": virtual_size(pool.weight()) as u64,
+        "loaded": node.relay.is_restored(), "size": pool.len(), "bytes": virtual_sizes(pool.residents()),
         "usage": pool.memory_bytes(), "total_fee": mass(pool.fees()), "maxmempool": limits.memory_bytes_max,
         "mempoolminfee": mass_rate(pool.min_fee_rate(Moment::now().unix)),
         "minrelaytxfee": mass_rate(limits.min_fee_rate),
@@ -202,7 +209,7 @@ fn test_one<L: NodeLedger>(
     }
     let rate = Rate::new(entry.fee.get(), entry.weight);
     let accepted = json!({ "txid": L::write_id(&id), "wtxid": wtxid, "allowed": true,
-        "vsize": virtual_size(entry.weight) as u64,
+        "vsize": virtual_size(&entry),
         "fees": fees::<L>(&entry, rate, std::slice::from_ref(&wtxid)) });
     before.push(entry);
     Ok(accepted)
@@ -252,11 +259,11 @@ fn package_json<L: NodeLedger>(ids: &[(String, String)], verdicts: &PackageVerdi
     for ((txid, wtxid), verdict) in ids.iter().zip(&verdicts.verdicts) {
         let result = match verdict {
             PackageVerdict::Known(entry) => json!({ "txid": txid,
-                "vsize": virtual_size(entry.weight) as u64, "fees": { "base": mass(entry.fee.get()) } }),
+                "vsize": virtual_size(entry), "fees": { "base": mass(entry.fee.get()) } }),
             PackageVerdict::Taken(entry, rate) => {
                 let alone = std::slice::from_ref(wtxid);
                 let with = if together.contains(wtxid) { &together[..] } else { alone };
-                json!({ "txid": txid, "vsize": virtual_size(entry.weight) as u64,
+                json!({ "txid": txid, "vsize": virtual_size(entry),
                     "fees": fees::<L>(entry, *rate, with) })
             }
             PackageVerdict::Refused(error) => {

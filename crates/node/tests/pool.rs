@@ -101,7 +101,8 @@ async fn every_reply_has_the_shape_that_programs_know() {
     let second = spend(&payer, &coins(&first)[..1], &[290_000]);
     let [first_id, second_id] = [&first, &second].map(|tx| tx.compute_txid().to_string());
 
-    let tested = rpc.test_mempool_accept(vec![serialize_hex(&first), serialize_hex(&second)], None).await.unwrap();
+    let tested =
+        rpc.test_mempool_accept(vec![serialize_hex(&first), serialize_hex(&second)], None).await.unwrap();
     let tested: v30::TestMempoolAccept = parsed(tested);
     assert!(tested.0.iter().all(|one| one.allowed));
     assert_eq!(tested.0[1].fees.as_ref().unwrap().base, 0.001);
@@ -177,34 +178,46 @@ async fn refusals_have_the_codes_and_words_that_programs_know() {
     refused(send(&rpc, &spend(&payer, &[unknown], &[900_000])).await, errors::VERIFY, missing);
     refused(send(&rpc, &spend(&payer, &[coin], &[999_000, 293])).await, errors::REJECTED, "dust");
     refused(send(&rpc, &spend(&payer, &[coin], &[999_950])).await, errors::REJECTED, "min relay fee not met");
-    refused(send(&rpc, &spend(&payer, &[coin], &[1_100_000])).await, errors::REJECTED, "bad-txns-in-belowout");
-    let mut forged = spend(&payer, &[coin], &[900_000]);
-    forged.output[0].value = bitcoin::Amount::from_sat(900_001);
-    refused(send(&rpc, &forged).await, errors::REJECTED, "mandatory-script-verify-flag-failed");
+    refused(
+        send(&rpc, &spend(&payer, &[coin], &[1_100_000])).await,
+        errors::REJECTED,
+        "bad-txns-in-belowout",
+    );
+    let mut forged = spend(&payer, &[coin], &[990_000]);
+    forged.output[0].value = bitcoin::Amount::from_sat(990_001);
+    refused(send(&rpc, &forged).await, errors::REJECTED, "mempool-script-verify-flag-failed");
     let dear = spend(&payer, &[coin], &[100_000]);
     refused(send(&rpc, &dear).await, errors::VERIFY, "Fee exceeds maximum");
     let maximum = |text: &str| Some(json!(text));
     let absurd = rpc.send_raw_transaction(serialize_hex(&dear), maximum("1.5"), None).await;
     refused(absurd, errors::INVALID_PARAMETER, "Fee rates larger");
-    refused(rpc.send_raw_transaction(serialize_hex(&dear), maximum("x"), None).await, errors::TYPE, "Invalid amount");
+    refused(
+        rpc.send_raw_transaction(serialize_hex(&dear), maximum("x"), None).await,
+        errors::TYPE,
+        "Invalid amount",
+    );
 
     // The greatest chain there may be, and a replacement of all of it.
-    let mut chain = vec![spend(&payer, &[coin], &[900_000])];
+    let mut chain = vec![spend(&payer, &[coin], &[990_000])];
     for number in 1..25u64 {
-        chain.push(spend(&payer, &coins(&chain[chain.len() - 1]), &[900_000 - number * 1_000]));
+        chain.push(spend(&payer, &coins(&chain[chain.len() - 1]), &[990_000 - number * 1_000]));
     }
     for tx in &chain {
         send(&rpc, tx).await.unwrap();
     }
-    let longer = spend(&payer, &coins(&chain[24]), &[800_000]);
+    let longer = spend(&payer, &coins(&chain[24]), &[960_000]);
     refused(send(&rpc, &longer).await, errors::REJECTED, "too-long-mempool-chain");
-    let rival = spend(&payer, &[coin], &[876_200]);
+    let rival = spend(&payer, &[coin], &[989_500]);
     refused(send(&rpc, &rival).await, errors::REJECTED, "insufficient fee");
-    let rival = spend(&payer, &[coin], &[870_000]);
+    let rival = spend(&payer, &[coin], &[960_000]);
     let raised = rpc.send_raw_transaction(serialize_hex(&rival), Some(json!(0)), None).await;
     assert_eq!(raised.unwrap(), rival.compute_txid().to_string());
     assert_eq!(rpc.get_raw_mempool(None, None).await.unwrap(), json!([rival.compute_txid()]));
-    refused(rpc.get_mempool_entry(chain[3].compute_txid().to_string()).await, errors::NOT_FOUND, "Transaction not in");
+    refused(
+        rpc.get_mempool_entry(chain[3].compute_txid().to_string()).await,
+        errors::NOT_FOUND,
+        "Transaction not in",
+    );
     refused(rpc.get_mempool_entry("ab".to_owned()).await, errors::INVALID_PARAMETER, "");
     refused(rpc.get_raw_mempool(Some(true), Some(true)).await, errors::INVALID_PARAMETER, "Verbose results");
     refused(rpc.test_mempool_accept(vec![], None).await, errors::INVALID_PARAMETER, "Array must contain");
@@ -265,7 +278,10 @@ async fn a_pool_outlives_its_node_and_a_damaged_one_costs_nothing_else() {
     std::fs::write(&file, bytes).unwrap();
     std::fs::write(dir.path().join("fee_estimates.dat"), b"garbage").unwrap();
     let (node, rpc) = nodes::node(&payer.spec, dir.path(), vec![]).await;
-    assert_eq!((pooled(&rpc).await, rpc.get_mempool_info().await.unwrap()["loaded"].clone()), (0, json!(true)));
+    assert_eq!(
+        (pooled(&rpc).await, rpc.get_mempool_info().await.unwrap()["loaded"].clone()),
+        (0, json!(true))
+    );
     node.stop().await.unwrap();
 }
 
@@ -320,7 +336,8 @@ fn estimates_come_from_blocks() {
     let fee = 300;
     let mut all: Vec<Coin> = coins(&first);
     for _ in 0..12 {
-        let paid: Vec<Transaction> = all.iter().map(|coin| spend(&payer, &[*coin], &[coin.1 - fee])).collect();
+        let paid: Vec<Transaction> =
+            all.iter().map(|coin| spend(&payer, &[*coin], &[coin.1 - fee])).collect();
         paid.iter().for_each(|tx| payer::send(&mut chain, tx));
         payer::mine(&farm, &mut chain, 1);
         all = paid.iter().flat_map(coins).collect();
@@ -330,4 +347,3 @@ fn estimates_come_from_blocks() {
     let paid = fee * 1000 / 438;
     assert!((paid * 95 / 100..=paid * 105 / 100).contains(&rate), "{rate} for {paid}");
 }
-
