@@ -54,14 +54,14 @@ fn read_amount(value: &Value) -> RpcResult<Amount> {
         Value::String(text) => text.clone(),
         Value::Number(number) => match number.as_f64() {
             Some(float) if float.is_sign_negative() && float != 0.0 => {
-                return Err(errors::type_error("Amount out of range"));
+                return Err(errors::type_mismatch("Amount out of range"));
             }
             Some(float) => format!("{float:.7}"),
             None => number.to_string(),
         },
-        _ => return Err(errors::type_error("Amount is not a number or string")),
+        _ => return Err(errors::type_mismatch("Amount is not a number or string")),
     };
-    parse_mass(&text).map_err(|error| errors::type_error(format!("Invalid amount: {error}")))
+    parse_mass(&text).map_err(|error| errors::type_mismatch(format!("Invalid amount: {error}")))
 }
 
 /// The greatest fee for each 1000 virtual bytes; `None` for any.
