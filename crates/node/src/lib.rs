@@ -14,7 +14,6 @@ mod ledger;
 mod methods;
 mod node;
 mod pool;
-mod pool_api;
 mod pool_files;
 pub mod program;
 mod prove;

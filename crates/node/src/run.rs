@@ -11,7 +11,7 @@ use std::{
 
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{Command, Config, Event, Multiaddr, swarm};
-use mass_rpc::{MassServer as _, Methods, PoolServer as _, ServerHandle, serve};
+use mass_rpc::{MassServer as _, Methods, ServerHandle, serve};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -22,7 +22,6 @@ use crate::{
     ledger::NodeLedger,
     methods::{overlaid, serve_table},
     node::{Moment, Node},
-    pool_api::PoolApi,
     pool_files::PoolFiles,
     queries::{Queries, Query},
     standard,
@@ -148,7 +147,6 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
 /// All that the RPC answers.
 fn all_methods<L: NodeLedger>(queries: &Queries<L>) -> Result<Methods, NodeError> {
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
-    methods.merge(PoolApi(queries.clone()).into_rpc())?;
     methods.merge(L::methods(queries))?;
     let table = overlaid(standard::table(), L::table());
     let served = serve_table(queries, &table, &methods)?;

@@ -20,7 +20,7 @@ use bitcoin::{
 use corepc_types::v30;
 use farm::Farm;
 use mass_primitives::Height;
-use mass_rpc::{ClientError, HttpClient, MassClient as _, PoolClient as _, errors};
+use mass_rpc::{BitcoinClient as _, ClientError, HttpClient, PoolClient as _, errors};
 use payer::Payer;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -29,5 +29,5 @@ pub use jsonrpsee::{
     Methods, PendingSubscriptionSink, RpcModule,
     core::{SubscriptionResult, server::SubscriptionMessage},
 };
-pub use pool::{PoolClient, PoolServer};
+pub use pool::PoolClient;
 pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, call, client, client_that_waits, serve};

@@ -1,9 +1,12 @@
 //! The node's answers to questions about its pool, in the shapes and with the words and codes of Bitcoin Core.
 
 use mass_ledger_utxo::{MAXWELL_PER_MASS, parse_mass};
-use mass_mempool::{AdmitError, Entry, EntryId, FeeRate, PACKAGE_MAX, Rate, Resident, estimator::TARGET_MAX};
+use mass_mempool::{Entry, EntryId, FeeRate, PACKAGE_MAX, Rate, Resident, estimator::TARGET_MAX};
 use mass_primitives::Amount;
-use mass_rpc::{ErrorObjectOwned, PoolServer, RpcResult, async_trait, errors};
+use mass_rpc::{
+    ErrorObjectOwned, RpcResult, errors,
+    params::{Args, Kind, Param},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
     chain::Chain,
     error::ChainError,
     ledger::NodeLedger,
+    methods::{Method, in_background},
     node::{Moment, Node},
     pool::{PackageVerdict, PackageVerdicts},
     queries::Queries,
@@ -24,9 +28,6 @@ const VIRTUAL_BYTE: u64 = 4;
 
 /// Data that an output may carry, with its opcodes.
 const DATA_BYTES_MAX: usize = mass_ledger_utxo::script::NULL_DATA_SCRIPT_BYTES_MAX;
-
-/// The RPC of one node's pool.
-pub struct PoolApi<L: NodeLedger>(pub Queries<L>);
 
 /// An amount in MASS.
 fn mass(maxwell: impl Into<u128>) -> f64 {
@@ -65,8 +66,8 @@ fn read_amount(value: &Value) -> RpcResult<Amount> {
 }
 
 /// The greatest fee for each 1000 virtual bytes; `None` for any.
-fn read_fee_rate_max(value: Option<&Value>) -> RpcResult<Option<Amount>> {
-    let rate = value.filter(|value| !value.is_null()).map_or(Ok(FEE_RATE_MAX), read_amount)?;
+fn read_fee_rate_max(value: &Value) -> RpcResult<Option<Amount>> {
+    let rate = if value.is_null() { FEE_RATE_MAX } else { read_amount(value)? };
     if rate.get() > MAXWELL_PER_MASS {
         return Err(errors::invalid_parameter("Fee rates larger than 1 MASS/kvB are rejected"));
     }
@@ -81,8 +82,8 @@ fn exceeds(entry: &Entry, rate_max: Option<Amount>) -> bool {
     })
 }
 
-fn check_burned<L: NodeLedger>(bytes: &[u8], max: Option<&Value>) -> RpcResult<()> {
-    let max = max.filter(|value| !value.is_null()).map_or(Ok(Amount::ZERO), read_amount)?;
+fn check_burned<L: NodeLedger>(bytes: &[u8], max: &Value) -> RpcResult<()> {
+    let max = if max.is_null() { Amount::ZERO } else { read_amount(max)? };
     if L::burned(bytes) > max {
         return Err(errors::verify("Unspendable output exceeds maximum configured by user (maxburnamount)"));
     }
@@ -148,13 +149,9 @@ fn describe<L: NodeLedger>(node: &Node<L>, resident: &Resident) -> Value {
 }
 
 /// Ids, or what is known of each.
-fn listed<L: NodeLedger>(
-    node: &Node<L>,
-    ids: impl IntoIterator<Item = EntryId>,
-    verbose: Option<bool>,
-) -> Value {
+fn listed<L: NodeLedger>(node: &Node<L>, ids: impl IntoIterator<Item = EntryId>, verbose: bool) -> Value {
     let ids = ids.into_iter();
-    if !verbose.unwrap_or(false) {
+    if !verbose {
         return ids.map(|id| L::write_id(&id)).collect();
     }
     let pool = node.chain().pool();
@@ -294,165 +291,216 @@ fn estimate<L: NodeLedger>(node: &Node<L>, target: u32, conservative: bool) -> V
     }
 }
 
-fn read_list(list: &[String]) -> RpcResult<Vec<Vec<u8>>> {
+fn read_list(args: &Args) -> RpcResult<Vec<Vec<u8>>> {
+    let list = args.value(0).as_array().map(Vec::as_slice).unwrap_or_default();
     if list.is_empty() || list.len() > PACKAGE_MAX {
         return Err(errors::invalid_parameter(format!(
             "Array must contain between 1 and {PACKAGE_MAX} transactions."
         )));
     }
-    list.iter().map(|hex| unhex(hex)).collect()
+    let hex = |value: &Value| unhex(value.as_str().ok_or_else(|| errors::type_mismatch("hex is a string"))?);
+    list.iter().map(hex).collect()
 }
 
-#[async_trait]
-impl<L: NodeLedger> PoolServer for PoolApi<L> {
-    async fn send_raw_transaction(
-        &self,
-        hexstring: String,
-        maxfeerate: Option<Value>,
-        maxburnamount: Option<Value>,
-    ) -> RpcResult<String> {
-        let bytes = unhex(&hexstring)?;
-        let rate_max = read_fee_rate_max(maxfeerate.as_ref())?;
-        check_burned::<L>(&bytes, maxburnamount.as_ref())?;
-        self.0.answer(move |node| send(node, bytes, rate_max)).await
-    }
+const NONE: &[Param] = &[];
+const SEND: &[Param] = &[
+    Param::new("hexstring", Kind::Text),
+    Param::optional("maxfeerate", Kind::Any),
+    Param::optional("maxburnamount", Kind::Any),
+];
+const TEST: &[Param] = &[Param::new("rawtxs", Kind::Array), Param::optional("maxfeerate", Kind::Any)];
+const PACKAGE: &[Param] = &[
+    Param::new("package", Kind::Array),
+    Param::optional("maxfeerate", Kind::Any),
+    Param::optional("maxburnamount", Kind::Any),
+];
+const LIST: &[Param] =
+    &[Param::optional("verbose", Kind::Bool), Param::optional("mempool_sequence", Kind::Bool)];
+const ONE: &[Param] = &[Param::new("txid", Kind::Hash)];
+const FAMILY: &[Param] = &[Param::new("txid", Kind::Hash), Param::optional("verbose", Kind::Bool)];
+const PRIORITISE: &[Param] = &[
+    Param::new("txid", Kind::Hash),
+    Param::optional("dummy", Kind::Any),
+    Param::new("fee_delta", Kind::Number),
+];
+const ESTIMATE: &[Param] =
+    &[Param::new("conf_target", Kind::Number), Param::optional("estimate_mode", Kind::Text)];
 
-    async fn test_mempool_accept(&self, rawtxs: Vec<String>, maxfeerate: Option<Value>) -> RpcResult<Value> {
-        let (list, rate_max) = (read_list(&rawtxs)?, read_fee_rate_max(maxfeerate.as_ref())?);
-        let query = move |node: &mut Node<L>| {
-            let mut before = Vec::new();
-            list.iter().map(|bytes| test_one(node.chain(), bytes, &mut before, rate_max)).collect()
-        };
-        self.0.answer(query).await
-    }
+/// The methods of the pool.
+pub(super) fn table<L: NodeLedger>() -> Vec<Method<L>> {
+    [offers(), questions()].into_iter().flatten().collect()
+}
 
-    async fn submit_package(
-        &self,
-        package: Vec<String>,
-        maxfeerate: Option<Value>,
-        maxburnamount: Option<Value>,
-    ) -> RpcResult<Value> {
-        let (list, rate_max) = (read_list(&package)?, read_fee_rate_max(maxfeerate.as_ref())?);
-        list.iter().try_for_each(|bytes| check_burned::<L>(bytes, maxburnamount.as_ref()))?;
-        self.0.answer(move |node| submit(node, &list, rate_max)).await
-    }
+fn offers<L: NodeLedger>() -> Vec<Method<L>> {
+    let name = |name| ("Rawtransactions", name);
+    vec![
+        Method::new(
+            name("sendrawtransaction"),
+            SEND,
+            "Offers a transaction in hex to the pool and to peers; returns its id. One that pays more than maxfeerate \
+             (default 0.10, 0 for any) or burns more than maxburnamount (default 0) is refused.",
+            |node, args| {
+                let bytes = unhex(args.text(0))?;
+                let rate_max = read_fee_rate_max(args.value(1))?;
+                check_burned::<L>(&bytes, args.value(2))?;
+                send(node, bytes, rate_max).map(Value::from)
+            },
+        ),
+        Method::new(
+            name("testmempoolaccept"),
+            TEST,
+            "Whether the pool would take transactions in hex, which may spend from those before them; nothing is changed.",
+            |node, args| {
+                let (list, rate_max) = (read_list(args)?, read_fee_rate_max(args.value(1))?);
+                let mut before = Vec::new();
+                list.iter().map(|bytes| test_one(node.chain(), bytes, &mut before, rate_max)).collect()
+            },
+        ),
+        Method::new(
+            name("submitpackage"),
+            PACKAGE,
+            "Offers a child together with the parents that it pays for, parents first.",
+            |node, args| {
+                let (list, rate_max) = (read_list(args)?, read_fee_rate_max(args.value(1))?);
+                list.iter().try_for_each(|bytes| check_burned::<L>(bytes, args.value(2)))?;
+                submit(node, &list, rate_max)
+            },
+        ),
+        Method::new(
+            ("Mining", "prioritisetransaction"),
+            PRIORITISE,
+            "Adds fee_delta maxwell to the fee by which this node orders a transaction; dummy is null or 0.",
+            prioritise,
+        ),
+        Method::new(
+            ("Mining", "getprioritisedtransactions"),
+            NONE,
+            "What was added to fees by prioritisetransaction.",
+            |node, _| Ok(prioritised(node)),
+        ),
+        Method::new(
+            ("Util", "estimatesmartfee"),
+            ESTIMATE,
+            "A fee rate in MASS/kvB for a transaction that is to be in one of the next conf_target blocks. \
+             estimate_mode is economical (default) or conservative.",
+            read_estimate,
+        ),
+    ]
+}
 
-    async fn get_mempool_info(&self) -> RpcResult<Value> {
-        self.0.answer(|node| Ok(info(node))).await
-    }
+fn questions<L: NodeLedger>() -> Vec<Method<L>> {
+    let name = |name| ("Blockchain", name);
+    vec![
+        Method::new(
+            name("getmempoolinfo"),
+            NONE,
+            "How full the pool is, and what it asks for.",
+            |node, _| Ok(info(node)),
+        ),
+        Method::new(
+            name("getrawmempool"),
+            LIST,
+            "Ids of the transactions that wait, or with verbose what is known of each; with mempool_sequence a list \
+             and the number of changes of the pool so far.",
+            raw_pool,
+        ),
+        Method::new(
+            name("getmempoolentry"),
+            ONE,
+            "What is known of a transaction that waits.",
+            |node, args| Ok(describe(node, resident(node, &read_id::<L>(args.text(0))?)?)),
+        ),
+        Method::new(
+            name("getmempoolancestors"),
+            FAMILY,
+            "Those that a transaction stands on and that wait, too.",
+            |node, args| {
+                let id = read_id::<L>(args.text(0))?;
+                resident(node, &id)?;
+                Ok(listed(node, node.chain().pool().ancestors(&id), args.is(1, false)))
+            },
+        ),
+        Method::new(
+            name("getmempooldescendants"),
+            FAMILY,
+            "Those that wait for a transaction.",
+            |node, args| {
+                let id = read_id::<L>(args.text(0))?;
+                resident(node, &id)?;
+                Ok(listed(node, node.chain().pool().descendants(&id), args.is(1, false)))
+            },
+        ),
+        Method::aside(
+            name("savemempool"),
+            NONE,
+            "Writes the pool down now; it is also written at times and when the node ends.",
+            |queries, _| Box::pin(save(queries)),
+        ),
+    ]
+}
 
-    async fn get_raw_mempool(
-        &self,
-        verbose: Option<bool>,
-        mempool_sequence: Option<bool>,
-    ) -> RpcResult<Value> {
-        let with_sequence = mempool_sequence.unwrap_or(false);
-        if with_sequence && verbose.unwrap_or(false) {
-            return Err(errors::invalid_parameter("Verbose results cannot contain mempool sequence values."));
-        }
-        let query = move |node: &mut Node<L>| {
-            let pool = node.chain().pool();
-            let ids = listed(node, pool.ids(), verbose);
-            Ok(if with_sequence {
-                json!({ "txids": ids, "mempool_sequence": pool.changes() + 1 })
-            } else {
-                ids
-            })
-        };
-        self.0.answer(query).await
+fn raw_pool<L: NodeLedger>(node: &mut Node<L>, args: &Args) -> RpcResult<Value> {
+    let (verbose, with_sequence) = (args.is(0, false), args.is(1, false));
+    if with_sequence && verbose {
+        return Err(errors::invalid_parameter("Verbose results cannot contain mempool sequence values."));
     }
+    let pool = node.chain().pool();
+    let ids = listed(node, pool.ids(), verbose);
+    Ok(if with_sequence { json!({ "txids": ids, "mempool_sequence": pool.changes() + 1 }) } else { ids })
+}
 
-    async fn get_mempool_entry(&self, txid: String) -> RpcResult<Value> {
-        let id = read_id::<L>(&txid)?;
-        self.0.answer(move |node| Ok(describe(node, resident(node, &id)?))).await
-    }
-
-    async fn get_mempool_ancestors(&self, txid: String, verbose: Option<bool>) -> RpcResult<Value> {
-        let id = read_id::<L>(&txid)?;
-        let query = move |node: &mut Node<L>| {
-            resident(node, &id)?;
-            Ok(listed(node, node.chain().pool().ancestors(&id), verbose))
-        };
-        self.0.answer(query).await
-    }
-
-    async fn get_mempool_descendants(&self, txid: String, verbose: Option<bool>) -> RpcResult<Value> {
-        let id = read_id::<L>(&txid)?;
-        let query = move |node: &mut Node<L>| {
-            resident(node, &id)?;
-            Ok(listed(node, node.chain().pool().descendants(&id), verbose))
-        };
-        self.0.answer(query).await
-    }
-
-    async fn save_mempool(&self) -> RpcResult<Value> {
-        let prepared = self.0.run(|running| {
-            let is_restored = running.node.relay.is_restored();
-            is_restored.then(|| running.files.prepare(&running.node, Moment::now().instant))
-        });
-        let prepared = prepared.await.ok_or_else(|| errors::misc("the node is stopping"))?;
-        let write = prepared.ok_or_else(|| errors::misc("The mempool was not loaded yet"))?;
+async fn save<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
+    let prepared = queries.run(|running| {
+        let is_restored = running.node.relay.is_restored();
+        is_restored.then(|| running.files.prepare(&running.node, Moment::now().instant))
+    });
+    let prepared = prepared.await.ok_or_else(|| errors::misc("the node is stopping"))?;
+    let write = prepared.ok_or_else(|| errors::misc("The mempool was not loaded yet"))?;
+    in_background(move || {
         let path = write.path.display().to_string();
-        let written = tokio::task::spawn_blocking(move || write.perform()).await;
-        match written {
-            Ok(Ok(())) => Ok(json!({ "filename": path })),
-            Ok(Err(error)) => Err(errors::misc(format!("Unable to dump mempool to disk: {path}: {error}"))),
-            Err(error) => Err(errors::misc(error.to_string())),
-        }
-    }
+        let failed = |error| errors::misc(format!("Unable to dump mempool to disk: {path}: {error}"));
+        write.perform().map_err(failed)?;
+        Ok(json!({ "filename": path }))
+    })
+    .await
+}
 
-    async fn prioritise_transaction(
-        &self,
-        txid: String,
-        dummy: Option<Value>,
-        fee_delta: i64,
-    ) -> RpcResult<bool> {
-        let id = read_id::<L>(&txid)?;
-        if dummy.is_some_and(|dummy| !dummy.is_null() && dummy.as_f64() != Some(0.0)) {
-            return Err(errors::invalid_parameter(
-                "Priority is no longer supported, dummy argument to prioritisetransaction must be 0.",
-            ));
-        }
-        let query = move |node: &mut Node<L>| {
-            node.chain_mut()
-                .prioritise(id, fee_delta)
-                .map_err(|error: AdmitError| errors::misc(error.to_string()))?;
-            Ok(true)
-        };
-        self.0.answer(query).await
+fn prioritise<L: NodeLedger>(node: &mut Node<L>, args: &Args) -> RpcResult<Value> {
+    let id = read_id::<L>(args.text(0))?;
+    if !args.value(1).is_null() && args.value(1).as_f64() != Some(0.0) {
+        return Err(errors::invalid_parameter(
+            "Priority is no longer supported, dummy argument to prioritisetransaction must be 0.",
+        ));
     }
+    let delta = args.number(2).unwrap_or(0);
+    node.chain_mut().prioritise(id, delta).map_err(|error| errors::misc(error.to_string()))?;
+    Ok(Value::Bool(true))
+}
 
-    async fn get_prioritised_transactions(&self) -> RpcResult<Value> {
-        let query = |node: &mut Node<L>| {
-            let pool = node.chain().pool();
-            let listed = pool.deltas().map(|(id, delta)| {
-                let mut known = json!({ "fee_delta": delta, "in_mempool": pool.contains(id) });
-                if let Some(resident) = pool.resident(id) {
-                    known["modified_fee"] = json!(resident.modified_fee());
-                }
-                (L::write_id(id), known)
-            });
-            Ok(Value::Object(listed.collect()))
-        };
-        self.0.answer(query).await
-    }
-
-    async fn estimate_smart_fee(&self, conf_target: u32, estimate_mode: Option<String>) -> RpcResult<Value> {
-        if !(1..=TARGET_MAX).contains(&conf_target) {
-            return Err(errors::invalid_parameter(format!(
-                "Invalid conf_target, must be between 1 and {TARGET_MAX}"
-            )));
+fn prioritised<L: NodeLedger>(node: &Node<L>) -> Value {
+    let pool = node.chain().pool();
+    let listed = pool.deltas().map(|(id, delta)| {
+        let mut known = json!({ "fee_delta": delta, "in_mempool": pool.contains(id) });
+        if let Some(resident) = pool.resident(id) {
+            known["modified_fee"] = json!(resident.modified_fee());
         }
-        let mode = estimate_mode.as_deref().unwrap_or("economical").to_lowercase();
-        let conservative = match mode.as_str() {
-            "conservative" => true,
-            "economical" | "unset" => false,
-            _ => {
-                return Err(errors::invalid_parameter(
-                    "Invalid estimate_mode parameter, must be one of: \"unset\", \"economical\", \"conservative\"",
-                ));
-            }
-        };
-        self.0.answer(move |node| Ok(estimate(node, conf_target, conservative))).await
+        (L::write_id(id), known)
+    });
+    Value::Object(listed.collect())
+}
+
+fn read_estimate<L: NodeLedger>(node: &mut Node<L>, args: &Args) -> RpcResult<Value> {
+    let target = args.number(0).and_then(|target| u32::try_from(target).ok()).unwrap_or(0);
+    if !(1..=TARGET_MAX).contains(&target) {
+        return Err(errors::invalid_parameter(format!(
+            "Invalid conf_target, must be between 1 and {TARGET_MAX}"
+        )));
+    }
+    match args.optional_text(1).unwrap_or("economical").to_lowercase().as_str() {
+        "conservative" => Ok(estimate(node, target, true)),
+        "economical" | "unset" => Ok(estimate(node, target, false)),
+        _ => Err(errors::invalid_parameter(
+            "Invalid estimate_mode parameter, must be one of: \"unset\", \"economical\", \"conservative\"",
+        )),
     }
 }
