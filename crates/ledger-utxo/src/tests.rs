@@ -8,3 +8,4 @@ mod random;
 mod rejects;
 mod rewards;
 mod scripts;
+mod vectors;
