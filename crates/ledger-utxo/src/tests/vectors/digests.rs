@@ -1,7 +1,7 @@
 //! What the ledger takes from the crate `bitcoin`: legacy digests (which it never asks for), taproot trees,
 //! digests and signatures, and block filters.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bitcoin::{
     Block, OutPoint, ScriptBuf, Transaction, TxOut, XOnlyPublicKey,
@@ -134,7 +134,7 @@ fn filter(case: &Value) -> Outcome {
     let scripts = case[3].as_array().unwrap().iter().map(|script| ScriptBuf::from_bytes(hex(script)));
     let mut scripts: VecDeque<_> = scripts.collect();
     let inputs = block.txdata.iter().skip(1).flat_map(|tx| &tx.input);
-    let spent: HashMap<OutPoint, ScriptBuf> =
+    let spent: BTreeMap<OutPoint, ScriptBuf> =
         inputs.filter_map(|input| Some((input.previous_output, scripts.pop_front()?))).collect();
     let lookup = |outpoint: &OutPoint| {
         spent.get(outpoint).cloned().ok_or(bitcoin::bip158::Error::UtxoMissing(*outpoint))

@@ -1,7 +1,7 @@
 //! `tx_valid.json` and `tx_invalid.json`: transactions, the coins they spend, and rules: those that a valid
 //! one breaks, or those that make an invalid one invalid.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bitcoin::{
     Amount, OutPoint, Transaction, TxOut, Txid, consensus::encode::deserialize, secp256k1::Secp256k1,
@@ -20,7 +20,7 @@ const RELAY_RULES: [&str; 3] =
 
 struct Case {
     name: String,
-    spent: HashMap<OutPoint, TxOut>,
+    spent: BTreeMap<OutPoint, TxOut>,
     bytes: Vec<u8>,
     rules: Vec<String>,
 }
