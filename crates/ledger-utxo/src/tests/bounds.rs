@@ -1,7 +1,5 @@
-//! Transactions that are made to be slow: what they cost is bounded by what is counted, and our door adds
-//! next to nothing to what the interpreter itself takes.
-
-use std::time::{Duration, Instant};
+//! Transactions that are made to be slow: what they cost is bounded by what is counted, and the verdict is
+//! the interpreter's. How long it takes is measured by `cargo xtask bench ledger`, for there is no clock here.
 
 use bitcoin::{
     OutPoint, ScriptBuf, Transaction, TxOut, Txid, Witness, XOnlyPublicKey,
@@ -105,35 +103,18 @@ fn x_only(bytes: [u8; 32]) -> XOnlyPublicKey {
     XOnlyPublicKey::from_slice(&bytes).unwrap()
 }
 
-fn best<T>(mut work: impl FnMut() -> T) -> (Duration, T) {
-    let mut once = || {
-        let start = Instant::now();
-        let result = work();
-        (start.elapsed(), result)
-    };
-    let (mut least, mut result) = once();
-    for _ in 0..1 {
-        let (time, again) = once();
-        (least, result) = (least.min(time), again);
-    }
-    (least, result)
-}
-
-/// What our door says, which must not take much longer than the interpreter alone.
+/// What our door says, which is what the interpreter says.
 fn verdict(tx: &Transaction, coin: &TxOut) -> bool {
     let spent = vec![coin.clone()];
-    let subject = Subject::new(tx, &spent).unwrap();
-    let (alone, bare) = best(|| subject.verify(0));
+    let bare = Subject::new(tx, &spent).unwrap().verify(0);
     let spending = Spending { tx, txid: tx.compute_txid(), spent: spent.clone() };
-    let secp = Secp256k1::verification_only();
-    let (through, ours) = best(|| verify_all(&secp, std::slice::from_ref(&spending)));
-    assert!(through <= alone * 10 + Duration::from_millis(50), "{through:?} against {alone:?}");
+    let ours = verify_all(&Secp256k1::verification_only(), &[spending]);
     assert_eq!(ours.is_ok(), bare.is_ok());
     ours.is_ok()
 }
 
 #[test]
-fn slow_tapscripts_cost_what_the_interpreter_costs() {
+fn slow_tapscripts_end_as_the_interpreter_ends_them() {
     let size = 100_000;
     let repeat = |step: &[u8]| step.repeat(size / step.len());
     let around = |head: &[u8], step: &[u8], tail: &[u8]| [head, &repeat(step), tail].concat();
