@@ -60,6 +60,9 @@ impl Report {
     }
 }
 
+/// A file and what runs its cases.
+type File = (&'static str, fn() -> Report);
+
 fn read(file: &str) -> Vec<Value> {
     match parse(file) {
         Value::Array(cases) => cases,
@@ -84,7 +87,7 @@ fn hex(value: &Value) -> Vec<u8> {
 #[ignore = "needs the vectors: cargo xtask slow core-vectors"]
 #[allow(clippy::print_stdout)]
 fn bitcoin_core_agrees() {
-    let files: [(&str, fn() -> Report); 8] = [
+    let files: [File; 8] = [
         ("script_tests.json", scripts::run),
         ("tx_valid.json", transactions::run_valid),
         ("tx_invalid.json", transactions::run_invalid),

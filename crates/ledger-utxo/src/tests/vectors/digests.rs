@@ -96,8 +96,8 @@ fn taproot_spends(number: usize, case: &Value, report: &mut Report) {
     let spent: Vec<_> = case["given"]["utxosSpent"].as_array().unwrap().iter().map(output).collect();
     let spending = Spending { tx: &tx, txid: tx.compute_txid(), spent: spent.clone() };
     let secp = Secp256k1::verification_only();
-    for input in 0..tx.input.len() {
-        let outcome = if spent[input].script_pubkey.is_witness_program() {
+    for (input, output) in spent.iter().enumerate() {
+        let outcome = if output.script_pubkey.is_witness_program() {
             match verify_inputs(&secp, &spending, input..input + 1) {
                 Ok(()) => Outcome::Agrees,
                 Err(error) => Outcome::Differs(error.to_string()),

@@ -92,7 +92,7 @@ fn skip(spent: &[TxOut], tx: &Transaction) -> Option<&'static str> {
             return Some(NO_COIN);
         }
         if !is_spendable(script) {
-            if !(script.is_p2sh() && !input.witness.is_empty()) {
+            if !script.is_p2sh() || input.witness.is_empty() {
                 return Some(LEGACY);
             }
             nested = true;
