@@ -36,17 +36,34 @@ fn alone(part: &str, folder: &Path) {
     assert!(status.success(), "{part}: {status}");
 }
 
-/// The best of some runs of several works, taken in turns so that a busy machine is busy for all: seconds.
-fn race<const N: usize>(rounds: usize, mut works: [&mut dyn FnMut(); N]) -> [f64; N] {
-    let mut best = [f64::INFINITY; N];
+/// What a work took.
+#[derive(Clone, Copy)]
+struct Taken {
+    /// Seconds by the clock, of the best run.
+    wall: f64,
+    /// Seconds of processor, of all threads, of the mean run: the same on a machine that has other work.
+    processor: f64,
+}
+
+/// Runs several works in turns, so that a busy machine is busy for all.
+fn race<const N: usize>(rounds: u32, mut works: [&mut dyn FnMut(); N]) -> [Taken; N] {
+    let mut taken = [Taken { wall: f64::INFINITY, processor: 0.0 }; N];
     for _ in 0..rounds {
-        for (work, best) in works.iter_mut().zip(&mut best) {
-            let start = Instant::now();
+        for (work, taken) in works.iter_mut().zip(&mut taken) {
+            let (start, processor) = (Instant::now(), processor_seconds());
             work();
-            *best = best.min(start.elapsed().as_secs_f64());
+            taken.wall = taken.wall.min(start.elapsed().as_secs_f64());
+            taken.processor += (processor_seconds() - processor) / f64::from(rounds);
         }
     }
-    best
+    taken
+}
+
+/// Seconds of processor that this process has had, in steps of a hundredth; Linux.
+fn processor_seconds() -> f64 {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 /// The greatest resident size of this process so far, in bytes.
