@@ -25,6 +25,8 @@ pub enum Bench {
     Engine,
     /// The pool: admission through the node's door, memory, templates
     Pool,
+    /// Mass Net's ledger: blocks of usual spends against the bare verifier, a chain replayed
+    Ledger,
 }
 
 impl Bench {
@@ -35,6 +37,7 @@ impl Bench {
             Self::Farm => ["farm", "mass-farmer", "farm_bench"],
             Self::Engine => ["engine", "mass-node", "engine_bench"],
             Self::Pool => ["pool", "mass-node", "pool_bench"],
+            Self::Ledger => ["ledger", "mass-node", "ledger_bench"],
         }
     }
 }

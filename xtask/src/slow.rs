@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::cargo;
+use crate::{cargo, vectors};
 
 /// A part of the house with slow tests.
 #[derive(Clone, Copy, ValueEnum)]
@@ -21,6 +21,8 @@ pub enum Part {
     Chain,
     /// The verifier in TypeScript against the vectors: needs Node.js and a registry
     Verifier,
+    /// Bitcoin Core's own test vectors through Mass Net's ledger: needs a registry
+    CoreVectors,
 }
 
 /// Runs the slow tests of a part.
@@ -65,6 +67,7 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
         ),
         Part::Verifier => verifier(&root.join("verifier-js")),
+        Part::CoreVectors => vectors::run(root),
     }
 }
 

@@ -10,6 +10,7 @@ use bitcoin::{
 };
 use mass_consensus::ledger::BodyCommitment;
 use mass_primitives::{BodyRoot, tag::double_sha256};
+use rayon::prelude::*;
 
 use crate::{coinbase, error::LedgerError};
 
@@ -45,12 +46,12 @@ impl Body {
                 return Err(LedgerError::TransactionLooksLikeNode(tx.compute_txid()));
             }
         }
-        let txids: Vec<_> = transactions.iter().map(Transaction::compute_txid).collect();
+        let txids: Vec<_> = transactions.par_iter().map(Transaction::compute_txid).collect();
         let root = merkle_root(txids.iter().map(|txid| txid.to_byte_array()).collect())?;
         let mut transactions = transactions.into_iter();
         let coinbase = transactions.next().ok_or(LedgerError::BodyEmpty)?;
         let payments: Vec<_> = transactions.collect();
-        let wtxids: Vec<_> = payments.iter().map(Transaction::compute_wtxid).collect();
+        let wtxids: Vec<_> = payments.par_iter().map(Transaction::compute_wtxid).collect();
         coinbase::check_witness_commitment(&coinbase, witness_root(&wtxids)?)?;
         let evidence = coinbase::evidence_commitment(&coinbase)?;
         let commitment = BodyCommitment { root: BodyRoot::new(root), evidence };

@@ -15,6 +15,7 @@ use mass_consensus::ledger::{
 use mass_primitives::{Amount, ChainId, Encode, Height, HeightDelta, Tag, TaggedHasher};
 
 use crate::{
+    audit::keeps_balance,
     body::{Body, encode_body, witness_root},
     coin::{SUPPLY_KEY, coin_key},
     coinbase,
@@ -183,7 +184,7 @@ impl Ledger for UtxoLedger {
 
     fn apply(
         &self,
-        state: &dyn StateRead,
+        stored: &dyn StateRead,
         context: &BlockContext,
         body: &[u8],
     ) -> Result<StateDelta, ApplyError<LedgerError>> {
@@ -194,7 +195,7 @@ impl Ledger for UtxoLedger {
         let payout_script = coinbase::payout_script(coinbase, context.height).map_err(ApplyError::Invalid)?;
         transaction::check_lock_time(coinbase, spend_context).map_err(ApplyError::Invalid)?;
 
-        let mut state = Overlay::new(state);
+        let mut state = Overlay::new(stored);
         let settled = self.settle(&mut state, context)?;
         coinbase::check_outputs(coinbase, settled.due.as_ref()).map_err(ApplyError::Invalid)?;
         let fees = self.apply_payments(&mut state, &body, spend_context)?;
@@ -215,7 +216,9 @@ impl Ledger for UtxoLedger {
         if books != supply {
             state.put(SUPPLY_KEY.to_vec(), books.to_bytes());
         }
-        Ok(state.into_delta())
+        let delta = state.into_delta();
+        debug_assert!(keeps_balance(stored, &delta), "coins, rewards and books do not fit at {context:?}");
+        Ok(delta)
     }
 }
 

@@ -1,11 +1,11 @@
 //! What scripts may cost: signature operations (BIP-141) and what the interpreter reads for them.
 //!
 //! A block of weight limit 4,000,000 may cost 80,000, as in Bitcoin; other limits in proportion. To
-//! Bitcoin's count comes one for each 4,096 bytes (begun) of the transaction, for each input that the
+//! Bitcoin's count comes one for each 5,000 bytes (begun) of the transaction, for each input that the
 //! interpreter has to check: it reads the whole transaction for each, and without a bound many small
-//! inputs in one large transaction would take minutes. 4,096 bytes cost it less than a signature. A
+//! inputs in one large transaction would take minutes. 5,000 bytes cost it less than a signature. A
 //! transaction of at most 400,000 weight, the most that Bitcoin's nodes relay, never reaches the limit
-//! by this: its worst, 1,587 inputs of 41 bytes and 3 of witness, padded to 200,000 bytes, counts 77,763.
+//! by this: the worst, some 1,600 inputs of 41 bytes and 3 of witness, padded to 200,000 bytes, counts 66,600.
 
 use bitcoin::{
     Script, Transaction, TxOut, Witness,
@@ -17,7 +17,7 @@ use crate::witness::{Kind, kind};
 /// Weight for which one signature operation is allowed.
 const WEIGHT_PER_OPERATION: u64 = 50;
 /// What counts one for every input that the interpreter checks.
-const BYTES_PER_OPERATION: u64 = 4_096;
+const BYTES_PER_OPERATION: u64 = 5_000;
 /// Factor of operations outside of witnesses.
 const WITNESS_SCALE: u64 = 4;
 /// Keys that a multisig without a stated number may have.

@@ -1,6 +1,7 @@
 //! Real chains of blocks with real keys, over a state in memory.
 
 mod bodies;
+mod bounds;
 mod chain;
 mod locks;
 mod payments;
@@ -8,3 +9,5 @@ mod random;
 mod rejects;
 mod rewards;
 mod scripts;
+mod supply;
+mod vectors;

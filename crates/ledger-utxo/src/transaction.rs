@@ -111,27 +111,32 @@ fn check_shape(params: &LedgerParams, tx: &Transaction) -> Result<u64, LedgerErr
     if !(1..=3).contains(&tx.version.0) {
         return Err(LedgerError::Version { got: tx.version.0 });
     }
-    if tx.input.is_empty() || tx.output.is_empty() {
-        return Err(LedgerError::TransactionEmpty { inputs: tx.input.len(), outputs: tx.output.len() });
-    }
     let weight = tx.weight().to_wu();
     if weight > params.weight_max {
         return Err(LedgerError::Weight { got: weight, bound: params.weight_max });
     }
-    check_outputs(tx)?;
+    check_inputs(tx)?;
+    check_amounts(tx)?;
+    check_output_scripts(tx)?;
     // No block could hold it.
     if looks_like_node(tx) {
         return Err(LedgerError::TransactionLooksLikeNode(tx.compute_txid()));
     }
-    let mut seen = BTreeSet::new();
-    if let Some(input) = tx.input.iter().find(|input| !seen.insert(input.previous_output)) {
-        return Err(LedgerError::InputTwice(input.previous_output));
-    }
     Ok(weight)
 }
 
-/// Checks amounts and scripts of the outputs.
-fn check_outputs(tx: &Transaction) -> Result<(), LedgerError> {
+/// Checks that there are inputs and outputs, and no input twice.
+pub(crate) fn check_inputs(tx: &Transaction) -> Result<(), LedgerError> {
+    if tx.input.is_empty() || tx.output.is_empty() {
+        return Err(LedgerError::TransactionEmpty { inputs: tx.input.len(), outputs: tx.output.len() });
+    }
+    let mut seen = BTreeSet::new();
+    let twice = tx.input.iter().find(|input| !seen.insert(input.previous_output));
+    twice.map_or(Ok(()), |input| Err(LedgerError::InputTwice(input.previous_output)))
+}
+
+/// Checks the amounts of the outputs, each and all.
+pub(crate) fn check_amounts(tx: &Transaction) -> Result<(), LedgerError> {
     for (position, output) in tx.output.iter().enumerate() {
         let got = Amount::new(output.value.to_sat());
         if i64::try_from(got.get()).is_err() {
@@ -140,15 +145,22 @@ fn check_outputs(tx: &Transaction) -> Result<(), LedgerError> {
         if got > MONEY_MAX {
             return Err(LedgerError::AmountTooLarge { position, got, bound: MONEY_MAX });
         }
-        if is_null_data(&output.script_pubkey) {
-            if got != Amount::ZERO {
-                return Err(LedgerError::NullDataValue { position, got });
-            }
-        } else if !is_spendable(&output.script_pubkey) {
+    }
+    sum(Sum::Outputs, tx.output.iter().map(|output| Amount::new(output.value.to_sat()))).map(|_| ())
+}
+
+fn check_output_scripts(tx: &Transaction) -> Result<(), LedgerError> {
+    for (position, output) in tx.output.iter().enumerate() {
+        let script = &output.script_pubkey;
+        let got = Amount::new(output.value.to_sat());
+        if is_null_data(script) && got != Amount::ZERO {
+            return Err(LedgerError::NullDataValue { position, got });
+        }
+        if !is_null_data(script) && !is_spendable(script) {
             return Err(LedgerError::OutputScript { position });
         }
     }
-    sum(Sum::Outputs, tx.output.iter().map(|output| Amount::new(output.value.to_sat()))).map(|_| ())
+    Ok(())
 }
 
 fn read_inputs(

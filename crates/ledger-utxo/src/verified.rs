@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeSet,
-    mem,
+    fmt, mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,10 +23,17 @@ use crate::{interpreter::FLAGS, witness::Spending};
 const GENERATION: usize = 65_536;
 
 /// Transactions whose scripts are good.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Verified(Mutex<Generations>);
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let generations = self.lock();
+        write!(f, "Verified({} young, {} old)", generations.young.len(), generations.old.len())
+    }
+}
+
+#[derive(Default)]
 struct Generations {
     young: BTreeSet<Key>,
     old: BTreeSet<Key>,
@@ -70,5 +77,44 @@ impl Verified {
     /// Every entry is right by itself, so a thread that died while it held the lock left nothing half done.
     fn lock(&self) -> MutexGuard<'_, Generations> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> Key {
+        Key(sha256::Hash::hash(&number.to_le_bytes()).to_byte_array())
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_memory_is_bounded() {
+        let verified = Verified::default();
+        for number in 0..3 * GENERATION {
+            verified.insert(key(number));
+        }
+        let newest = 2 * GENERATION..3 * GENERATION;
+        assert!(newest.into_iter().all(|number| verified.contains(&key(number))));
+        assert!(!verified.contains(&key(0)));
+        let generations = verified.lock();
+        assert_eq!((generations.young.len(), generations.old.len()), (GENERATION, GENERATION));
+    }
+
+    #[test]
+    fn a_thread_that_died_with_the_lock_takes_nothing_away() {
+        let verified = Verified::default();
+        verified.insert(key(1));
+        let died = std::thread::scope(|scope| {
+            let dying = scope.spawn(|| {
+                let _lock = verified.0.lock().unwrap();
+                panic!("on purpose");
+            });
+            dying.join()
+        });
+        assert!(died.is_err());
+        assert!(verified.contains(&key(1)));
+        verified.insert(key(2));
+        assert!(verified.contains(&key(2)));
     }
 }

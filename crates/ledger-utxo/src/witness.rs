@@ -83,10 +83,10 @@ pub(crate) fn verify_all(
 ) -> Result<(), LedgerError> {
     let tasks: Vec<_> = spendings.iter().flat_map(|spending| tasks_of(spending)).collect();
     let failed = match tasks.as_slice() {
-        [(spending, inputs)] => check_inputs(secp, spending, inputs.clone()).err(),
+        [(spending, inputs)] => verify_inputs(secp, spending, inputs.clone()).err(),
         tasks => tasks
             .par_iter()
-            .find_map_first(|(spending, inputs)| check_inputs(secp, spending, inputs.clone()).err()),
+            .find_map_first(|(spending, inputs)| verify_inputs(secp, spending, inputs.clone()).err()),
     };
     failed.map_or(Ok(()), Err)
 }
@@ -97,7 +97,8 @@ fn tasks_of<'a, 'b>(spending: &'b Spending<'a>) -> impl Iterator<Item = (&'b Spe
     (0..inputs).step_by(step).map(move |from| (spending, from..from.saturating_add(step).min(inputs)))
 }
 
-fn check_inputs(
+/// Checks some inputs of a transaction, one after the other.
+pub(crate) fn verify_inputs(
     secp: &Secp256k1<VerifyOnly>,
     spending: &Spending<'_>,
     inputs: Range<usize>,

@@ -94,7 +94,10 @@ impl<I: Iterator<Item = Best>> Contest<'_, I> {
 
     /// Chooses the entry and the ancestors it needs.
     fn choose(&mut self, seat: Seat, block: &mut Vec<Seat>) {
-        let family = self.pool.with_ancestors(&BTreeSet::from([seat]), usize::MAX);
+        let mut family = BTreeSet::from([seat]);
+        if self.pool.at(seat).is_some_and(|resident| !resident.parents.is_empty()) {
+            family = self.pool.with_ancestors(&family, usize::MAX);
+        }
         let mut package: Vec<Seat> = family.difference(&self.chosen).copied().collect();
         let pool = self.pool;
         // An ancestor has fewer ancestors than its descendant.

@@ -114,14 +114,12 @@ fn processor() -> f64 {
     ticks as f64 / 100.0
 }
 
-/// The best of ten runs, in milliseconds.
-fn best(mut work: impl FnMut()) -> f64 {
-    let run = |_| {
-        let start = Instant::now();
-        work();
-        start.elapsed().as_secs_f64() * 1e3
-    };
-    (0..10).map(run).fold(f64::INFINITY, f64::min)
+/// Milliseconds of processor time of one of twenty runs, so that other work on the machine counts for little.
+fn each(mut work: impl FnMut()) -> f64 {
+    const RUNS: u32 = 20;
+    let before = processor();
+    (0..RUNS).for_each(|_| work());
+    (processor() - before) * 1e3 / f64::from(RUNS)
 }
 
 fn main() {
@@ -144,7 +142,7 @@ fn main() {
     let pool = chain.pool();
     assert_eq!(pool.len(), PAYMENTS);
 
-    let template = best(|| drop(black_box(pool.template(BLOCK_WEIGHT))));
+    let template = each(|| drop(black_box(pool.template(BLOCK_WEIGHT))));
     let weight: u64 = pool.template(BLOCK_WEIGHT).iter().map(|entry| entry.weight).sum();
     let context = BlockContext {
         height: Height::new(1),
@@ -161,7 +159,7 @@ fn main() {
         assert!(made.refused.is_empty());
         black_box(made);
     };
-    let body = best(body);
+    let body = each(body);
     let record = || {
         let saved = pool.in_order().into_iter().map(|resident| Saved {
             bytes: resident.entry().bytes.clone(),
@@ -170,7 +168,7 @@ fn main() {
         PoolRecord { transactions: saved.collect(), ..PoolRecord::default() }.write(chain.spec().id())
     };
     let file = record().len();
-    let written = best(|| drop(black_box(record())));
+    let written = each(|| drop(black_box(record())));
 
     let count = PAYMENTS as f64;
     println!("| pool of {PAYMENTS} payments of {} bytes | measured | promised |", bytes / PAYMENTS);

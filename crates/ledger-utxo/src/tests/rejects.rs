@@ -6,15 +6,27 @@ use mass_primitives::{Amount, Height};
 use super::chain::farmer;
 use crate::{LedgerError, MONEY_MAX, ScriptFault, Sum};
 
+/// A refusal, what a transaction's is called, and what a block's, if it is called otherwise.
+type Row = (LedgerError, &'static str, &'static str);
+
+const TXID: [u8; 32] = [1; 32];
+
 #[test]
 fn refusals_are_called_what_bitcoin_calls_them() {
-    let txid = Txid::from_byte_array([1; 32]);
+    for (error, of_transaction, of_block) in of_transactions().into_iter().chain(of_blocks()) {
+        let of_block = if of_block.is_empty() { of_transaction } else { of_block };
+        assert_eq!(error.reject_reason(), of_transaction, "{error}");
+        assert_eq!(error.block_reject_reason(), of_block, "{error}");
+    }
+}
+
+fn of_transactions() -> Vec<Row> {
+    let txid = Txid::from_byte_array(TXID);
     let outpoint = OutPoint { txid, vout: 0 };
     let (one, two) = (Height::new(1), Height::new(2));
     let amount = Amount::new(3);
     let script = |fault| LedgerError::Script { txid, input: 0, fault };
-    // The refusal, as a transaction's, as a block's.
-    let table = [
+    vec![
         (LedgerError::MissingCoin(outpoint), "bad-txns-inputs-missingorspent", ""),
         (LedgerError::DoubleSpend(outpoint), "bad-txns-inputs-missingorspent", ""),
         (LedgerError::InputTwice(outpoint), "bad-txns-inputs-duplicate", ""),
@@ -56,7 +68,13 @@ fn refusals_are_called_what_bitcoin_calls_them() {
             "mempool-script-verify-flag-failed (Invalid Schnorr signature)",
             "block-script-verify-flag-failed (Invalid Schnorr signature)",
         ),
-        (LedgerError::TransactionLooksLikeNode(txid), "tx-size-small", ""),
+    ]
+}
+
+fn of_blocks() -> Vec<Row> {
+    let one = Height::new(1);
+    vec![
+        (LedgerError::TransactionLooksLikeNode(Txid::from_byte_array(TXID)), "tx-size-small", ""),
         (LedgerError::BodyTooLong { got: 2, bound: 1 }, "bad-blk-length", ""),
         (LedgerError::BodyEmpty, "bad-blk-length", ""),
         (LedgerError::BodyMalformed { position: 0 }, "block-decode-failed", ""),
@@ -73,12 +91,7 @@ fn refusals_are_called_what_bitcoin_calls_them() {
         (LedgerError::WitnessCommitment, "bad-witness-merkle-match", ""),
         (LedgerError::EvidenceCommitmentCount { got: 2 }, "bad-evidence-commitment", ""),
         (LedgerError::BannedFarmer(farmer(1)), "bad-farmer-banned", ""),
-    ];
-    for (error, of_transaction, of_block) in table {
-        let of_block = if of_block.is_empty() { of_transaction } else { of_block };
-        assert_eq!(error.reject_reason(), of_transaction, "{error}");
-        assert_eq!(error.block_reject_reason(), of_block, "{error}");
-    }
+    ]
 }
 
 fn range(what: Sum) -> LedgerError {

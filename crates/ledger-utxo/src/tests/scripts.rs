@@ -349,3 +349,21 @@ fn the_first_failing_input_is_named_however_many_fail() {
         assert_eq!(chain.check(&bad), Err(expected));
     }
 }
+
+#[test]
+fn the_cache_knows_a_transaction_by_all_that_its_verdict_depends_on() {
+    let person = Person::new(1);
+    let mut tx = unsigned(&[OutPoint::null()], &[(1, person.p2tr())]);
+    let key = |tx: &Transaction, spent: TxOut| {
+        let spending = Spending { tx, txid: tx.compute_txid(), spent: vec![spent] };
+        crate::verified::Key::new(tx.compute_wtxid(), &spending)
+    };
+    let spent = output(person.p2wpkh());
+    let first = key(&tx, spent.clone());
+    assert_eq!(key(&tx, spent.clone()), first);
+    assert_ne!(key(&tx, output(person.p2tr())), first, "another script");
+    let more = TxOut { value: spent.value + bitcoin::Amount::ONE_SAT, ..spent.clone() };
+    assert_ne!(key(&tx, more), first, "another amount");
+    tx.input[0].witness.push([1]);
+    assert_ne!(key(&tx, spent), first, "another witness");
+}
