@@ -175,7 +175,7 @@ fn info<L: NodeLedger>(node: &Node<L>) -> Value {
 }
 
 /// Effective fees of a transaction that was or would be taken, judged together with these.
-fn fees<L: NodeLedger>(entry: &Entry, rate: Rate, together: &[String]) -> Value {
+fn fees(entry: &Entry, rate: Rate, together: &[String]) -> Value {
     json!({ "base": mass(entry.fee.get()), "effective-feerate": mass_rate(rate.per_1000()),
         "effective-includes": together })
 }
@@ -207,7 +207,7 @@ fn test_one<L: NodeLedger>(
     let rate = Rate::new(entry.fee.get(), entry.weight);
     let accepted = json!({ "txid": L::write_id(&id), "wtxid": wtxid, "allowed": true,
         "vsize": virtual_size(&entry),
-        "fees": fees::<L>(&entry, rate, std::slice::from_ref(&wtxid)) });
+        "fees": fees(&entry, rate, std::slice::from_ref(&wtxid)) });
     before.push(entry);
     Ok(accepted)
 }
@@ -261,7 +261,7 @@ fn package_json<L: NodeLedger>(ids: &[(String, String)], verdicts: &PackageVerdi
                 let alone = std::slice::from_ref(wtxid);
                 let with = if together.contains(wtxid) { &together[..] } else { alone };
                 json!({ "txid": txid, "vsize": virtual_size(entry),
-                    "fees": fees::<L>(entry, *rate, with) })
+                    "fees": fees(entry, *rate, with) })
             }
             PackageVerdict::Refused(error) => {
                 is_good = false;
