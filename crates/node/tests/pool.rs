@@ -89,6 +89,7 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, ClientError>, code: i32, reason
 }
 
 /// The reply as the library of foreign programs reads it, and again as it was.
+#[allow(clippy::needless_pass_by_value, reason = "replies are read where they come")]
 fn parsed<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{error}: {value}"))
 }
@@ -134,12 +135,12 @@ async fn every_reply_has_the_shape_that_programs_know() {
     entry.into_model().unwrap();
     let above: v30::GetMempoolAncestors =
         parsed(rpc.get_mempool_ancestors(second_id.clone(), None).await.unwrap());
-    assert_eq!(above.0, [first_id.clone()]);
+    assert_eq!(above.0, std::slice::from_ref(&first_id));
     let _: v30::GetMempoolAncestorsVerbose =
         parsed(rpc.get_mempool_ancestors(second_id.clone(), Some(true)).await.unwrap());
     let below: v30::GetMempoolDescendants =
         parsed(rpc.get_mempool_descendants(first_id.clone(), None).await.unwrap());
-    assert_eq!(below.0, [second_id.clone()]);
+    assert_eq!(below.0, std::slice::from_ref(&second_id));
     let _: v30::GetMempoolDescendantsVerbose =
         parsed(rpc.get_mempool_descendants(first_id.clone(), Some(true)).await.unwrap());
 

@@ -11,7 +11,7 @@ use std::{fs, path::Path, time::Duration};
 use farm::Farm;
 use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Amount, BlockId, Height};
-use mass_rpc::{BitcoinClient, HttpClient, MassClient, PoolClient as _, client};
+use mass_rpc::{BitcoinClient, HttpClient, PoolClient as _, client};
 use mass_wallet::{Balance, DEV_FAUCET_PHRASE, FEE_RATE_DEFAULT, Wallet, WalletError, Words};
 use nodes::{node, reaches};
 
@@ -87,7 +87,7 @@ async fn a_payment_is_made_confirmed_undone_and_confirmed_again() {
     assert_eq!(payee.balance(), sums(PAID, 0, 0));
     two.stop().await.unwrap();
     // Else the payment would wait for its blocks, too.
-    std::fs::remove_file(path("two").join("pool.dat")).unwrap();
+    fs::remove_file(path("two").join("pool.dat")).unwrap();
     let (two, rpc_two) = node(&farm.spec, &path("two"), vec![]).await;
     let tip = mine(&other, &rpc_two, &stranger, 3).await;
     assert_eq!(pooled(&rpc_two).await, 0);

@@ -13,7 +13,7 @@ use mass_node::{
     Chain, ChainError, NodeConfig, NodeHandle,
     consensus::{header::Header, spec::ChainSpec},
     primitives::{BlockId, Decode as _, Difficulty, Encode as _, Slot},
-    rpc::{ClientError, HttpClient, MassClient, PoolClient as _, call, client},
+    rpc::{BitcoinClient as _, ClientError, HttpClient, MassClient, PoolClient as _, call, client},
     start,
 };
 use serde_json::{Value, json};
