@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use crate::cargo;
 
 /// The targets, by the names in `fuzz/Cargo.toml`.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 9] = [
     "verifier",
     "proof_decoder",
     "plot_reader",
@@ -20,6 +20,8 @@ const TARGETS: [&str; 7] = [
     "wire_decoders",
     "ledger_decoders",
     "block_file",
+    "pool_record",
+    "ledger_apply",
 ];
 
 /// The flags by which a program tells libFuzzer where it has been.

@@ -11,6 +11,7 @@ mod fuzz;
 mod layers;
 mod slow;
 mod tidy;
+mod vectors;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::cargo;
+use crate::{cargo, vectors};
 
 /// A part of the house with slow tests.
 #[derive(Clone, Copy, ValueEnum)]
@@ -24,6 +24,8 @@ pub enum Part {
     Verifier,
     /// Headers, seals, evidence and chain specs with 1,000,000 faults, each refused by the number of a rule
     Mutations,
+    /// Bitcoin Core's own test vectors through Mass Net's ledger: needs a registry
+    CoreVectors,
 }
 
 /// Runs the slow tests of a part.
@@ -68,6 +70,7 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
         ),
         Part::Verifier => verifier(root),
+        Part::CoreVectors => vectors::run(root),
         Part::Mutations => cargo::run(
             root,
             &[

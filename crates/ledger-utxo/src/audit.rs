@@ -1,5 +1,7 @@
-//! The invariant of the books, for tests and for `mass` to check a whole state.
+//! The invariant of the books: of a whole state, for tests and for `mass` to check one; and of the
+//! changes of one block, which debug builds check at each block.
 
+use mass_consensus::ledger::{StateDelta, StateRead};
 use mass_primitives::{Amount, Decode};
 
 use crate::{
@@ -44,4 +46,25 @@ pub fn audit<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Opt
         }
     }
     Some(audit)
+}
+
+/// Whether changes leave balanced books balanced: coins and pending rewards grow by what is issued, less
+/// what is burned. `false`, too, if something cannot be read.
+#[must_use]
+pub fn keeps_balance(state: &dyn StateRead, delta: &StateDelta) -> bool {
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for (key, value) in delta.iter() {
+        let Ok(old) = state.get(key) else { return false };
+        before.extend(old.map(|old| (key, old)));
+        after.extend(value.map(|value| (key, value)));
+    }
+    let before = audit(before.iter().map(|(key, value)| (*key, value.as_slice())));
+    let (Some(before), Some(after)) = (before, audit(after)) else { return false };
+    let untouched = delta.get(SUPPLY_KEY).is_none();
+    let sum = |audit: &Audit| i128::from(audit.coins.get()).checked_add(i128::from(audit.pending.get()));
+    let books = |audit: &Audit| {
+        if untouched { Some(0) } else { audit.supply.outstanding().map(|amount| i128::from(amount.get())) }
+    };
+    let change = |of: &dyn Fn(&Audit) -> Option<i128>| of(&after)?.checked_sub(of(&before)?);
+    change(&sum).is_some() && change(&sum) == change(&books)
 }

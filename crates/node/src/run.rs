@@ -25,6 +25,7 @@ use crate::{
     methods::{Method, overlaid, serve_table},
     news::News,
     node::{Moment, Node},
+    pool_files::PoolFiles,
     queries::{Queries, Query},
     standard,
 };
@@ -95,6 +96,8 @@ pub struct Running<L> {
     /// Set to end the loop.
     pub stopping: bool,
     news: News,
+    /// Where the pool outlives the node.
+    pub(crate) files: PoolFiles,
     commands: mpsc::Sender<Command>,
 }
 
@@ -145,9 +148,10 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries)?;
     }
-    let mut node = Node::new(chain, Moment::now());
+    let (mut node, files) = (Node::new(chain, Moment::now()), PoolFiles::new(&config.data_dir));
     node.set_database(database);
-    let running = Running { node, stopping: false, news, commands };
+    files.load(&mut node);
+    let running = Running { node, stopping: false, news, files, commands };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
     Ok(NodeHandle { rpc, listen, stop, task, server })
@@ -213,6 +217,17 @@ impl<L: NodeLedger> Running<L> {
         }
     }
 
+    /// Writes the pool down, beside the loop unless that is waited for.
+    fn save_pool(&mut self) -> impl Future<Output = ()> + use<L> {
+        let write = self.files.prepare(&self.node, Moment::now().instant);
+        let written = tokio::task::spawn_blocking(move || {
+            if let Err(error) = write.perform() {
+                tracing::warn!(file = %write.path.display(), %error, "the pool is not written down");
+            }
+        });
+        async move { drop(written.await) }
+    }
+
     /// Builds a part of the indexes that are behind; whether more is to be done.
     fn build_indexes(&mut self) -> Result<bool, ChainError> {
         let Some(built) = self.node.chain_mut().build_indexes()? else { return Ok(false) };
@@ -250,6 +265,9 @@ impl<L: NodeLedger> Running<L> {
                 _ = clock.tick() => {
                     self.node.tick(Moment::now())?;
                     self.news.look_at_pool(self.node.chain());
+                    if self.files.is_due(Moment::now().instant) {
+                        drop(self.save_pool());
+                    }
                     building = true;
                 }
                 () = std::future::ready(()), if building => building = self.build_indexes()?,
@@ -262,6 +280,8 @@ impl<L: NodeLedger> Running<L> {
             }
         }
         let _ = self.commands.send(Command::Stop).await;
+        self.node.chain_mut().end_estimates();
+        self.save_pool().await;
         Ok(())
     }
 }

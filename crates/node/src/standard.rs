@@ -6,6 +6,7 @@
 mod chain;
 mod control;
 mod network;
+mod pool;
 
 pub(crate) use chain::{block_id, confirmations, stored};
 
@@ -13,5 +14,5 @@ use crate::{ledger::NodeLedger, methods::Method};
 
 /// The methods of any chain.
 pub(crate) fn table<L: NodeLedger>() -> Vec<Method<L>> {
-    [chain::table(), network::table(), control::table()].into_iter().flatten().collect()
+    [chain::table(), network::table(), pool::table(), control::table()].into_iter().flatten().collect()
 }

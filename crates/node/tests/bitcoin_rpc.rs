@@ -21,7 +21,7 @@ use jsonrpsee::{
 };
 use mass_ledger_utxo::address;
 use mass_node::NodeHandle;
-use mass_rpc::{BitcoinClient, ClientError, HttpClient, MassClient, call};
+use mass_rpc::{BitcoinClient, ClientError, HttpClient, PoolClient as _, call};
 use nodes::{mine, node, node_with, reaches};
 use payer::{Payer, coin_of, payout};
 use serde::de::DeserializeOwned;
@@ -52,7 +52,7 @@ impl World {
         for is_last_of_block in [false, true, true, false] {
             let tx = payer.pay(coin.0, coin.1, 1_000);
             coin = (coin_of(&tx), coin.1 - 1_000);
-            rpc.send_raw_transaction(serialize_hex(&tx)).await.unwrap();
+            rpc.send_raw_transaction(serialize_hex(&tx), None, None).await.unwrap();
             payments.push(tx);
             if is_last_of_block {
                 mine(&farm, &rpc, &payout(1)).await;
@@ -398,7 +398,7 @@ async fn subscribers_hear_of_blocks_and_transactions_as_they_come_and_go() {
     let genesis = rpc.get_best_block_hash().await.unwrap();
     let faucet = rpc.get_block(genesis, None).await.unwrap()["tx"][1].as_str().unwrap().parse().unwrap();
     let tx = payer.pay(OutPoint { txid: faucet, vout: 0 }, 1_000_000, 1_000);
-    let txid = rpc.send_raw_transaction(serialize_hex(&tx)).await.unwrap();
+    let txid = rpc.send_raw_transaction(serialize_hex(&tx), None, None).await.unwrap();
     assert_eq!(next(&mut transactions).await, json!({ "event": "entered", "txid": txid }));
     let first = mine(&farm, &rpc, &payout(1)).await.id();
     assert_eq!(next(&mut blocks).await, json!({ "event": "connected", "hash": first, "height": 1 }));

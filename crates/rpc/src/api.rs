@@ -46,14 +46,6 @@ pub trait Mass {
     /// at most `max`, fewer if they are large, none above the tip.
     #[method(name = "mass_blocks")]
     async fn blocks(&self, from: Height, max: u32) -> RpcResult<Vec<String>>;
-
-    /// Offers a transaction in hex to the mempool and to peers; returns its id.
-    #[method(name = "sendrawtransaction")]
-    async fn send_raw_transaction(&self, hex: String) -> RpcResult<String>;
-
-    /// Ids of the transactions that wait for a block.
-    #[method(name = "getrawmempool")]
-    async fn get_raw_mempool(&self) -> RpcResult<Vec<String>>;
 }
 
 /// What a node of a ledger of coins answers beside [`Mass`].

@@ -14,6 +14,7 @@ pub mod errors;
 pub mod farm;
 pub mod metrics;
 pub mod params;
+mod pool;
 mod transport;
 mod version_one;
 
@@ -28,4 +29,5 @@ pub use jsonrpsee::{
     Methods, PendingSubscriptionSink, RpcModule,
     core::{SubscriptionResult, server::SubscriptionMessage},
 };
+pub use pool::PoolClient;
 pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, call, client, client_that_waits, serve};

@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height, SealSignature, Seed, Slot, VrfProof};
 use mass_rpc::{
-    Ban, CheckpointStatus, ClientError, CoinsClient, CoinsServer, HttpClient, LastSeal, MassClient,
-    MassServer, Pending, RpcResult, ServeError, ServerHandle, Status, Supply, Work, async_trait, client,
-    errors, serve,
+    Ban, CheckpointStatus, CoinsClient, CoinsServer, HttpClient, LastSeal, MassClient, MassServer, Pending,
+    RpcResult, ServeError, ServerHandle, Status, Supply, Work, async_trait, client, errors, serve,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -84,12 +83,6 @@ impl MassServer for Fake {
     async fn blocks(&self, from: Height, max: u32) -> RpcResult<Vec<String>> {
         Ok(vec![format!("{from} {max}")])
     }
-    async fn send_raw_transaction(&self, _: String) -> RpcResult<String> {
-        Err(errors::rejected("dust"))
-    }
-    async fn get_raw_mempool(&self) -> RpcResult<Vec<String>> {
-        Ok(Vec::new())
-    }
 }
 
 #[async_trait]
@@ -111,13 +104,6 @@ async fn start() -> (SocketAddr, ServerHandle, HttpClient) {
     (addr, handle, client(&format!("http://{addr}")).unwrap())
 }
 
-fn code<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> i32 {
-    match answer.unwrap_err() {
-        ClientError::Call(error) => error.code(),
-        other => panic!("{other}"),
-    }
-}
-
 #[tokio::test]
 async fn the_client_gets_what_the_node_answers() {
     let (_, handle, node) = start().await;
@@ -132,7 +118,6 @@ async fn the_client_gets_what_the_node_answers() {
     let (proof, signature) = (VrfProof::new([2; 96]), SealSignature::new([3; 64]));
     assert_eq!(node.submit_seal(String::new(), proof, signature).await.unwrap(), TIP);
     assert_eq!(node.blocks(Height::new(3), 4).await.unwrap(), ["3 4"]);
-    assert_eq!(code(node.send_raw_transaction(String::new()).await), errors::REJECTED);
     handle.stop().unwrap();
     handle.stopped().await;
     assert!(node.status().await.is_err());
