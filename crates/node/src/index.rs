@@ -124,8 +124,10 @@ pub(crate) fn entries<L: NodeLedger>(
 /// Disconnects the tip from the store and its indexes.
 pub(crate) fn disconnect_tip<L: NodeLedger>(ledger: &L, store: &Store) -> Result<BlockId, ChainError> {
     let Some(tip) = store.tip()? else { return Ok(store.disconnect_tip(&[])?) };
-    let names = tip.height.next().map(|next| Ok(names_at::<L>(&store.indexes()?, next)));
-    let names = names.transpose().map_err(|error: ChainError| error)?.unwrap_or_default();
+    let names = match tip.height.next() {
+        Some(next) => names_at::<L>(&store.indexes()?, next),
+        None => Vec::new(),
+    };
     let mut gone = Vec::new();
     if !names.is_empty() {
         let snapshot = store.snapshot()?;

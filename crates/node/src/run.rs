@@ -33,6 +33,9 @@ use crate::{
 /// How often the clock is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How long clients may take to finish when the node ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Connections at the most.
 const CONNECTIONS_MAX: u32 = 64;
 
@@ -84,7 +87,8 @@ impl NodeHandle {
         let _ = self.stop.send(()).await;
         let result = self.task.await;
         let _ = self.server.stop();
-        self.server.stopped().await;
+        // Not for longer: a client that never finishes its request would keep it.
+        let _ = tokio::time::timeout(FAREWELL, self.server.stopped()).await;
         result.unwrap_or_else(|error| Err(ChainError::Database(format!("the node's loop ended: {error}"))))
     }
 }

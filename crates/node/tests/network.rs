@@ -120,8 +120,13 @@ async fn a_fork_longer_than_an_answer_of_headers_heals() {
 async fn a_client_that_hangs_does_not_keep_a_node_from_ending() {
     let dir = tempfile::tempdir().unwrap();
     let (handle, rpc) = node(&ChainSpec::built_in("dev").unwrap(), dir.path(), vec![]).await;
-    let mut hanging = std::net::TcpStream::connect(handle.rpc).unwrap();
-    hanging.write_all(b"POST / HTTP/1.1\r\nhost: localhost:1\r\ncontent-length: 99\r\n\r\n{").unwrap();
+    let mut hanging = Vec::new();
+    for kind in ["", "content-type: application/json\r\n"] {
+        let mut client = std::net::TcpStream::connect(handle.rpc).unwrap();
+        let request = format!("POST / HTTP/1.1\r\nhost: localhost:1\r\n{kind}content-length: 99\r\n\r\n{{");
+        client.write_all(request.as_bytes()).unwrap();
+        hanging.push(client);
+    }
     rpc.status().await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(5), handle.stop()).await;
     ended.expect("the node ends").unwrap();

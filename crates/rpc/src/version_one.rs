@@ -58,7 +58,8 @@ where
         if is_foreign_socket(&request) {
             return Box::pin(async { Ok(refusal(403, "a WebSocket of a page from elsewhere")) });
         }
-        if request.method() != "POST" {
+        // What says that it is no JSON is refused before anything of it is read.
+        if request.method() != "POST" || !is_json(request.headers().get("content-type")) {
             let answer = self.0.call(request);
             return Box::pin(async move { answer.await.map_err(Into::into) });
         }
@@ -82,6 +83,10 @@ where
             age(inner.call(request).await.map_err(Into::into)?).await
         })
     }
+}
+
+fn is_json<V: AsRef<[u8]>>(kind: Option<V>) -> bool {
+    kind.is_some_and(|kind| kind.as_ref().starts_with(b"application/json"))
 }
 
 fn is_foreign_socket(request: &HttpRequest) -> bool {
@@ -143,8 +148,7 @@ fn modern_request(request: Value) -> Value {
 
 /// The answer in version 1.
 async fn age(response: HttpResponse) -> Result<HttpResponse, BoxError> {
-    let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
-    if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
+    if !is_json(response.headers().get("content-type")) {
         return Ok(response);
     }
     let (mut head, body) = response.into_parts();

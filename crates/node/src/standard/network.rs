@@ -274,21 +274,18 @@ async fn network_info<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
 fn disconnect<L: NodeLedger>(queries: Queries<L>, args: Args) -> Answering {
     Box::pin(async move {
         let (at, number) = (args.optional_text(0).filter(|text| !text.is_empty()), args.number(1));
-        let find: Box<dyn Fn(u64, &PeerDetails) -> bool + Send> = match (at, number) {
-            (Some(at), None) => {
-                let at = at.to_owned();
-                Box::new(move |_, peer| {
-                    at == socket(&peer.address)
-                        || at == peer.address.to_string()
-                        || at == peer.peer.to_string()
-                })
+        if at.is_some() == number.is_some() {
+            return Err(errors::invalid_params("Only one of address and nodeid should be provided."));
+        }
+        let is_meant = |own: u64, peer: &PeerDetails| match at {
+            Some(at) => {
+                at == socket(&peer.address) || at == peer.address.to_string() || at == peer.peer.to_string()
             }
-            (None, Some(wanted)) => Box::new(move |number, _| u64::try_from(wanted) == Ok(number)),
-            _ => return Err(errors::invalid_params("Only one of address and nodeid should be provided.")),
+            None => number.and_then(|number| u64::try_from(number).ok()) == Some(own),
         };
         let peers = peers(&queries).await?;
         let found: Option<PeerId> =
-            peers.iter().find(|(number, peer)| find(*number, peer)).map(|(_, peer)| peer.peer);
+            peers.iter().find(|(number, peer)| is_meant(*number, peer)).map(|(_, peer)| peer.peer);
         let peer = found.ok_or_else(|| errors::not_connected("Node not found in connected nodes"))?;
         let end = queries.ask(move |node| node.send(Command::Disconnect(peer))).await;
         end.map(|()| Value::Null).ok_or_else(|| errors::misc("the node is stopping"))
