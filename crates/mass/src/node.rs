@@ -4,7 +4,10 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use mass_consensus::spec::ChainSpec;
 use mass_ledger_utxo::UtxoLedger;
-use mass_node::program::{self, NodeArgs};
+use mass_node::{
+    FaceArgs,
+    program::{self, NodeArgs},
+};
 use mass_rpc::{HttpClient, MassClient};
 use serde_json::Value;
 
@@ -37,6 +40,8 @@ pub struct RunArgs {
     chain: String,
     #[command(flatten)]
     node: NodeArgs,
+    #[command(flatten)]
+    faces: FaceArgs,
 }
 
 /// Which node to ask.
@@ -75,9 +80,15 @@ impl NodeUrl {
 pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     match command {
         Command::Run(args) => {
-            let config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
+            let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
+            args.faces.prepare(&mut config);
+            let beside = async |queries| {
+                let faces = args.faces.start(queries).await?;
+                let listen = faces.listen.clone();
+                anyhow::Ok((faces, listen))
+            };
             let tell = |value: &Value, text: &str| output.line(value, text);
-            runtime::block_on(program::follow::<UtxoLedger>(config, tell))?;
+            runtime::block_on(program::follow_with::<UtxoLedger, _>(config, beside, tell))?;
         }
         Command::Status(node) => runtime::block_on(status(node, output))?,
         Command::Peers(node) => runtime::block_on(peers(node, output))?,

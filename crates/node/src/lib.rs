@@ -34,4 +34,5 @@ pub use node::{Moment, Node};
 pub use prove::prove_headers;
 pub use prover::{Afresh, Prover};
 pub use queries::{LedgerRpc, Queries, text_param};
-pub use run::{NodeConfig, NodeHandle, start};
+pub use utxo::faces::{FaceArgs, FaceError, Faces};
+pub use run::{NodeConfig, NodeHandle, start, start_asked};

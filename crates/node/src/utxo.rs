@@ -1,6 +1,11 @@
 //! Mass Net's ledger in a node: block candidates from the pool, transactions of blocks, and the RPC of coins.
 
+mod electrum;
+mod esplora;
+pub mod faces;
 pub mod index;
+mod merkle;
+mod view;
 
 use bitcoin::{
     OutPoint, Transaction, Txid,

@@ -8,7 +8,6 @@ use std::{
 use bitcoin::{
     OutPoint, Transaction, TxOut, Txid,
     consensus::encode::deserialize,
-    hashes::Hash as _,
 };
 use mass_consensus::header::{HEADER_BYTES, Header};
 use mass_ledger_utxo::{UtxoLedger, read_coin};
@@ -237,15 +236,6 @@ impl ChainView {
     /// Who spends an output.
     pub(in crate::utxo) fn spend(&self, outpoint: &OutPoint) -> Result<Option<Spend>, ChainError> {
         find_spend(&self.snapshot, outpoint)
-    }
-
-    /// An output of the active chain, spent or not.
-    pub(in crate::utxo) fn output(&self, outpoint: &OutPoint) -> Result<Option<TxOut>, ChainError> {
-        if let Some(coin) = self.coin(outpoint)? {
-            return Ok(Some(coin));
-        }
-        let found = self.transaction(&outpoint.txid)?;
-        Ok(found.and_then(|(tx, _)| tx.output.get(outpoint.vout as usize).cloned()))
     }
 
     /// What touches a script, in the order of the chain; `None` if it is more than is told.

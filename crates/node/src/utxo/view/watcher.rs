@@ -115,7 +115,7 @@ impl Watcher {
         let taken = taken.map_err(|error| errors::misc(error.to_string()))?;
         let (came, left) = taken.map_err(fault)?;
         known.extend(came);
-        left.iter().for_each(|id| drop(known.remove(id)));
+        known.retain(|id| !left.contains(id));
         Ok(())
     }
 }
@@ -145,7 +145,7 @@ fn news(
 }
 
 /// Takes news over and tells subscribers; the ids of what came and what left.
-fn take(view: &View, before: &ChainView, news: News) -> Result<(Vec<EntryId>, Vec<EntryId>), ChainError> {
+fn take(view: &View, before: &ChainView, news: News) -> Result<(Vec<EntryId>, HashSet<EntryId>), ChainError> {
     let now = news.chain.as_ref().unwrap_or(before);
     let mut scripts = news.chain.as_ref().map_or(Ok(Some(HashSet::new())), |now| touched(before, now))?;
     let came = news.came.into_iter().map(|came| {
@@ -182,7 +182,7 @@ fn take(view: &View, before: &ChainView, news: News) -> Result<(Vec<EntryId>, Ve
         }
     });
     view.tell(Change { tip, scripts: scripts.map(Arc::new) });
-    Ok((ids, news.left))
+    Ok((ids, news.left.into_iter().collect()))
 }
 
 /// The scripts that blocks touched between two tips, if the later one stands on the earlier one, not far above.
