@@ -4,8 +4,9 @@
 //! but the witnesses, the coinbase's witness commitment (BIP-141) to these.
 
 use bitcoin::{
-    Transaction, VarInt,
+    Transaction, Txid, VarInt, Wtxid,
     consensus::{Decodable, encode},
+    hashes::Hash,
 };
 use mass_consensus::ledger::BodyCommitment;
 use mass_primitives::{BodyRoot, tag::double_sha256};
@@ -22,6 +23,8 @@ const NODE_BYTES: usize = 64;
 pub struct Body {
     coinbase: Transaction,
     payments: Vec<Transaction>,
+    txids: Vec<Txid>,
+    wtxids: Vec<Wtxid>,
     commitment: BodyCommitment,
 }
 
@@ -38,18 +41,20 @@ impl Body {
             if tx.is_coinbase() != expected {
                 return Err(LedgerError::CoinbasePosition { position, expected });
             }
-            if tx.base_size() == NODE_BYTES {
+            if looks_like_node(tx) {
                 return Err(LedgerError::TransactionLooksLikeNode(tx.compute_txid()));
             }
         }
-        let root = merkle_root(transactions.iter().map(|tx| *tx.compute_txid().as_ref()).collect())?;
+        let txids: Vec<_> = transactions.iter().map(Transaction::compute_txid).collect();
+        let root = merkle_root(txids.iter().map(|txid| txid.to_byte_array()).collect())?;
         let mut transactions = transactions.into_iter();
         let coinbase = transactions.next().ok_or(LedgerError::BodyEmpty)?;
         let payments: Vec<_> = transactions.collect();
-        coinbase::check_witness_commitment(&coinbase, witness_root(&payments)?)?;
+        let wtxids: Vec<_> = payments.iter().map(Transaction::compute_wtxid).collect();
+        coinbase::check_witness_commitment(&coinbase, witness_root(&wtxids)?)?;
         let evidence = coinbase::evidence_commitment(&coinbase)?;
         let commitment = BodyCommitment { root: BodyRoot::new(root), evidence };
-        Ok(Self { coinbase, payments, commitment })
+        Ok(Self { coinbase, payments, txids, wtxids, commitment })
     }
 
     /// The coinbase.
@@ -64,11 +69,27 @@ impl Body {
         &self.payments
     }
 
+    /// The coinbase's id.
+    pub(crate) fn coinbase_txid(&self) -> Option<Txid> {
+        self.txids.first().copied()
+    }
+
+    /// All other transactions with their ids, which a body computes once.
+    pub(crate) fn identified(&self) -> impl Iterator<Item = (&Transaction, Txid, Wtxid)> {
+        let ids = self.txids.iter().skip(1).zip(&self.wtxids);
+        self.payments.iter().zip(ids).map(|(tx, (txid, wtxid))| (tx, *txid, *wtxid))
+    }
+
     /// What the body commits to.
     #[must_use]
     pub const fn commitment(&self) -> BodyCommitment {
         self.commitment
     }
+}
+
+/// Whether a transaction without its witness could pass for an inner node of the merkle tree.
+pub(crate) fn looks_like_node(tx: &Transaction) -> bool {
+    tx.base_size() == NODE_BYTES
 }
 
 /// The bytes of a body.
@@ -82,8 +103,8 @@ pub fn encode_body(coinbase: &Transaction, payments: &[Transaction]) -> Vec<u8> 
 }
 
 /// Root of the tree over the witness transaction ids, where the coinbase counts as zero.
-pub(crate) fn witness_root(payments: &[Transaction]) -> Result<[u8; 32], LedgerError> {
-    let ids = payments.iter().map(|tx| *tx.compute_wtxid().as_ref());
+pub(crate) fn witness_root(payments: &[Wtxid]) -> Result<[u8; 32], LedgerError> {
+    let ids = payments.iter().map(|wtxid| wtxid.to_byte_array());
     merkle_root(core::iter::once([0; 32]).chain(ids).collect())
 }
 
@@ -142,17 +163,14 @@ fn parent(pair: &[[u8; 32]]) -> Result<[u8; 32], LedgerError> {
 
 #[cfg(test)]
 mod tests {
-    use bitcoin::hashes::Hash;
-
     use super::*;
 
     #[test]
     fn the_merkle_root_is_bitcoins() {
         for count in 1..20u8 {
             let leaves: Vec<[u8; 32]> = (0..count).map(|leaf| [leaf; 32]).collect();
-            let theirs = bitcoin::merkle_tree::calculate_root(
-                leaves.iter().map(|leaf| bitcoin::Txid::from_byte_array(*leaf)),
-            );
+            let theirs =
+                bitcoin::merkle_tree::calculate_root(leaves.iter().map(|leaf| Txid::from_byte_array(*leaf)));
             assert_eq!(merkle_root(leaves).unwrap(), theirs.unwrap().to_byte_array());
         }
     }

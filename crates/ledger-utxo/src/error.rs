@@ -3,7 +3,28 @@
 use bitcoin::{OutPoint, Txid};
 use mass_primitives::{Amount, FarmerPublicKey, Height};
 
-use crate::address::AddressError;
+use crate::{address::AddressError, fault::ScriptFault};
+
+/// What was summed up to more than there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sum {
+    /// Inputs of a transaction.
+    Inputs,
+    /// Outputs of a transaction.
+    Outputs,
+    /// Fees and rewards of a block, or the books.
+    Rewards,
+}
+
+impl core::fmt::Display for Sum {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Inputs => "inputs",
+            Self::Outputs => "outputs",
+            Self::Rewards => "fees and rewards",
+        })
+    }
+}
 
 /// A broken rule of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,7 +152,7 @@ pub enum LedgerError {
         expected: Height,
     },
     /// An output has a script that this chain does not know.
-    #[error("output {position} has no witness program of version 0 or 1 and is no short OP_RETURN")]
+    #[error("output {position} is neither P2WPKH, P2WSH, P2TR, P2A nor a short OP_RETURN")]
     OutputScript {
         /// Position of the output.
         position: usize,
@@ -144,9 +165,27 @@ pub enum LedgerError {
         /// Amount found.
         got: Amount,
     },
-    /// An amount or a sum of amounts is out of range.
-    #[error("amount exceeds {bound} maxwell")]
+    /// An amount has the sign bit of Bitcoin's signed amounts.
+    #[error("output {position} carries a negative amount")]
+    AmountNegative {
+        /// Position of the output.
+        position: usize,
+    },
+    /// An amount is out of range.
+    #[error("output {position} carries {got} maxwell, more than {bound}")]
+    AmountTooLarge {
+        /// Position of the output.
+        position: usize,
+        /// Amount found.
+        got: Amount,
+        /// Greatest amount that there may be.
+        bound: Amount,
+    },
+    /// A sum of amounts is out of range.
+    #[error("{what} exceed {bound} maxwell")]
     AmountRange {
+        /// What was summed up.
+        what: Sum,
         /// Greatest amount that there may be.
         bound: Amount,
     },
@@ -178,53 +217,23 @@ pub enum LedgerError {
         /// Least height or median time.
         expected: u64,
     },
-    /// An input of a witness program has a signature script (BIP-141).
-    #[error("input {input} has a signature script")]
-    SignatureScript {
+    /// An input does not satisfy the coin that it spends.
+    #[error("input {input} of transaction {txid}: {fault}")]
+    Script {
+        /// The transaction.
+        txid: Txid,
         /// Position of the input.
         input: usize,
+        /// What is wrong with it.
+        fault: ScriptFault,
     },
-    /// The witness of an input has the wrong shape.
-    #[error("witness of input {input} has {got} elements, expected {expected}")]
-    WitnessShape {
-        /// Position of the input.
-        input: usize,
-        /// Elements found.
-        got: usize,
-        /// Elements expected.
-        expected: usize,
-    },
-    /// The public key is none, or not that of the coin.
-    #[error("public key of input {input} is not that of the coin")]
-    PublicKey {
-        /// Position of the input.
-        input: usize,
-    },
-    /// The bytes are no signature, or its sighash type is unknown.
-    #[error("signature of input {input} is malformed")]
-    SignatureMalformed {
-        /// Position of the input.
-        input: usize,
-    },
-    /// The signature does not verify.
-    #[error("signature of input {input} does not verify")]
-    Signature {
-        /// Position of the input.
-        input: usize,
-    },
-    /// The witness carries an annex (BIP-341), which has no meaning yet.
-    #[error("witness of input {input} has an annex")]
-    Annex {
-        /// Position of the input.
-        input: usize,
-    },
-    /// A kind of spend that this version does not verify.
-    #[error("input {input} spends by {kind}, which is not supported yet")]
-    Unsupported {
-        /// Position of the input.
-        input: usize,
-        /// Kind of spend.
-        kind: &'static str,
+    /// The scripts cost too much to check.
+    #[error("scripts cost {got} signature operations, more than {bound}")]
+    SigopCost {
+        /// Cost found.
+        got: u64,
+        /// Cost allowed.
+        bound: u64,
     },
 }
 

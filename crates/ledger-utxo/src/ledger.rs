@@ -1,5 +1,7 @@
 //! The ledger behind the engine's port: genesis, commitment, one pure `apply`, and block candidates.
 
+use std::sync::Arc;
+
 use bitcoin::{
     OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
     absolute::LockTime,
@@ -16,11 +18,14 @@ use crate::{
     body::{Body, encode_body, witness_root},
     coin::{SUPPLY_KEY, coin_key},
     coinbase,
-    error::{LedgerError, ParamsError},
+    error::{LedgerError, ParamsError, Sum},
     params::{LedgerParams, within_range},
     reward::{self, PendingReward, Supply},
     script::is_payout,
+    sigops,
     transaction::{self, SpendContext, TxSummary, created_coins},
+    verified::{Key, Verified},
+    witness::verify_all,
 };
 
 /// Mass Net's ledger.
@@ -28,6 +33,8 @@ use crate::{
 pub struct UtxoLedger {
     params: LedgerParams,
     secp: Secp256k1<VerifyOnly>,
+    /// Shared by all clones: what the pool has verified, a block need not.
+    verified: Arc<Verified>,
     genesis: (Vec<u8>, StateDelta),
 }
 
@@ -50,7 +57,7 @@ impl UtxoLedger {
     pub fn new(params: LedgerParams, chain: &ChainId) -> Result<Self, ParamsError> {
         params.validate()?;
         let genesis = build_genesis(&params, chain)?;
-        Ok(Self { params, secp: Secp256k1::verification_only(), genesis })
+        Ok(Self { params, secp: Secp256k1::verification_only(), verified: Arc::default(), genesis })
     }
 
     /// The parameters.
@@ -70,7 +77,13 @@ impl UtxoLedger {
         tx: &Transaction,
         context: SpendContext,
     ) -> Result<TxSummary, ApplyError<LedgerError>> {
-        transaction::check(&self.params, &self.secp, state, tx, context)
+        let (summary, spending) = transaction::check(&self.params, state, tx, tx.compute_txid(), context)?;
+        let key = Key::new(tx.compute_wtxid(), &spending);
+        if !self.verified.contains(&key) {
+            verify_all(&self.secp, core::slice::from_ref(&spending)).map_err(ApplyError::Invalid)?;
+            self.verified.insert(key);
+        }
+        Ok(summary)
     }
 
     /// The body of a block candidate. `txs` must be valid in this order, which the pool knows; they may
@@ -91,7 +104,8 @@ impl UtxoLedger {
             return Err(ApplyError::Invalid(LedgerError::CoinbaseScript { expected: context.height }));
         }
         let due = self.settle(&mut Overlay::new(state), context)?.due;
-        let root = witness_root(txs).map_err(ApplyError::Invalid)?;
+        let wtxids: Vec<_> = txs.iter().map(Transaction::compute_wtxid).collect();
+        let root = witness_root(&wtxids).map_err(ApplyError::Invalid)?;
         let coinbase =
             coinbase::build(context.height, payout_script, due.as_ref(), root, evidence_commitment);
         let bytes = encode_body(&coinbase, txs);
@@ -114,24 +128,31 @@ impl UtxoLedger {
         Ok(Settled { due, share, burned })
     }
 
-    /// Applies all transactions but the coinbase; the sum of their fees.
+    /// Applies all transactions but the coinbase; the sum of their fees. Scripts come last and together.
     fn apply_payments(
         &self,
         state: &mut Overlay<'_>,
-        payments: &[Transaction],
+        body: &Body,
         context: SpendContext,
     ) -> Result<Amount, ApplyError<LedgerError>> {
         let mut fees = Amount::ZERO;
-        for tx in payments {
-            let summary = self
-                .check_transaction(state, tx, context)
+        let mut cost = sigops::cost(body.coinbase(), &[]);
+        let mut unverified = Vec::new();
+        for (tx, txid, wtxid) in body.identified() {
+            let (summary, spending) = transaction::check(&self.params, state, tx, txid, context)
                 .map_err(|error| name_double_spend(state, error))?;
             for (outpoint, _) in &summary.spends {
                 state.delete(coin_key(outpoint));
             }
             put_coins(state, summary.creates);
             fees = within_range(fees.checked_add(summary.fee)).map_err(ApplyError::Invalid)?;
+            cost = cost.saturating_add(summary.sigop_cost);
+            transaction::check_sigop_cost(&self.params, cost).map_err(ApplyError::Invalid)?;
+            if !self.verified.contains(&Key::new(wtxid, &spending)) {
+                unverified.push(spending);
+            }
         }
+        verify_all(&self.secp, &unverified).map_err(ApplyError::Invalid)?;
         Ok(fees)
     }
 }
@@ -163,12 +184,13 @@ impl Ledger for UtxoLedger {
         let mut state = Overlay::new(state);
         let settled = self.settle(&mut state, context)?;
         coinbase::check_outputs(coinbase, settled.due.as_ref()).map_err(ApplyError::Invalid)?;
-        let fees = self.apply_payments(&mut state, body.payments(), spend_context)?;
+        let fees = self.apply_payments(&mut state, &body, spend_context)?;
         // The coinbase comes last: nothing in its own block could spend it anyway.
-        put_coins(&mut state, created_coins(coinbase, spend_context, true));
+        let txid = body.coinbase_txid().ok_or(ApplyError::Invalid(LedgerError::BodyEmpty))?;
+        put_coins(&mut state, created_coins(coinbase, txid, spend_context, true));
 
         let subsidy = self.params.subsidy(context.height);
-        let reward = transaction::sum([subsidy, fees, settled.share].into_iter());
+        let reward = transaction::sum(Sum::Rewards, [subsidy, fees, settled.share].into_iter());
         let reward = reward.map_err(ApplyError::Invalid)?;
         reward::add_pending(&mut state, context.height, reward, context.farmer, payout_script)?;
         let supply = Supply::read(&state)?;
@@ -233,14 +255,15 @@ fn build_faucet(params: &LedgerParams, chain: &ChainId) -> Result<Option<Transac
 
 fn build_genesis(params: &LedgerParams, chain: &ChainId) -> Result<(Vec<u8>, StateDelta), ParamsError> {
     let faucet: Vec<_> = build_faucet(params, chain)?.into_iter().collect();
-    let root = witness_root(&faucet).map_err(|error| ParamsError::Format(error.to_string()))?;
+    let wtxids: Vec<_> = faucet.iter().map(Transaction::compute_wtxid).collect();
+    let root = witness_root(&wtxids).map_err(|error| ParamsError::Format(error.to_string()))?;
     let coinbase = coinbase::build(Height::ZERO, Script::from_bytes(chain.as_bytes()), None, root, None);
     let body = encode_body(&coinbase, &faucet);
     Body::decode(&body, params.weight_max).map_err(|error| ParamsError::Format(error.to_string()))?;
     let mut state = Overlay::new(&Nothing);
     let context = SpendContext { height: Height::ZERO, median_time_past: 0 };
     for tx in &faucet {
-        put_coins(&mut state, created_coins(tx, context, false));
+        put_coins(&mut state, created_coins(tx, tx.compute_txid(), context, false));
     }
     let genesis = params.genesis_amount().unwrap_or(Amount::ZERO);
     state.put(SUPPLY_KEY.to_vec(), Supply { genesis, ..Supply::default() }.to_bytes());

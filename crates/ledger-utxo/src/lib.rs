@@ -3,8 +3,8 @@
 //! A body is a compact-size count and as many Bitcoin-encoded transactions, the coinbase first. Coins
 //! are witness programs alone. A block's reward is written down when the block comes and paid by the
 //! coinbase of a much later block, so that a farmer who cheats can still lose it. Nothing here reads a
-//! clock, a disk or a random number; script paths (P2WSH, taproot leaves) are not verified yet and
-//! therefore cannot be spent.
+//! clock, a disk or a random number. Scripts are checked in parallel and remembered, neither of which
+//! changes a verdict.
 #![cfg_attr(
     not(test),
     deny(
@@ -24,12 +24,18 @@ pub mod coin;
 pub mod coinbase;
 pub mod denomination;
 pub mod error;
+pub mod fault;
+mod interpreter;
 pub mod ledger;
 pub mod params;
+mod reject;
 pub mod reward;
 pub mod script;
-pub mod signature;
+mod signature;
+pub mod sigops;
 pub mod transaction;
+mod verified;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +44,8 @@ pub use address::AddressError;
 pub use coin::{Coin, coin_key, read_coin};
 pub use coinbase::COINBASE_WEIGHT_MAX;
 pub use denomination::{DenominationError, MAXWELL_PER_MASS, format_mass, parse_mass};
-pub use error::{LedgerError, ParamsError};
+pub use error::{LedgerError, ParamsError, Sum};
+pub use fault::ScriptFault;
 pub use ledger::UtxoLedger;
 pub use params::{GenesisOutput, LedgerParams, MONEY_MAX};
 pub use reward::{PendingReward, Supply};

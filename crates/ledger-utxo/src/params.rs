@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     address,
     coinbase::COINBASE_WEIGHT_MAX,
-    error::{LedgerError, ParamsError},
+    error::{LedgerError, ParamsError, Sum},
 };
 
 /// Number of eras with a subsidy.
@@ -130,9 +130,14 @@ impl LedgerParams {
     }
 }
 
-/// `amount` as a sum within range.
+/// `amount` as a sum of rewards within range.
 pub(crate) fn within_range(amount: Option<Amount>) -> Result<Amount, LedgerError> {
-    amount.filter(|amount| *amount <= MONEY_MAX).ok_or(LedgerError::AmountRange { bound: MONEY_MAX })
+    within_range_of(Sum::Rewards, amount)
+}
+
+/// `amount` as a sum within range.
+pub(crate) fn within_range_of(what: Sum, amount: Option<Amount>) -> Result<Amount, LedgerError> {
+    amount.filter(|amount| *amount <= MONEY_MAX).ok_or(LedgerError::AmountRange { what, bound: MONEY_MAX })
 }
 
 #[cfg(test)]

@@ -1,110 +1,92 @@
-//! Signatures of P2WPKH (BIP-143) and of taproot's key path (BIP-341). Other spends are refused by name
-//! until scripts are verified.
+//! The two usual spends, P2WPKH (BIP-143) and taproot's key path (BIP-341), straight on libsecp256k1.
+//!
+//! They need one digest and one signature and no script, so they are checked without the interpreter, at
+//! a cost that does not grow with the transaction around them. What Bitcoin Core leaves to its relay
+//! policy is a rule here, so that nobody can change a witness of the usual kinds that is not theirs:
+//! compressed keys, low S, and the sighash types that have a name.
 
 use bitcoin::{
-    PubkeyHash, Script, Transaction, TxOut, WPubkeyHash, ecdsa,
+    PubkeyHash, Transaction, TxOut, WPubkeyHash, ecdsa,
     hashes::Hash,
-    secp256k1::{Message, PublicKey, Secp256k1, VerifyOnly, XOnlyPublicKey},
+    secp256k1::{self, Message, PublicKey, Secp256k1, VerifyOnly, XOnlyPublicKey},
     sighash::{Prevouts, SighashCache, TapSighashType},
     taproot,
 };
 
-use crate::error::LedgerError;
+use crate::fault::ScriptFault;
 
-/// First byte of an annex (BIP-341).
-const ANNEX_HEAD: u8 = 0x50;
 /// Length of a compressed public key.
 const PUBLIC_KEY_BYTES: usize = 33;
 /// Length of a taproot signature that names its sighash type.
 const TYPED_SIGNATURE_BYTES: usize = 65;
 
-/// Checks the signatures of all inputs. `spent` are the outputs they spend, in the order of the inputs.
-///
-/// # Errors
-/// [`LedgerError`] with the first input that is not signed.
-pub fn check_signatures(
-    secp: &Secp256k1<VerifyOnly>,
-    tx: &Transaction,
-    spent: &[TxOut],
-) -> Result<(), LedgerError> {
-    let mut cache = SighashCache::new(tx);
-    for (input, output) in spent.iter().enumerate() {
-        let script = &output.script_pubkey;
-        if tx.input.get(input).is_some_and(|input| !input.script_sig.is_empty()) {
-            return Err(LedgerError::SignatureScript { input });
-        }
-        if script.is_p2wpkh() {
-            check_p2wpkh(secp, &mut cache, input, output)?;
-        } else if script.is_p2tr() {
-            check_key_path(secp, &mut cache, input, spent)?;
-        } else {
-            return Err(LedgerError::Unsupported { input, kind: kind(script) });
-        }
-    }
-    Ok(())
-}
-
-fn kind(script: &Script) -> &'static str {
-    if script.is_p2wsh() { "witness script (P2WSH)" } else { "unknown script" }
-}
-
-/// The witness of an input as a list of elements.
-fn witness(tx: &Transaction, input: usize) -> Vec<&[u8]> {
-    tx.input.get(input).map(|input| input.witness.iter().collect()).unwrap_or_default()
-}
-
-fn check_p2wpkh(
+/// Checks an input that spends P2WPKH.
+pub(crate) fn check_p2wpkh(
     secp: &Secp256k1<VerifyOnly>,
     cache: &mut SighashCache<&Transaction>,
     input: usize,
     spent: &TxOut,
-) -> Result<(), LedgerError> {
-    let elements = witness(cache.transaction(), input);
-    let [signature, key_bytes] = elements.as_slice() else {
-        return Err(LedgerError::WitnessShape { input, got: elements.len(), expected: 2 });
-    };
-    let wrong_key = LedgerError::PublicKey { input };
+    (signature, key_bytes): (&[u8], &[u8]),
+) -> Result<(), ScriptFault> {
     let key_hash = WPubkeyHash::from(PubkeyHash::hash(key_bytes).to_raw_hash());
     let program = spent.script_pubkey.as_bytes().get(2..).unwrap_or_default();
-    if key_bytes.len() != PUBLIC_KEY_BYTES || key_hash.as_byte_array() != program {
-        return Err(wrong_key);
+    if key_hash.as_byte_array() != program {
+        return Err(ScriptFault::KeyHash);
     }
-    let key = PublicKey::from_slice(key_bytes).map_err(|_| wrong_key)?;
-    let malformed = LedgerError::SignatureMalformed { input };
-    let signature = ecdsa::Signature::from_slice(signature).map_err(|_| malformed.clone())?;
+    if key_bytes.len() != PUBLIC_KEY_BYTES {
+        return Err(ScriptFault::KeyUncompressed);
+    }
+    if signature.is_empty() {
+        return Err(ScriptFault::EvalFalse);
+    }
+    let signature = ecdsa::Signature::from_slice(signature).map_err(|error| match error {
+        ecdsa::Error::SighashType(_) => ScriptFault::SighashType,
+        _ => ScriptFault::SignatureEncoding,
+    })?;
+    let key = PublicKey::from_slice(key_bytes).map_err(|_| ScriptFault::Signature)?;
     let digest = cache
         .p2wpkh_signature_hash(input, &spent.script_pubkey, spent.value, signature.sighash_type)
-        .map_err(|_| malformed)?;
-    // libsecp256k1 accepts low S alone, so nobody can change a signature that is not theirs.
-    secp.verify_ecdsa(&Message::from_digest(digest.to_byte_array()), &signature.signature, &key)
-        .map_err(|_| LedgerError::Signature { input })
+        .map_err(|_| ScriptFault::SighashType)?;
+    verify_ecdsa(secp, &Message::from_digest(digest.to_byte_array()), signature.signature, &key)
 }
 
-fn check_key_path(
+fn verify_ecdsa(
+    secp: &Secp256k1<VerifyOnly>,
+    message: &Message,
+    signature: secp256k1::ecdsa::Signature,
+    key: &PublicKey,
+) -> Result<(), ScriptFault> {
+    if secp.verify_ecdsa(message, &signature, key).is_ok() {
+        return Ok(());
+    }
+    let mut low = signature;
+    low.normalize_s();
+    Err(if low == signature { ScriptFault::Signature } else { ScriptFault::HighS })
+}
+
+/// Checks an input that spends P2TR by its key, without an annex. `spent` are all outputs that the transaction spends.
+pub(crate) fn check_key_path(
     secp: &Secp256k1<VerifyOnly>,
     cache: &mut SighashCache<&Transaction>,
     input: usize,
     spent: &[TxOut],
-) -> Result<(), LedgerError> {
-    let elements = witness(cache.transaction(), input);
-    let bytes = match elements.as_slice() {
-        [bytes] => *bytes,
-        [] => return Err(LedgerError::WitnessShape { input, got: 0, expected: 1 }),
-        [.., last] if last.first() == Some(&ANNEX_HEAD) => return Err(LedgerError::Annex { input }),
-        _ => return Err(LedgerError::Unsupported { input, kind: "taproot script path" }),
-    };
-    let malformed = LedgerError::SignatureMalformed { input };
-    let signature = taproot::Signature::from_slice(bytes).map_err(|_| malformed.clone())?;
+    signature: &[u8],
+) -> Result<(), ScriptFault> {
+    let typed = signature.len() == TYPED_SIGNATURE_BYTES;
+    let signature = taproot::Signature::from_slice(signature).map_err(|error| match error {
+        taproot::SigFromSliceError::SighashType(_) => ScriptFault::SchnorrSighashType,
+        taproot::SigFromSliceError::InvalidSignatureSize(_) => ScriptFault::SchnorrSize,
+        _ => ScriptFault::Schnorr,
+    })?;
     // BIP-341: the default type is written by leaving it out.
-    if bytes.len() == TYPED_SIGNATURE_BYTES && signature.sighash_type == TapSighashType::Default {
-        return Err(malformed);
+    if typed && signature.sighash_type == TapSighashType::Default {
+        return Err(ScriptFault::SchnorrSighashType);
     }
     let program = spent.get(input).and_then(|output| output.script_pubkey.as_bytes().get(2..));
-    let key = XOnlyPublicKey::from_slice(program.unwrap_or_default())
-        .map_err(|_| LedgerError::PublicKey { input })?;
+    let key = XOnlyPublicKey::from_slice(program.unwrap_or_default()).map_err(|_| ScriptFault::Schnorr)?;
     let digest = cache
         .taproot_key_spend_signature_hash(input, &Prevouts::All(spent), signature.sighash_type)
-        .map_err(|_| malformed)?;
+        .map_err(|_| ScriptFault::SchnorrSighashType)?;
     secp.verify_schnorr(&signature.signature, &Message::from_digest(digest.to_byte_array()), &key)
-        .map_err(|_| LedgerError::Signature { input })
+        .map_err(|_| ScriptFault::Schnorr)
 }

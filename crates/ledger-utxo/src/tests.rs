@@ -5,4 +5,6 @@ mod chain;
 mod locks;
 mod payments;
 mod random;
+mod rejects;
 mod rewards;
+mod scripts;

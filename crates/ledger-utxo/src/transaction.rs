@@ -1,21 +1,20 @@
-//! The rules of one transaction that is no coinbase. Blocks and memory pool ask the same function.
+//! The rules of one transaction that is no coinbase, all but its scripts. Blocks and memory pool ask the
+//! same function.
 
 use std::collections::BTreeSet;
 
-use bitcoin::{
-    OutPoint, Transaction, TxOut,
-    absolute::LOCK_TIME_THRESHOLD,
-    secp256k1::{Secp256k1, VerifyOnly},
-};
+use bitcoin::{OutPoint, Transaction, TxOut, Txid, absolute::LOCK_TIME_THRESHOLD};
 use mass_consensus::ledger::{ApplyError, StateRead};
 use mass_primitives::{Amount, Height, HeightDelta};
 
 use crate::{
+    body::looks_like_node,
     coin::{Coin, read_coin},
-    error::LedgerError,
-    params::{LedgerParams, within_range},
+    error::{LedgerError, Sum},
+    params::{LedgerParams, MONEY_MAX, within_range_of},
     script::{is_null_data, is_spendable},
-    signature::check_signatures,
+    sigops,
+    witness::Spending,
 };
 
 /// Seconds of one unit of a relative lock by time (BIP-68).
@@ -43,35 +42,45 @@ pub struct TxSummary {
     pub fee: Amount,
     /// Weight in BIP-141 units.
     pub weight: u64,
+    /// Cost of its scripts in signature operations, of which a block has a limit as it has of weight.
+    pub sigop_cost: u64,
     /// The coins that go.
     pub spends: Vec<(OutPoint, Coin)>,
     /// The coins that come.
     pub creates: Vec<(OutPoint, Coin)>,
 }
 
-/// Checks one transaction against the state.
-pub(crate) fn check(
+/// Checks one transaction against the state: what it does, and what is left to verify.
+pub(crate) fn check<'a>(
     params: &LedgerParams,
-    secp: &Secp256k1<VerifyOnly>,
     state: &dyn StateRead,
-    tx: &Transaction,
+    tx: &'a Transaction,
+    txid: Txid,
     context: SpendContext,
-) -> Result<TxSummary, ApplyError<LedgerError>> {
+) -> Result<(TxSummary, Spending<'a>), ApplyError<LedgerError>> {
     let weight = check_shape(params, tx).map_err(ApplyError::Invalid)?;
     let spends = read_inputs(state, tx)?;
     let fee = check_spends(params, tx, &spends, context).map_err(ApplyError::Invalid)?;
     let spent: Vec<TxOut> = spends.iter().map(|(_, coin)| coin.to_output()).collect();
-    check_signatures(secp, tx, &spent).map_err(ApplyError::Invalid)?;
-    Ok(TxSummary { fee, weight, spends, creates: created_coins(tx, context, false) })
+    let sigop_cost = sigops::cost(tx, &spent);
+    check_sigop_cost(params, sigop_cost).map_err(ApplyError::Invalid)?;
+    let creates = created_coins(tx, txid, context, false);
+    Ok((TxSummary { fee, weight, sigop_cost, spends, creates }, Spending { tx, txid, spent }))
+}
+
+/// Checks what the scripts of a block or of one of its transactions cost.
+pub(crate) fn check_sigop_cost(params: &LedgerParams, got: u64) -> Result<(), LedgerError> {
+    let bound = sigops::cost_max(params.weight_max);
+    if got > bound { Err(LedgerError::SigopCost { got, bound }) } else { Ok(()) }
 }
 
 /// The coins that a transaction creates.
 pub(crate) fn created_coins(
     tx: &Transaction,
+    txid: Txid,
     context: SpendContext,
     coinbase: bool,
 ) -> Vec<(OutPoint, Coin)> {
-    let txid = tx.compute_txid();
     let coins = (0u32..).zip(&tx.output).filter(|(_, output)| is_spendable(&output.script_pubkey));
     coins
         .map(|(vout, output)| {
@@ -109,13 +118,29 @@ fn check_shape(params: &LedgerParams, tx: &Transaction) -> Result<u64, LedgerErr
     if weight > params.weight_max {
         return Err(LedgerError::Weight { got: weight, bound: params.weight_max });
     }
+    check_outputs(tx)?;
+    // No block could hold it.
+    if looks_like_node(tx) {
+        return Err(LedgerError::TransactionLooksLikeNode(tx.compute_txid()));
+    }
     let mut seen = BTreeSet::new();
     if let Some(input) = tx.input.iter().find(|input| !seen.insert(input.previous_output)) {
         return Err(LedgerError::InputTwice(input.previous_output));
     }
+    Ok(weight)
+}
+
+/// Checks amounts and scripts of the outputs.
+fn check_outputs(tx: &Transaction) -> Result<(), LedgerError> {
     for (position, output) in tx.output.iter().enumerate() {
+        let got = Amount::new(output.value.to_sat());
+        if i64::try_from(got.get()).is_err() {
+            return Err(LedgerError::AmountNegative { position });
+        }
+        if got > MONEY_MAX {
+            return Err(LedgerError::AmountTooLarge { position, got, bound: MONEY_MAX });
+        }
         if is_null_data(&output.script_pubkey) {
-            let got = Amount::new(output.value.to_sat());
             if got != Amount::ZERO {
                 return Err(LedgerError::NullDataValue { position, got });
             }
@@ -123,7 +148,7 @@ fn check_shape(params: &LedgerParams, tx: &Transaction) -> Result<u64, LedgerErr
             return Err(LedgerError::OutputScript { position });
         }
     }
-    Ok(weight)
+    sum(Sum::Outputs, tx.output.iter().map(|output| Amount::new(output.value.to_sat()))).map(|_| ())
 }
 
 fn read_inputs(
@@ -150,14 +175,14 @@ fn check_spends(
         check_maturity(params, *outpoint, coin, context)?;
         check_relative_lock(tx, input.sequence.0, *outpoint, coin, context)?;
     }
-    let expected = sum(spends.iter().map(|(_, coin)| coin.amount))?;
-    let got = sum(tx.output.iter().map(|output| Amount::new(output.value.to_sat())))?;
+    let expected = sum(Sum::Inputs, spends.iter().map(|(_, coin)| coin.amount))?;
+    let got = sum(Sum::Outputs, tx.output.iter().map(|output| Amount::new(output.value.to_sat())))?;
     expected.checked_sub(got).ok_or(LedgerError::Overspent { got, expected })
 }
 
 /// The sum of amounts, each and all within range.
-pub(crate) fn sum(mut amounts: impl Iterator<Item = Amount>) -> Result<Amount, LedgerError> {
-    amounts.try_fold(Amount::ZERO, |sum, amount| within_range(sum.checked_add(amount)))
+pub(crate) fn sum(what: Sum, mut amounts: impl Iterator<Item = Amount>) -> Result<Amount, LedgerError> {
+    amounts.try_fold(Amount::ZERO, |sum, amount| within_range_of(what, sum.checked_add(amount)))
 }
 
 fn check_maturity(

@@ -18,7 +18,7 @@ use mass_consensus::{
 };
 use mass_ledger_utxo::{
     COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, SpendContext, Supply as LedgerSupply, UtxoLedger,
-    address, body::Body, coin_key, read_coin, reward::read_pending,
+    address, body::Body, coin_key, read_coin, reward::read_pending, sigops,
 };
 use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool};
 use mass_primitives::{Amount, Encode as _, FarmerPublicKey, Height};
@@ -150,12 +150,16 @@ fn candidates(
     next: NextBlock,
 ) -> Result<(Vec<Transaction>, Vec<EntryId>), ChainError> {
     let weight_max = ledger.params().weight_max.saturating_sub(COINBASE_WEIGHT_MAX);
+    let cost_max = sigops::cost_max(ledger.params().weight_max);
     let mut state = Overlay::new(state);
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    let (mut good, mut bad, mut cost) = (Vec::new(), Vec::new(), 0u64);
     for entry in pool.template(weight_max) {
         let tx = parse(&entry.bytes)?;
         match ledger.check_transaction(&state, &tx, spend_context(next)) {
+            // It waits for a block with more room for its scripts; what spends from it waits too.
+            Ok(summary) if cost.saturating_add(summary.sigop_cost) > cost_max => break,
             Ok(summary) => {
+                cost = cost.saturating_add(summary.sigop_cost);
                 summary.spends.iter().for_each(|(outpoint, _)| state.delete(coin_key(outpoint)));
                 for (outpoint, coin) in summary.creates {
                     state.put(coin_key(&outpoint), coin.to_bytes());

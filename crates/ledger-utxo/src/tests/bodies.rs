@@ -56,8 +56,11 @@ fn a_changed_body_is_refused_before_any_state() {
 fn no_transaction_looks_like_a_node_of_the_tree() {
     let (chain, _, mut tx) = body_with_payment();
     tx.output[0].script_pubkey = vec![0x6a, 2, 1, 1].into();
+    tx.output[0].value = bitcoin::Amount::ZERO;
     assert_eq!(tx.base_size(), 64);
     let expected = LedgerError::TransactionLooksLikeNode(tx.compute_txid());
+    // The pool asks the same, or one such transaction in it would keep its node from making blocks.
+    assert_eq!(chain.check(&tx), Err(expected.clone()));
     assert_eq!(chain.body(1, &[], &[tx]), Err(expected));
 }
 

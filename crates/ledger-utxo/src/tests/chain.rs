@@ -181,7 +181,8 @@ impl Chain {
         let (body, _) = self.ledger.genesis();
         let body = crate::body::Body::decode(&body, 40_000).unwrap();
         let context = SpendContext { height: Height::ZERO, median_time_past: 0 };
-        crate::transaction::created_coins(&body.payments()[0], context, false)
+        let faucet = &body.payments()[0];
+        crate::transaction::created_coins(faucet, faucet.compute_txid(), context, false)
     }
 
     pub fn context(&self, by: u8, banned: &[u8]) -> BlockContext {

@@ -6,7 +6,7 @@ use bitcoin::{
 };
 
 use super::chain::{Chain, FAUCET_AMOUNT, Person, unsigned};
-use crate::{Coin, LedgerError, read_coin};
+use crate::{Coin, LedgerError, ScriptFault, read_coin};
 
 /// A payment of both faucet coins with a fee of 100.
 fn payment(chain: &Chain) -> (Transaction, Vec<Coin>) {
@@ -14,6 +14,11 @@ fn payment(chain: &Chain) -> (Transaction, Vec<Coin>) {
     let other = Person::new(2);
     let outputs = [(FAUCET_AMOUNT, other.p2wpkh()), (FAUCET_AMOUNT - 100, other.p2tr())];
     (unsigned(&outpoints, &outputs), coins)
+}
+
+/// The error of an input of `tx`.
+fn fault(tx: &Transaction, input: usize, fault: ScriptFault) -> LedgerError {
+    LedgerError::Script { txid: tx.compute_txid(), input, fault }
 }
 
 #[test]
@@ -70,36 +75,33 @@ fn wrong_signatures_are_refused() {
     let chain = Chain::new();
     let (unsigned_tx, coins) = payment(&chain);
     let good = Person::new(1).sign(unsigned_tx.clone(), &coins);
-    let check = |change: &dyn Fn(&mut Transaction), expected: LedgerError| {
+    let check = |input: usize, change: &dyn Fn(&mut Transaction), expected: ScriptFault| {
         let mut tx = good.clone();
         change(&mut tx);
-        assert_eq!(chain.check(&tx), Err(expected));
+        assert_eq!(chain.check(&tx), Err(fault(&tx, input, expected)));
     };
     let witness = |tx: &mut Transaction, input: usize, change: &dyn Fn(&mut Vec<Vec<u8>>)| {
         let mut elements = tx.input[input].witness.to_vec();
         change(&mut elements);
         tx.input[input].witness = elements.into();
     };
-    check(&|tx| tx.output[0].value -= bitcoin::Amount::ONE_SAT, LedgerError::Signature { input: 0 });
-    check(&|tx| witness(tx, 1, &|e| e[0][5] ^= 1), LedgerError::Signature { input: 1 });
-    check(&|tx| witness(tx, 1, &|e| e[0].push(0)), LedgerError::SignatureMalformed { input: 1 });
-    check(&|tx| witness(tx, 1, &|e| e.push(vec![0x50])), LedgerError::Annex { input: 1 });
-    check(
-        &|tx| witness(tx, 1, &|e| e.push(vec![0xc0; 33])),
-        LedgerError::Unsupported { input: 1, kind: "taproot script path" },
-    );
-    check(
-        &|tx| witness(tx, 0, &|e| *e[0].last_mut().unwrap() = 4),
-        LedgerError::SignatureMalformed { input: 0 },
-    );
-    check(&|tx| witness(tx, 0, &|e| e[1][4] ^= 1), LedgerError::PublicKey { input: 0 });
-    check(&|tx| tx.input[0].witness.clear(), LedgerError::WitnessShape { input: 0, got: 0, expected: 2 });
-    check(
-        &|tx| tx.input[0].script_sig = ScriptBuf::from_bytes(vec![0x51]),
-        LedgerError::SignatureScript { input: 0 },
-    );
+    check(0, &|tx| tx.output[0].value -= bitcoin::Amount::ONE_SAT, ScriptFault::Signature);
+    check(0, &|tx| witness(tx, 0, &|e| *e[0].last_mut().unwrap() = 4), ScriptFault::SighashType);
+    check(0, &|tx| witness(tx, 0, &|e| e[0][2] = 9), ScriptFault::SignatureEncoding);
+    check(0, &|tx| witness(tx, 0, &|e| e[0].clear()), ScriptFault::EvalFalse);
+    check(0, &|tx| witness(tx, 0, &|e| e[1][4] ^= 1), ScriptFault::KeyHash);
+    check(0, &|tx| witness(tx, 0, &|e| e.push(vec![1])), ScriptFault::ProgramMismatch);
+    check(0, &|tx| tx.input[0].witness.clear(), ScriptFault::ProgramMismatch);
+    check(0, &|tx| tx.input[0].script_sig = ScriptBuf::from_bytes(vec![0x51]), ScriptFault::SignatureScript);
+    check(1, &|tx| witness(tx, 1, &|e| e[0][5] ^= 1), ScriptFault::Schnorr);
+    check(1, &|tx| witness(tx, 1, &|e| e[0].push(0)), ScriptFault::SchnorrSighashType);
+    check(1, &|tx| witness(tx, 1, &|e| e[0].push(4)), ScriptFault::SchnorrSighashType);
+    check(1, &|tx| witness(tx, 1, &|e| e[0].truncate(63)), ScriptFault::SchnorrSize);
+    check(1, &|tx| witness(tx, 1, &|e| e.push(vec![0x50])), ScriptFault::Script);
+    check(1, &|tx| witness(tx, 1, &|e| e.push(vec![0xc0; 34])), ScriptFault::ControlSize);
+    check(1, &|tx| tx.input[1].witness.clear(), ScriptFault::WitnessEmpty);
     let stranger = Person::new(9).sign(unsigned_tx, &coins);
-    assert_eq!(chain.check(&stranger), Err(LedgerError::PublicKey { input: 0 }));
+    assert_eq!(chain.check(&stranger), Err(fault(&stranger, 0, ScriptFault::KeyHash)));
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn a_signature_has_one_form() {
     signature.signature = bitcoin::secp256k1::ecdsa::Signature::from_compact(&compact).unwrap();
     elements[0] = signature.to_vec();
     tx.input[0].witness = elements.into();
-    assert_eq!(chain.check(&tx), Err(LedgerError::Signature { input: 0 }));
+    assert_eq!(chain.check(&tx), Err(fault(&tx, 0, ScriptFault::HighS)));
 }
 
 #[test]
@@ -164,7 +166,19 @@ fn shapes_and_amounts_are_checked() {
     );
     check(
         &|tx| tx.output[0].value = bitcoin::Amount::from_sat(u64::MAX),
-        LedgerError::AmountRange { bound: crate::MONEY_MAX },
+        LedgerError::AmountNegative { position: 0 },
+    );
+    check(
+        &|tx| tx.output[1].value = bitcoin::Amount::from_sat(crate::MONEY_MAX.get() + 1),
+        LedgerError::AmountTooLarge {
+            position: 1,
+            got: mass_primitives::Amount::new(crate::MONEY_MAX.get() + 1),
+            bound: crate::MONEY_MAX,
+        },
+    );
+    check(
+        &|tx| tx.output[1].value = bitcoin::Amount::from_sat(crate::MONEY_MAX.get()),
+        LedgerError::AmountRange { what: crate::Sum::Outputs, bound: crate::MONEY_MAX },
     );
     let (mut tx, coins) = payment(&chain);
     tx.output[1].value += bitcoin::Amount::from_sat(101);
@@ -172,17 +186,4 @@ fn shapes_and_amounts_are_checked() {
     tx.output[1].value = bitcoin::Amount::ZERO;
     tx.output[1].script_pubkey = null_data(80);
     chain.check(&Person::new(1).sign(tx, &coins)).unwrap();
-}
-
-#[test]
-fn a_script_coin_can_be_made_but_not_yet_spent() {
-    let mut chain = Chain::new();
-    let (mut tx, coins) = payment(&chain);
-    tx.output[0].script_pubkey = ScriptBuf::new_p2wsh(&bitcoin::WScriptHash::from_byte_array([3; 32]));
-    let tx = Person::new(1).sign(tx, &coins);
-    chain.block(1, &[], std::slice::from_ref(&tx)).unwrap();
-    let outpoint = OutPoint { txid: tx.compute_txid(), vout: 0 };
-    let spend = unsigned(&[outpoint], &[(1, Person::new(2).p2tr())]);
-    let expected = LedgerError::Unsupported { input: 0, kind: "witness script (P2WSH)" };
-    assert_eq!(chain.check(&spend), Err(expected));
 }
