@@ -82,7 +82,7 @@ fn a_wallet_lives(network: &Network, server: &impl Server) -> anyhow::Result<()>
     let payee = network.run(&["wallet", "address", "--wallet", &network.path("faucet")], "")?;
     let payee = theirs(payee["address"].as_str().unwrap())?.script_pubkey();
     let mut builder = wallet.build_tx();
-    builder.add_recipient(payee, Amount::from_sat(20_000_000)).fee_rate(FeeRate::from_sat_per_vb_unchecked(2));
+    builder.add_recipient(payee, Amount::from_sat(20_000_000)).fee_rate(FeeRate::from_sat_per_vb_u32(2));
     let mut psbt = builder.finish()?;
     assert!(wallet.sign(&mut psbt, SignOptions::default())?);
     let first = psbt.extract_tx()?;
@@ -114,7 +114,7 @@ fn a_wallet_lives(network: &Network, server: &impl Server) -> anyhow::Result<()>
 /// Pays more for a payment that waits; `None` if a block was faster.
 fn bump(wallet: &mut Wallet, server: &impl Server, txid: Txid) -> anyhow::Result<Option<Txid>> {
     let mut builder = wallet.build_fee_bump(txid)?;
-    builder.fee_rate(FeeRate::from_sat_per_vb_unchecked(10));
+    builder.fee_rate(FeeRate::from_sat_per_vb_u32(10));
     let mut psbt = builder.finish()?;
     assert!(wallet.sign(&mut psbt, SignOptions::default())?);
     let tx = psbt.extract_tx()?;
