@@ -86,6 +86,19 @@ impl UtxoLedger {
         Ok(summary)
     }
 
+    /// The same without the scripts, which cost most. Nothing may be built on it alone.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if it breaks another rule or the state cannot be read.
+    pub fn check_spends(
+        &self,
+        state: &dyn StateRead,
+        tx: &Transaction,
+        context: SpendContext,
+    ) -> Result<TxSummary, ApplyError<LedgerError>> {
+        transaction::check(&self.params, state, tx, tx.compute_txid(), context).map(|(summary, _)| summary)
+    }
+
     /// The body of a block candidate. `txs` must be valid in this order, which the pool knows; they may
     /// weigh [`COINBASE_WEIGHT_MAX`](crate::COINBASE_WEIGHT_MAX) less than the limit.
     ///

@@ -1,4 +1,4 @@
-//! Transactions that wait for a block: admission, replacement, eviction, order, expiry.
+//! Transactions that wait for a block: admission, replacement, eviction, order, expiry, fee estimates.
 //!
 //! The pool knows no ledger. A transaction is opaque bytes with an id, a fee, a weight, and the keys
 //! of the coins it spends and creates; whether it is valid is settled before it comes here. Links
@@ -6,10 +6,12 @@
 //! was disconnected) is linked like any other.
 //!
 //! **Invariants.** No two residents spend, or create, one coin. Residents form no circle. A resident
-//! leaves together with its descendants, unless a block confirms it. The limits always hold. A
-//! refused admission changes nothing.
+//! leaves together with its descendants, unless a block confirms it. The limits always hold, in count, in weight, and in
+//! bytes of memory. Whoever pays less than the minimum is there for a descendant that pays for it, or was in a block. A
+//! refused admission changes nothing but the rolling minimum. Nobody takes a resident's word for its family: the sums
+//! that it keeps are those that a walk would find.
 //!
-//! Not here: validity, relay, a clock (time is an argument, in seconds), persistence.
+//! Not here: validity, relay, a clock (time is an argument, in seconds), files.
 #![cfg_attr(
     not(test),
     deny(
@@ -24,13 +26,25 @@
 
 pub mod admission;
 pub mod entry;
+pub mod estimator;
 pub mod family;
+pub mod floor;
+pub mod limits;
+pub mod orphans;
+pub mod package;
 pub mod pool;
+pub mod record;
+pub mod refusal;
 pub mod template;
 
 #[cfg(test)]
 mod tests;
 
-pub use admission::{AdmitError, REPLACED_MAX};
-pub use entry::{CoinKey, Entry, EntryId, FeeRate};
-pub use pool::{Limits, Pool};
+pub use entry::{Arrival, CoinKey, Entry, EntryId, Family, FeeRate, Rate};
+pub use estimator::{Estimate, Estimator};
+pub use limits::Limits;
+pub use orphans::{OrphanLimits, Orphans};
+pub use package::{PACKAGE_MAX, Waiting};
+pub use pool::{Pool, Resident};
+pub use record::{PoolRecord, RecordError, Saved};
+pub use refusal::AdmitError;

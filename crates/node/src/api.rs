@@ -42,12 +42,13 @@ pub(crate) fn fault(error: impl Into<ChainError>) -> ErrorObjectOwned {
         ChainError::Pool(_) | ChainError::Ledger(_) | ChainError::Block(_) | ChainError::Refused(_) => {
             errors::rejected(error.to_string())
         }
+        ChainError::MissingCoin { .. } => errors::verify(error.to_string()),
         ChainError::Unprepared(_) => errors::not_found(error.to_string()),
         _ => errors::misc(error.to_string()),
     }
 }
 
-fn unhex(text: &str) -> RpcResult<Vec<u8>> {
+pub(crate) fn unhex(text: &str) -> RpcResult<Vec<u8>> {
     hex::decode(text).map_err(|_| errors::decode("not a hexadecimal text"))
 }
 
@@ -279,15 +280,6 @@ impl<L: NodeLedger> MassServer for Api<L> {
             }))
         };
         self.0.answer(query).await
-    }
-
-    async fn send_raw_transaction(&self, hex: String) -> RpcResult<String> {
-        let bytes = unhex(&hex)?;
-        self.0.answer(move |node| node.offer(bytes)).await
-    }
-
-    async fn get_raw_mempool(&self) -> RpcResult<Vec<String>> {
-        self.0.answer(|node| Ok(node.chain().pool().ids().map(|id| L::write_id(&id)).collect())).await
     }
 
     async fn get_raw_transaction(&self, txid: String, verbosity: Option<u8>) -> RpcResult<String> {

@@ -18,7 +18,7 @@ use mass_consensus::{
     tree::{Expectation, LinkError},
 };
 use mass_ledger_utxo::UtxoLedger;
-use mass_mempool::{EntryId, Pool};
+use mass_mempool::{CoinKey, Estimator, Pool};
 use mass_primitives::{
     BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, VrfProof,
 };
@@ -66,13 +66,16 @@ pub struct Parts<L> {
 pub struct Chain<L> {
     spec: ChainSpec,
     prover: Arc<dyn Prover<L>>,
-    ledger: L,
-    store: Store,
-    engine: Engine,
-    pool: Pool,
+    pub(crate) ledger: L,
+    pub(crate) store: Store,
+    pub(crate) engine: Engine,
+    pub(crate) pool: Pool,
+    pub(crate) estimator: Estimator,
     prepared: BTreeMap<BlockId, (Header, SealClaim, Vec<Evidence>, Vec<u8>)>,
     /// Transactions of blocks that a reorg left, to be offered to the pool again in this order.
-    orphaned: Vec<Vec<u8>>,
+    pub(crate) orphaned: Vec<Vec<u8>>,
+    /// Coins that went with those blocks.
+    pub(crate) gone: Vec<CoinKey>,
     /// Linked headers on their way to storage, parents first.
     unstored: Vec<SealedHeader>,
 }
@@ -111,8 +114,9 @@ impl<L: NodeLedger> Chain<L> {
         let genesis = open_genesis(&spec, &ledger, &store)?;
         let engine = restore((&spec, &ledger), &store, &*prover, genesis, beacon)?;
         let pool = Pool::new(ledger.pool_limits());
-        let (prepared, orphaned, unstored) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Self { spec, prover, ledger, store, engine, pool, prepared, orphaned, unstored })
+        let (prepared, orphaned, gone, unstored) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
+        let estimator = Estimator::new();
+        Ok(Self { spec, prover, ledger, store, engine, pool, estimator, prepared, orphaned, gone, unstored })
     }
 
     /// The chain spec.
@@ -160,7 +164,7 @@ impl<L: NodeLedger> Chain<L> {
     /// # Errors
     /// Fatal ones only.
     pub fn tick(&mut self, slot: Slot, now: u64) -> Result<Vec<Notice>, ChainError> {
-        self.pool.expire(now);
+        self.age_pool(now);
         self.feed(vec![Input::Tick(slot)], now)
     }
 
@@ -206,19 +210,6 @@ impl<L: NodeLedger> Chain<L> {
         let proven = self.prover.evidence(&self.spec, evidence)?;
         self.feed(vec![Input::Evidence(Box::new(proven))], now)?;
         Ok(true)
-    }
-
-    /// A transaction came; its id.
-    ///
-    /// # Errors
-    /// Why the pool does not take it.
-    pub fn take_transaction(&mut self, bytes: &[u8], now: u64) -> Result<EntryId, ChainError> {
-        let next = NextBlock { height: self.next_height(), median_time_past: self.median_time_past() };
-        let state = self.store.snapshot()?;
-        let entry = self.ledger.admit(&state, &self.pool, next, bytes)?;
-        let id = entry.id;
-        self.pool.admit(entry, now)?;
-        Ok(id)
     }
 
     /// The ledger.
@@ -275,7 +266,7 @@ impl<L: NodeLedger> Chain<L> {
         let state = self.store.snapshot()?;
         let candidate =
             self.ledger.build(&state, &self.pool, &context, payout, evidence_commitment(&evidence))?;
-        self.pool.refuse(candidate.refused);
+        self.refuse(candidate.refused);
         let body = candidate.body;
         let root = self.ledger.commitment(&body).map_err(refusal)?.root;
         let (version, nonce) = Header::commitment_fields(&claim.commitment());
@@ -331,9 +322,18 @@ impl<L: NodeLedger> Chain<L> {
         }
     }
 
-    fn next_height(&self) -> Height {
-        let tip = self.engine.tree().get(self.engine.tip());
-        tip.and_then(|tip| tip.height.next()).unwrap_or_default()
+    /// Height of the tip.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.engine.tree().get(self.engine.tip()).map_or(Height::ZERO, |tip| tip.height)
+    }
+
+    /// What is known of the next block.
+    pub(crate) fn next_block(&self) -> NextBlock {
+        NextBlock {
+            height: self.height().next().unwrap_or_default(),
+            median_time_past: self.median_time_past(),
+        }
     }
 
     fn median_time_past(&self) -> u32 {
@@ -345,14 +345,11 @@ impl<L: NodeLedger> Chain<L> {
         let mut notices = Vec::new();
         while let Some(input) = inputs.pop() {
             for effect in self.engine.step(input) {
-                self.perform(effect, &mut inputs, &mut notices)?;
+                self.perform(effect, &mut inputs, &mut notices, now)?;
             }
         }
         self.store_headers()?;
-        for bytes in std::mem::take(&mut self.orphaned) {
-            // What the new chain spent or confirmed is refused here, as it should be.
-            let _ = self.take_transaction(&bytes, now);
-        }
+        self.take_back(now)?;
         Ok(notices)
     }
 
@@ -361,11 +358,12 @@ impl<L: NodeLedger> Chain<L> {
         effect: Effect,
         inputs: &mut Vec<Input>,
         notices: &mut Vec<Notice>,
+        now: u64,
     ) -> Result<(), ChainError> {
         match effect {
             Effect::StoreHeader(sealed) => self.unstored.push(*sealed),
             Effect::Disconnect(id) => self.disconnect(id)?,
-            Effect::Connect(block) => inputs.push(self.connect(*block, notices)?),
+            Effect::Connect(block) => inputs.push(self.connect(*block, notices, now)?),
             Effect::Load(id) => inputs.push(Input::Block(self.load(&id)?)),
             Effect::Fetch(ids) => match (self.stored_before(&ids)?, notices.last_mut()) {
                 (Some(id), _) => inputs.push(Input::Block(self.load(&id)?)),
@@ -395,7 +393,12 @@ impl<L: NodeLedger> Chain<L> {
         Ok(())
     }
 
-    fn connect(&mut self, block: Block<Linked>, notices: &mut Vec<Notice>) -> Result<Input, ChainError> {
+    fn connect(
+        &mut self,
+        block: Block<Linked>,
+        notices: &mut Vec<Notice>,
+        now: u64,
+    ) -> Result<Input, ChainError> {
         let id = *block.header().id();
         // One commit is enough for a header that came with its block.
         let is_alone = matches!(&self.unstored[..], [header] if header.id() == id);
@@ -430,9 +433,7 @@ impl<L: NodeLedger> Chain<L> {
             self.unstored.clear();
         }
         let included = self.ledger.transactions(block.body()).map_err(refusal)?;
-        let ids: Vec<_> = included.iter().map(|tx| tx.id).collect();
-        let spent: Vec<_> = included.into_iter().flat_map(|tx| tx.spends).collect();
-        self.pool.confirm(&ids, &spent);
+        self.confirm(included, sealed.seal.claim.height, now);
         Ok(Input::Connected(id))
     }
 
@@ -442,6 +443,7 @@ impl<L: NodeLedger> Chain<L> {
         let (_, body) = read_content(&content)?;
         let included = self.ledger.transactions(body).map_err(refusal)?;
         // The tip goes first, and what it holds may spend what the blocks below hold.
+        self.gone.extend(included.iter().flat_map(|tx| tx.creates.iter().cloned()));
         self.orphaned.splice(..0, included.into_iter().filter_map(|tx| tx.bytes));
         index::disconnect_tip(&self.ledger, &self.store)?;
         Ok(())

@@ -76,6 +76,14 @@ pub enum ChainError {
     /// A body or transaction breaks a rule of the ledger.
     #[error("{0}")]
     Ledger(LedgerFault),
+    /// A transaction spends a coin that is not known: spent, or of a parent that has not come yet.
+    #[error("{fault}")]
+    MissingCoin {
+        /// The coin.
+        coin: mass_mempool::CoinKey,
+        /// The same in the ledger's words.
+        fault: LedgerFault,
+    },
     /// The pool does not take a transaction.
     #[error(transparent)]
     Pool(#[from] AdmitError),

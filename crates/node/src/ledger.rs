@@ -9,8 +9,8 @@ use mass_consensus::{
     ledger::{BlockContext, Ledger, StateRead},
     spec::ChainSpec,
 };
-use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool};
-use mass_primitives::Height;
+use mass_mempool::{CoinKey, Entry, EntryId, Limits, Pool, Waiting};
+use mass_primitives::{Amount, Height};
 use mass_rpc::Methods;
 use mass_storage::IndexEntries;
 
@@ -39,6 +39,8 @@ pub struct Included {
     pub id: EntryId,
     /// What it spends, by the keys of [`Entry::spends`].
     pub spends: Vec<CoinKey>,
+    /// What it creates, by the keys of [`Entry::creates`].
+    pub creates: Vec<CoinKey>,
     /// Its encoding, to be offered to the pool again if its block leaves the chain; `None` for one that lives and
     /// dies with its block, as a coinbase does.
     pub bytes: Option<Vec<u8>>,
@@ -71,28 +73,43 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
     /// [`ChainError::Params`] if they describe no ledger.
     fn open(spec: &ChainSpec) -> Result<Self, ChainError>;
 
-    /// What the pool holds, and what it asks for. Without a word from the ledger: 400 MB, no fees.
+    /// What the pool holds, and what it asks for. Without a word from the ledger, no fees.
     fn pool_limits(&self) -> Limits {
-        Limits {
-            weight_max: 400_000_000,
-            entries_max: 100_000,
-            min_fee_rate: FeeRate::new(0),
-            expiry_seconds: 14 * 24 * 3600,
-            ancestors_max: 24,
-        }
+        Limits::FREE
     }
+
+    /// The id of a transaction, whether it is good or not.
+    ///
+    /// # Errors
+    /// [`ChainError::Transaction`] if the bytes are none.
+    fn transaction_id(&self, bytes: &[u8]) -> Result<EntryId, ChainError>;
 
     /// Checks a transaction against the state and those that wait in the pool; how the pool is to see it.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with it; [`ChainError::MissingCoin`] if its parents may still come.
     fn admit(
         &self,
         state: &dyn StateRead,
-        pool: &Pool,
+        waiting: &Waiting<'_>,
         next: NextBlock,
         bytes: &[u8],
     ) -> Result<Entry, ChainError>;
+
+    /// The same without what costs most, so that the pool may refuse a transaction before that. Without a word from the
+    /// ledger, all is checked.
+    ///
+    /// # Errors
+    /// As [`NodeLedger::admit`].
+    fn preview(
+        &self,
+        state: &dyn StateRead,
+        waiting: &Waiting<'_>,
+        next: NextBlock,
+        bytes: &[u8],
+    ) -> Result<Entry, ChainError> {
+        self.admit(state, waiting, next, bytes)
+    }
 
     /// Makes a body for a block by this farmer that the ledger then applies, with what the pool offers. It commits to
     /// `evidence` in the way that [`Ledger::commitment`] reads it (EVD-4), and pays `payout`.
@@ -137,6 +154,36 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
     fn read_id(text: &str) -> Option<EntryId> {
         let mut id = EntryId::default();
         hex::decode_to_slice(text, &mut id).ok().map(|()| id)
+    }
+
+    /// Why a transaction was refused, in a word that programs know; `None` if there is no such word.
+    fn reject_reason(fault: &LedgerFault) -> Option<String> {
+        let _ = fault;
+        None
+    }
+
+    /// The id of a transaction with its proofs, as people write it, where it has such an id.
+    fn write_witness_id(bytes: &[u8], id: &EntryId) -> String {
+        let _ = bytes;
+        Self::write_id(id)
+    }
+
+    /// Whether a transaction says of itself that it may be replaced. In the pool every one may.
+    fn signals_replacement(bytes: &[u8]) -> bool {
+        let _ = bytes;
+        true
+    }
+
+    /// The coins that a transaction creates, if the ledger keeps coins under their keys.
+    fn coins_of(&self, bytes: &[u8]) -> Vec<CoinKey> {
+        let _ = bytes;
+        Vec::new()
+    }
+
+    /// What a transaction pays into outputs that nobody can spend.
+    fn burned(bytes: &[u8]) -> Amount {
+        let _ = bytes;
+        Amount::ZERO
     }
 
     /// RPC methods of the ledger's own: see [`LedgerRpc`](crate::LedgerRpc).

@@ -8,7 +8,6 @@ use mass_consensus::{
     beacon::Beacon,
     header::{HEADER_BYTES, Header},
 };
-use mass_mempool::EntryId;
 use mass_network::{
     Command, Event, GossipToken, Multiaddr, PeerId, Topic, Verdict,
     wire::{HEADERS_MAX, Request, Response},
@@ -19,6 +18,7 @@ use crate::{
     chain::{Chain, Notice},
     error::ChainError,
     ledger::NodeLedger,
+    relay::Relay,
     sync::{Sync, answer, headers_request},
 };
 
@@ -48,6 +48,7 @@ impl Moment {
 pub struct Node<L> {
     chain: Chain<L>,
     sync: Sync,
+    pub(crate) relay: Relay,
     outbox: Vec<Command>,
     status_at: Instant,
     listen: Vec<Multiaddr>,
@@ -58,7 +59,7 @@ impl<L: NodeLedger> Node<L> {
     #[must_use]
     pub fn new(chain: Chain<L>, now: Moment) -> Self {
         let (sync, outbox, listen) = (Sync::default(), Vec::new(), Vec::new());
-        Self { chain, sync, outbox, status_at: now.instant, listen }
+        Self { chain, sync, relay: Relay::default(), outbox, status_at: now.instant, listen }
     }
 
     /// The chain, to read.
@@ -105,7 +106,7 @@ impl<L: NodeLedger> Node<L> {
             }
             self.tell_evidence();
         }
-        Ok(())
+        self.tend_transactions(now)
     }
 
     fn status_every(&self) -> Duration {
@@ -127,16 +128,6 @@ impl<L: NodeLedger> Node<L> {
         let notices = self.chain.take_beacon(beacon, now.unix)?;
         self.notice(notices, now);
         Ok(())
-    }
-
-    /// A transaction came from a user; its id.
-    ///
-    /// # Errors
-    /// Why the pool does not take it.
-    pub fn pay(&mut self, bytes: Vec<u8>, now: Moment) -> Result<EntryId, ChainError> {
-        let id = self.chain.take_transaction(&bytes, now.unix)?;
-        self.send(Command::Publish { topic: Topic::Transactions, bytes });
-        Ok(id)
     }
 
     /// A farmer signed a header that [`Chain::prepare`] gave.
@@ -172,7 +163,10 @@ impl<L: NodeLedger> Node<L> {
     fn notice(&mut self, notices: Vec<Notice>, now: Moment) {
         for notice in notices {
             match notice {
-                Notice::NewTip(id) => tracing::info!(%id, "new tip"),
+                Notice::NewTip(id) => {
+                    tracing::info!(%id, "new tip");
+                    self.relay.reconsiders = true;
+                }
                 Notice::Fetch(ids) => self.fetch(&ids, now),
                 Notice::Refused(id, Some(reason)) => tracing::warn!(%id, reason, "block refused"),
                 Notice::Refused(..) => {}
@@ -197,7 +191,10 @@ impl<L: NodeLedger> Node<L> {
                 self.sync.joined(peer);
                 self.request(peer, Request::Status);
             }
-            Event::PeerDisconnected(peer) => self.sync.left(&peer),
+            Event::PeerDisconnected(peer) => {
+                self.sync.left(&peer);
+                self.relay.orphans.forget(&peer);
+            }
             Event::PeerRefused(peer) => tracing::debug!(%peer, "peer of another chain"),
             Event::Listening(address) => self.listen.push(address),
             Event::Gossip { topic, from, token, bytes } => self.gossip((topic, from, token), &bytes, now)?,
@@ -233,12 +230,7 @@ impl<L: NodeLedger> Node<L> {
     ) -> Result<(), ChainError> {
         let verdict = match topic {
             Topic::Blocks => self.gossiped_block(from, bytes, now)?,
-            Topic::Transactions => match self.chain.take_transaction(bytes, now.unix) {
-                Ok(_) => Verdict::Accept,
-                Err(error) if error.is_fatal() => return Err(error),
-                Err(ChainError::Transaction(_)) => Verdict::Reject,
-                Err(_) => Verdict::Ignore,
-            },
+            Topic::Transactions => self.gossiped_transaction(from, bytes, now)?,
             Topic::Evidence => match self.chain.take_evidence(bytes, now.unix) {
                 Ok(true) => Verdict::Accept,
                 Ok(false) => Verdict::Ignore,

@@ -11,7 +11,7 @@ use std::{
 
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{Command, Config, Event, Multiaddr, swarm};
-use mass_rpc::{MassServer as _, Methods, ServerHandle, serve};
+use mass_rpc::{MassServer as _, Methods, PoolServer as _, ServerHandle, serve};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -21,6 +21,8 @@ use crate::{
     follower::{self, BeaconConfig, Follower},
     ledger::NodeLedger,
     node::{Moment, Node},
+    pool_api::PoolApi,
+    pool_files::PoolFiles,
     queries::{Queries, Query},
 };
 
@@ -85,6 +87,8 @@ pub struct Running<L> {
     pub node: Node<L>,
     /// Set to end the loop.
     pub stopping: bool,
+    /// Where the pool outlives the node.
+    pub(crate) files: PoolFiles,
     commands: mpsc::Sender<Command>,
 }
 
@@ -107,6 +111,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
+    methods.merge(PoolApi(queries.clone()).into_rpc())?;
     methods.merge(L::methods(&queries))?;
     let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
     let follower = open_follower(&config)?;
@@ -137,7 +142,9 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
     }
-    let running = Running { node: Node::new(chain, Moment::now()), stopping: false, commands };
+    let (mut node, files) = (Node::new(chain, Moment::now()), PoolFiles::new(&config.data_dir));
+    files.load(&mut node);
+    let running = Running { node, stopping: false, files, commands };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
     Ok((NodeHandle { rpc, listen, stop, task, server }, queries))
@@ -187,6 +194,17 @@ impl<L: NodeLedger> Running<L> {
         }
     }
 
+    /// Writes the pool down, beside the loop unless that is waited for.
+    fn save_pool(&mut self) -> impl Future<Output = ()> + use<L> {
+        let write = self.files.prepare(&self.node, Moment::now().instant);
+        let written = tokio::task::spawn_blocking(move || {
+            if let Err(error) = write.perform() {
+                tracing::warn!(file = %write.path.display(), %error, "the pool is not written down");
+            }
+        });
+        async move { drop(written.await) }
+    }
+
     /// Builds a part of the indexes that are behind; whether more is to be done.
     fn build_indexes(&mut self) -> Result<bool, ChainError> {
         let Some(built) = self.node.chain_mut().build_indexes()? else { return Ok(false) };
@@ -222,6 +240,9 @@ impl<L: NodeLedger> Running<L> {
                 _ = stop.recv() => self.stopping = true,
                 _ = clock.tick() => {
                     self.node.tick(Moment::now())?;
+                    if self.files.is_due(Moment::now().instant) {
+                        drop(self.save_pool());
+                    }
                     building = true;
                 }
                 () = std::future::ready(()), if building => building = self.build_indexes()?,
@@ -233,6 +254,8 @@ impl<L: NodeLedger> Running<L> {
             }
         }
         let _ = self.commands.send(Command::Stop).await;
+        self.node.chain_mut().end_estimates();
+        self.save_pool().await;
         Ok(())
     }
 }

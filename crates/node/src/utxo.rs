@@ -17,10 +17,10 @@ use mass_consensus::{
     spec::ChainSpec,
 };
 use mass_ledger_utxo::{
-    COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, SpendContext, Supply as LedgerSupply, UtxoLedger,
-    address, body::Body, coin_key, read_coin, reward::read_pending, sigops,
+    COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, PolicyError, SpendContext, Supply as LedgerSupply,
+    TxSummary, UtxoLedger, address, body::Body, coin_key, policy, read_coin, reward::read_pending, sigops,
 };
-use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool};
+use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool, Waiting};
 use mass_primitives::{Amount, Encode as _, FarmerPublicKey, Height};
 use mass_rpc::{CoinsServer, Methods, Pending, RpcResult, Supply, async_trait, errors};
 use mass_storage::IndexEntries;
@@ -28,10 +28,10 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{fault, tree_node},
-    chain::Chain,
+    chain::{Chain, refusal},
     error::ChainError,
     index::{BlockToIndex, IndexInfo},
-    ledger::{Candidate, Included, NextBlock, NodeLedger},
+    ledger::{Candidate, Included, LedgerFault, NextBlock, NodeLedger},
     queries::Queries,
 };
 
@@ -46,41 +46,32 @@ impl NodeLedger for UtxoLedger {
     }
 
     fn pool_limits(&self) -> Limits {
-        Limits {
-            weight_max: 100 * self.params().weight_max,
-            entries_max: 100_000,
-            min_fee_rate: FeeRate::new(250),
-            expiry_seconds: 14 * 24 * 3600,
-            ancestors_max: 24,
-        }
+        let rate = FeeRate::new(policy::RELAY_FEE_RATE);
+        Limits { min_fee_rate: rate, incremental_fee_rate: rate, ..Limits::FREE }
+    }
+
+    fn transaction_id(&self, bytes: &[u8]) -> Result<EntryId, ChainError> {
+        Ok(parse(bytes)?.compute_txid().to_byte_array())
     }
 
     fn admit(
         &self,
         state: &dyn StateRead,
-        pool: &Pool,
+        waiting: &Waiting<'_>,
         next: NextBlock,
         bytes: &[u8],
     ) -> Result<Entry, ChainError> {
-        let tx = parse(bytes)?;
-        let mut state = Overlay::new(state);
-        for input in &tx.input {
-            if let Some(parent) = pool.created(&coin_key(&input.previous_output)) {
-                overlay_outputs(&mut state, &parent.bytes, next)?;
-            }
-        }
-        let summary = self.check_transaction(&state, &tx, spend_context(next))?;
-        let keys = |coins: &[(OutPoint, mass_ledger_utxo::Coin)]| {
-            coins.iter().map(|(outpoint, _)| coin_key(outpoint)).collect()
-        };
-        Ok(Entry {
-            id: tx.compute_txid().to_byte_array(),
-            bytes: serialize(&tx),
-            spends: keys(&summary.spends),
-            creates: keys(&summary.creates),
-            fee: summary.fee,
-            weight: summary.weight,
-        })
+        judge(self, state, waiting, next, bytes, true)
+    }
+
+    fn preview(
+        &self,
+        state: &dyn StateRead,
+        waiting: &Waiting<'_>,
+        next: NextBlock,
+        bytes: &[u8],
+    ) -> Result<Entry, ChainError> {
+        judge(self, state, waiting, next, bytes, false)
     }
 
     fn build(
@@ -105,10 +96,15 @@ impl NodeLedger for UtxoLedger {
         let spends = |tx: &Transaction| -> Vec<CoinKey> {
             tx.input.iter().map(|input| coin_key(&input.previous_output)).collect()
         };
-        let coinbase = Included { id: id(body.coinbase()), spends: Vec::new(), bytes: None };
-        let payments = body.payments().iter();
-        let payments =
-            payments.map(|tx| Included { id: id(tx), spends: spends(tx), bytes: Some(serialize(tx)) });
+        let coinbase = body.coinbase();
+        let coinbase =
+            Included { id: id(coinbase), spends: Vec::new(), creates: created_keys(coinbase), bytes: None };
+        let payments = body.payments().iter().map(|tx| Included {
+            id: id(tx),
+            spends: spends(tx),
+            creates: created_keys(tx),
+            bytes: Some(serialize(tx)),
+        });
         Ok(std::iter::once(coinbase).chain(payments).collect())
     }
 
@@ -128,6 +124,29 @@ impl NodeLedger for UtxoLedger {
         text.parse().ok().map(|id: Txid| id.to_byte_array())
     }
 
+    fn reject_reason(fault: &LedgerFault) -> Option<String> {
+        let policy = fault.downcast_ref::<PolicyError>().map(|error| error.reject_reason().to_owned());
+        policy.or_else(|| fault.downcast_ref::<LedgerError>().map(LedgerError::reject_reason))
+    }
+
+    fn write_witness_id(bytes: &[u8], id: &EntryId) -> String {
+        parse(bytes).map_or_else(|_| Self::write_id(id), |tx| tx.compute_wtxid().to_string())
+    }
+
+    fn coins_of(&self, bytes: &[u8]) -> Vec<CoinKey> {
+        parse(bytes).map(|tx| created_keys(&tx)).unwrap_or_default()
+    }
+
+    fn signals_replacement(bytes: &[u8]) -> bool {
+        parse(bytes).is_ok_and(|tx| tx.is_explicitly_rbf())
+    }
+
+    fn burned(bytes: &[u8]) -> Amount {
+        let outputs = parse(bytes).map(|tx| tx.output).unwrap_or_default();
+        let burned = outputs.iter().filter(|output| output.script_pubkey.is_op_return());
+        Amount::new(burned.map(|output| output.value.to_sat()).fold(0, u64::saturating_add))
+    }
+
     fn methods(queries: &Queries<Self>) -> Methods {
         CoinsApi(queries.clone()).into_rpc().into()
     }
@@ -135,6 +154,68 @@ impl NodeLedger for UtxoLedger {
 
 fn parse(bytes: &[u8]) -> Result<Transaction, ChainError> {
     deserialize(bytes).map_err(|error| ChainError::Transaction(Box::new(error)))
+}
+
+/// Checks a transaction that came against policy and rules; its scripts, too, if `with_scripts`.
+fn judge(
+    ledger: &UtxoLedger,
+    state: &dyn StateRead,
+    waiting: &Waiting<'_>,
+    next: NextBlock,
+    bytes: &[u8],
+    with_scripts: bool,
+) -> Result<Entry, ChainError> {
+    let tx = parse(bytes)?;
+    policy::check_standard(&tx).map_err(refusal)?;
+    let mut state = Overlay::new(state);
+    for input in &tx.input {
+        if let Some(parent) = waiting.created(&coin_key(&input.previous_output)) {
+            overlay_outputs(&mut state, &parent.bytes, next)?;
+        }
+    }
+    let context = spend_context(next);
+    let checked = if with_scripts {
+        ledger.check_transaction(&state, &tx, context)
+    } else {
+        ledger.check_spends(&state, &tx, context)
+    };
+    let summary = checked.map_err(name_missing)?;
+    policy::check_spending(&tx, &summary).map_err(refusal)?;
+    Ok(entry(ledger, &tx, &summary))
+}
+
+/// How the pool is to see a transaction that was checked.
+fn entry(ledger: &UtxoLedger, tx: &Transaction, summary: &TxSummary) -> Entry {
+    let keys = |coins: &[(OutPoint, mass_ledger_utxo::Coin)]| {
+        coins.iter().map(|(outpoint, _)| coin_key(outpoint)).collect()
+    };
+    // Scripts have a limit in a block as weight has. Counted as the same part of it, they never break it.
+    let weight_max = ledger.params().weight_max;
+    let script_weight = weight_max.div_ceil(sigops::cost_max(weight_max).max(1));
+    Entry {
+        id: tx.compute_txid().to_byte_array(),
+        bytes: serialize(tx),
+        spends: keys(&summary.spends),
+        creates: keys(&summary.creates),
+        fee: summary.fee,
+        weight: summary.weight.max(summary.sigop_cost.saturating_mul(script_weight)),
+    }
+}
+
+fn created_keys(tx: &Transaction) -> Vec<CoinKey> {
+    let txid = tx.compute_txid();
+    (0u32..).zip(&tx.output).map(|(vout, _)| coin_key(&OutPoint { txid, vout })).collect()
+}
+
+/// A coin that is not known may be that of a parent which has not come yet.
+fn name_missing(error: ApplyError<LedgerError>) -> ChainError {
+    match error {
+        ApplyError::Invalid(LedgerError::MissingCoin(outpoint)) => ChainError::MissingCoin {
+            coin: coin_key(&outpoint),
+            fault: Box::new(LedgerError::MissingCoin(outpoint)),
+        },
+        other => other.into(),
+    }
 }
 
 const fn spend_context(next: NextBlock) -> SpendContext {
@@ -150,16 +231,30 @@ fn candidates(
     next: NextBlock,
 ) -> Result<(Vec<Transaction>, Vec<EntryId>), ChainError> {
     let weight_max = ledger.params().weight_max.saturating_sub(COINBASE_WEIGHT_MAX);
-    let cost_max = sigops::cost_max(ledger.params().weight_max);
+    let mut bad = Vec::new();
+    loop {
+        let (good, more) = check_all(ledger, state, &pool.template_without(weight_max, &bad), next)?;
+        if more.is_empty() {
+            return Ok((good, bad));
+        }
+        // Others take the room that is free now.
+        bad.extend(more);
+    }
+}
+
+/// The good ones, each checked after those before it, and the ids of the others.
+fn check_all(
+    ledger: &UtxoLedger,
+    state: &dyn StateRead,
+    entries: &[&Entry],
+    next: NextBlock,
+) -> Result<(Vec<Transaction>, Vec<EntryId>), ChainError> {
     let mut state = Overlay::new(state);
-    let (mut good, mut bad, mut cost) = (Vec::new(), Vec::new(), 0u64);
-    for entry in pool.template(weight_max) {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for entry in entries {
         let tx = parse(&entry.bytes)?;
         match ledger.check_transaction(&state, &tx, spend_context(next)) {
-            // It waits for a block with more room for its scripts; what spends from it waits too.
-            Ok(summary) if cost.saturating_add(summary.sigop_cost) > cost_max => break,
             Ok(summary) => {
-                cost = cost.saturating_add(summary.sigop_cost);
                 summary.spends.iter().for_each(|(outpoint, _)| state.delete(coin_key(outpoint)));
                 for (outpoint, coin) in summary.creates {
                     state.put(coin_key(&outpoint), coin.to_bytes());

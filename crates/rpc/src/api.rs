@@ -66,14 +66,6 @@ pub trait Mass {
     #[method(name = "getblockchaininfo")]
     async fn get_blockchain_info(&self) -> RpcResult<Value>;
 
-    /// Offers a transaction in hex to the mempool and to peers; returns its id.
-    #[method(name = "sendrawtransaction")]
-    async fn send_raw_transaction(&self, hex: String) -> RpcResult<String>;
-
-    /// Ids of the transactions that wait for a block.
-    #[method(name = "getrawmempool")]
-    async fn get_raw_mempool(&self) -> RpcResult<Vec<String>>;
-
     /// The hex of a transaction that waits for a block; those in blocks are not indexed. `verbosity` is 0.
     #[method(name = "getrawtransaction")]
     async fn get_raw_transaction(&self, txid: String, verbosity: Option<u8>) -> RpcResult<String>;

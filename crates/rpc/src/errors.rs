@@ -4,6 +4,8 @@ use jsonrpsee::types::ErrorObjectOwned;
 
 /// Something else went wrong.
 pub const MISC: i32 = -1;
+/// A parameter is of another type or out of its range.
+pub const TYPE: i32 = -3;
 /// No such block, transaction, address or key.
 pub const NOT_FOUND: i32 = -5;
 /// A parameter is out of range.
@@ -14,6 +16,8 @@ pub const DECODE: i32 = -22;
 pub const VERIFY: i32 = -25;
 /// A block or transaction breaks a rule.
 pub const REJECTED: i32 = -26;
+/// A transaction is in the chain already.
+pub const IN_CHAIN: i32 = -27;
 
 fn error(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(code, message, None::<()>)
@@ -22,6 +26,11 @@ fn error(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
 /// An error with the code [`MISC`].
 pub fn misc(message: impl Into<String>) -> ErrorObjectOwned {
     error(MISC, message)
+}
+
+/// An error with the code [`TYPE`].
+pub fn type_error(message: impl Into<String>) -> ErrorObjectOwned {
+    error(TYPE, message)
 }
 
 /// An error with the code [`NOT_FOUND`].
@@ -42,6 +51,11 @@ pub fn decode(message: impl Into<String>) -> ErrorObjectOwned {
 /// An error with the code [`VERIFY`].
 pub fn verify(message: impl Into<String>) -> ErrorObjectOwned {
     error(VERIFY, message)
+}
+
+/// An error with the code [`IN_CHAIN`].
+pub fn in_chain(message: impl Into<String>) -> ErrorObjectOwned {
+    error(IN_CHAIN, message)
 }
 
 /// An error with the code [`REJECTED`].

@@ -12,6 +12,7 @@ mod api;
 pub mod errors;
 pub mod farm;
 pub mod metrics;
+mod pool;
 mod transport;
 
 pub use answers::{Ban, LastSeal, Pending, Status, Supply, Work};
@@ -22,4 +23,5 @@ pub use jsonrpsee::http_client::HttpClient;
 pub use jsonrpsee::server::ServerHandle;
 pub use jsonrpsee::types::ErrorObjectOwned;
 pub use jsonrpsee::{Methods, RpcModule};
+pub use pool::{PoolClient, PoolServer};
 pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, call, client, client_that_waits, serve};

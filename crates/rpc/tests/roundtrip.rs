@@ -97,12 +97,6 @@ impl MassServer for Fake {
     async fn get_blockchain_info(&self) -> RpcResult<Value> {
         Ok(json!({ "blocks": 2 }))
     }
-    async fn send_raw_transaction(&self, _: String) -> RpcResult<String> {
-        Err(errors::rejected("dust"))
-    }
-    async fn get_raw_mempool(&self) -> RpcResult<Vec<String>> {
-        Ok(Vec::new())
-    }
     async fn get_raw_transaction(&self, _: String, _: Option<u8>) -> RpcResult<String> {
         Err(errors::not_found("not waiting"))
     }
@@ -171,7 +165,6 @@ async fn the_client_gets_what_the_node_answers() {
     node.add_node("a".to_owned(), "add".to_owned()).await.unwrap();
     assert_eq!(node.stop().await.unwrap(), "stopping");
     assert_eq!(code(node.get_block_hash(Height::new(9)).await), errors::INVALID_PARAMETER);
-    assert_eq!(code(node.send_raw_transaction(String::new()).await), errors::REJECTED);
     handle.stop().unwrap();
     handle.stopped().await;
     assert!(node.status().await.is_err());

@@ -19,7 +19,7 @@ use std::{
 use bdk_wallet::chain::{BlockId as CheckpointId, Indexer as _};
 use bitcoin::{Block, Transaction, Txid};
 use mass_primitives::{BlockId, Height};
-use mass_rpc::{ClientError, HttpClient, MassClient as _, errors};
+use mass_rpc::{ClientError, HttpClient, MassClient as _, PoolClient as _, errors};
 
 use crate::{
     error::{WalletError, from_call},
@@ -238,7 +238,9 @@ pub(crate) fn unix_now() -> u64 {
 /// Offers a transaction to the node.
 pub(crate) async fn broadcast(node: &HttpClient, tx: &Transaction) -> Result<(), WalletError> {
     let hex = bitcoin::consensus::encode::serialize_hex(tx);
-    node.send_raw_transaction(hex).await.map_err(|error| from_call("sendrawtransaction", error))?;
+    node.send_raw_transaction(hex, None, None)
+        .await
+        .map_err(|error| from_call("sendrawtransaction", error))?;
     Ok(())
 }
 
@@ -274,9 +276,11 @@ async fn block(node: &HttpClient, id: BlockId) -> Result<Block, WalletError> {
 
 async fn pool_ids(node: &HttpClient) -> Result<BTreeSet<Txid>, WalletError> {
     const METHOD: &str = "getrawmempool";
-    let ids = node.get_raw_mempool().await.map_err(|error| from_call(METHOD, error))?;
-    let parse = |id: &String| {
-        id.parse().map_err(|_| WalletError::NodeAnswer { method: METHOD, reason: format!("{id:?} is no id") })
+    let wrong = |reason: String| WalletError::NodeAnswer { method: METHOD, reason };
+    let ids = node.get_raw_mempool(None, None).await.map_err(|error| from_call(METHOD, error))?;
+    let ids = ids.as_array().ok_or_else(|| wrong("not a list".to_owned()))?;
+    let parse = |id: &serde_json::Value| {
+        id.as_str().and_then(|id| id.parse().ok()).ok_or_else(|| wrong(format!("{id} is no id")))
     };
     ids.iter().map(parse).collect()
 }

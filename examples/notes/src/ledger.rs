@@ -9,7 +9,7 @@ use mass_node::{
         ledger::{ApplyError, BlockContext, BodyCommitment, Ledger, Overlay, StateDelta, StateRead},
         spec::ChainSpec,
     },
-    mempool::{Entry, Pool},
+    mempool::{Entry, EntryId, Pool, Waiting},
     primitives::{
         Amount, BodyRoot, ChainId, Decode, DecodeError, Encode, Reader,
         encoding::{encode_byte_string, encode_list},
@@ -154,10 +154,14 @@ impl NodeLedger for Notes {
         Ok(Self { chain: *spec.id() })
     }
 
+    fn transaction_id(&self, bytes: &[u8]) -> Result<EntryId, ChainError> {
+        Ok(double_sha256(bytes))
+    }
+
     fn admit(
         &self,
         state: &dyn StateRead,
-        _: &Pool,
+        _: &Waiting<'_>,
         _: NextBlock,
         bytes: &[u8],
     ) -> Result<Entry, ChainError> {
@@ -202,7 +206,12 @@ impl NodeLedger for Notes {
     fn transactions(&self, body: &[u8]) -> Result<Vec<Included>, NotesError> {
         let included = |note: &Note| {
             let bytes = note.to_bytes();
-            Included { id: double_sha256(&bytes), spends: vec![note_key(&note.key)], bytes: Some(bytes) }
+            Included {
+                id: double_sha256(&bytes),
+                spends: vec![note_key(&note.key)],
+                creates: Vec::new(),
+                bytes: Some(bytes),
+            }
         };
         Ok(Body::from_bytes(body)?.notes.iter().map(included).collect())
     }

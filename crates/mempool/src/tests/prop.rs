@@ -1,26 +1,29 @@
-//! Properties that hold after every step of a random history.
+//! Random histories: after every step the pool says and holds what the obvious one does, and the invariants hold.
 //!
 //! Coin keys come from a small set, so conflicts, circles, late parents and replacements abound.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use mass_primitives::Amount;
 use proptest::{collection::vec, prelude::*};
 
-use super::{id, limits};
-use crate::{CoinKey, Entry, Limits, Pool};
+use super::{at, id, limits, model::Model, room_for};
+use crate::{CoinKey, Entry, EntryId, Limits, Pool};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Admit(Entry),
+    Admit(Entry, bool),
+    Package(Vec<Entry>),
     Confirm(u64),
     Spend(u8),
+    Refuse(u8),
     Expire,
+    Prioritise(u8, i64),
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {
     let keys = || vec(0u8..24, 0..4).prop_map(|keys| keys.into_iter().map(|key| vec![key]).collect());
-    (any::<u8>(), keys(), keys(), 0u64..3000, 0u64..1500).prop_map(
+    (any::<u8>(), keys(), keys(), 0u64..3000, 1u64..1500).prop_map(
         |(number, spends, creates, fee, weight)| Entry {
             id: id(number),
             bytes: vec![],
@@ -32,95 +35,131 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     )
 }
 
+/// A parent and its child, most of the time.
+fn any_package() -> impl Strategy<Value = Vec<Entry>> {
+    (any_entry(), any_entry()).prop_map(|(parent, mut child)| {
+        child.spends.extend(parent.creates.first().cloned());
+        child.spends.dedup();
+        vec![parent, child]
+    })
+}
+
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        20 => any_entry().prop_map(Step::Admit),
+        20 => (any_entry(), prop::bool::weighted(0.1)).prop_map(|(entry, back)| Step::Admit(entry, back)),
+        4 => any_package().prop_map(Step::Package),
         1 => (0u64..4000).prop_map(Step::Confirm),
         1 => (0u8..24).prop_map(Step::Spend),
+        1 => any::<u8>().prop_map(Step::Refuse),
         1 => Just(Step::Expire),
+        1 => (any::<u8>(), -900i64..900).prop_map(|(number, delta)| Step::Prioritise(number, delta)),
     ]
 }
 
-fn parents(pool: &Pool, entry: &Entry) -> Vec<[u8; 32]> {
-    entry.spends.iter().filter_map(|key| pool.created(key)).map(|parent| parent.id).collect()
-}
+type Ids = BTreeSet<EntryId>;
 
-fn check_template(pool: &Pool, weight_max: u64) {
-    let template = pool.template(weight_max);
-    assert!(template.iter().map(|entry| entry.weight).sum::<u64>() <= weight_max);
-    let mut seen = BTreeSet::new();
-    let mut spent: BTreeSet<&CoinKey> = BTreeSet::new();
-    for entry in &template {
-        assert!(parents(pool, entry).iter().all(|parent| seen.contains(parent)), "parent missing or late");
-        assert!(entry.spends.iter().all(|key| spent.insert(key)), "conflict");
-        assert!(seen.insert(entry.id), "twice");
-    }
-}
-
-fn check_pool(pool: &Pool) {
-    let limits = pool.limits();
-    let entries: Vec<&Entry> = pool.ids().map(|id| pool.get(&id).unwrap()).collect();
-    assert_eq!(entries.iter().map(|entry| entry.weight).sum::<u64>(), pool.weight());
-    assert!(pool.weight() <= limits.weight_max && pool.len() <= limits.entries_max);
-    for entry in &entries {
-        assert!(entry.spends.iter().all(|key| pool.spent(key).unwrap().id == entry.id));
-        assert!(entry.creates.iter().all(|key| pool.created(key).unwrap().id == entry.id));
-        assert!(pool.ancestors(entry, usize::MAX).len() <= limits.ancestors_max);
-    }
-    assert_eq!(pool.cheapest_first().count(), pool.len());
-    assert_eq!(pool.template(u64::MAX).len(), pool.len(), "room for all, so all are chosen");
-}
-
-/// Whoever had a parent here still has it, unless a block confirmed the parent or a new entry of the
-/// same id came.
-fn check_parents(before: &BTreeMap<[u8; 32], Vec<[u8; 32]>>, pool: &Pool, confirmed: &[[u8; 32]]) {
-    for (child, parents) in before.iter().filter(|(child, _)| pool.contains(child)) {
-        for parent in parents {
-            assert!(pool.contains(parent) || confirmed.contains(parent), "{child:?} lost a parent");
+/// Takes one step on both sides, and compares what they say.
+fn step(pool: &mut Pool, model: &mut Model, step: Step, now: u64) {
+    let rolling = pool.min_fee_rate(now);
+    let set = |ids: Vec<EntryId>| ids.into_iter().collect::<Ids>();
+    match step {
+        Step::Admit(entry, back) => {
+            let considered = pool.consider(&entry, now).map(set);
+            let number = entry.id;
+            let got =
+                if back { pool.readmit(entry.clone(), at(now)) } else { pool.admit(entry.clone(), at(now)) };
+            let got = got.map(set);
+            assert_eq!(got.is_ok(), pool.contains(&number) && got != Err(crate::AdmitError::Duplicate));
+            if !back {
+                assert_eq!(considered.is_ok(), got.is_ok());
+            }
+            assert_eq!(got.ok(), model.admit(entry, now, rolling, back));
+        }
+        Step::Package(entries) => {
+            let got = pool.admit_package(entries.clone(), at(now)).map(set);
+            assert_eq!(got.ok(), model.admit_package(entries, now, rolling));
+        }
+        Step::Confirm(room) => {
+            let block: Vec<Entry> = pool.template(room).into_iter().cloned().collect();
+            let spent: Vec<CoinKey> = block.iter().flat_map(|entry| entry.spends.clone()).collect();
+            let ids: Vec<EntryId> = block.iter().map(|entry| entry.id).collect();
+            assert!(pool.confirm(&ids, &spent, now).is_empty(), "its own template conflicts with nothing");
+            model.deltas.retain(|(id, _)| !ids.contains(id));
+            model.remove(&ids.into_iter().collect(), &Ids::new());
+        }
+        Step::Spend(key) => {
+            let spends = |entry: &Entry| entry.spends.contains(&vec![key]);
+            let direct = model.list.iter().filter(|one| spends(&one.entry)).map(|one| one.entry.id).collect();
+            assert_eq!(set(pool.confirm(&[], &[vec![key]], now)), model.remove_families(&direct));
+        }
+        Step::Refuse(number) => {
+            let ids = model.ids().into_iter().filter(|one| *one == id(number)).collect();
+            assert_eq!(set(pool.refuse([id(number)])), model.remove_families(&ids));
+        }
+        Step::Expire => {
+            let is_old = |seconds: u64| now - seconds >= model.limits.expiry_seconds;
+            let old = model.list.iter().filter(|one| is_old(one.seconds)).map(|one| one.entry.id).collect();
+            assert_eq!(set(pool.expire(now)), model.remove_families(&old));
+        }
+        Step::Prioritise(number, delta) => {
+            let sum = model.delta(&id(number)) + delta;
+            model.deltas.retain(|(of, _)| *of != id(number));
+            model.deltas.push((id(number), sum));
+            model.list.iter_mut().filter(|one| one.entry.id == id(number)).for_each(|one| one.delta = sum);
+            pool.prioritise(id(number), delta).unwrap();
         }
     }
 }
 
+/// The pool holds what the model does, and its sums and indexes are those of a walk.
+fn check(pool: &Pool, model: &Model) {
+    assert_eq!(pool.ids().collect::<Ids>(), model.ids());
+    let limits = pool.limits();
+    let entries: Vec<&Entry> = pool.residents().map(|resident| resident.entry()).collect();
+    assert_eq!(entries.iter().map(|entry| u128::from(entry.weight)).sum::<u128>(), pool.weight());
+    assert_eq!(entries.iter().map(|entry| u128::from(entry.fee.get())).sum::<u128>(), pool.fees());
+    assert_eq!(entries.iter().map(|entry| entry.memory_bytes()).sum::<usize>(), pool.memory_bytes());
+    assert!(pool.memory_bytes() <= limits.memory_bytes_max);
+    let (mut best, mut worst) = (BTreeSet::new(), BTreeSet::new());
+    for resident in pool.residents() {
+        let entry = resident.entry();
+        assert!(entry.spends.iter().all(|key| pool.spent(key).unwrap().id == entry.id));
+        assert!(entry.creates.iter().all(|key| pool.created(key).unwrap().id == entry.id));
+        for (family, sums) in
+            [(model.above(entry), resident.ancestors()), (model.below(entry), resident.descendants())]
+        {
+            let family = || family.iter().chain([&entry.id]).map(|id| pool.resident(id).unwrap());
+            assert_eq!(sums.count, family().count());
+            assert_eq!(sums.weight, family().map(|one| u128::from(one.entry().weight)).sum());
+            assert_eq!(sums.fee, family().map(|one| u128::from(one.modified_fee().get())).sum());
+        }
+        assert!(resident.ancestors().count <= limits.ancestors_max);
+        assert!(resident.ancestors().weight <= limits.ancestors_weight_max.into());
+        assert!(resident.descendants().count <= limits.descendants_max);
+        assert!(resident.descendants().weight <= limits.descendants_weight_max.into());
+        best.insert((std::cmp::Reverse(resident.mining_rate()), resident.number));
+        worst.insert((resident.keeping_rate(), std::cmp::Reverse(resident.number)));
+    }
+    assert!(pool.best_first().map(|(rate, number, _)| (rate, number)).eq(best));
+    assert!(pool.worst_first().map(|(rate, number, _)| (rate, number)).eq(worst));
+    assert_eq!(pool.template(u64::MAX).len(), pool.len(), "room for all, so all are chosen");
+}
+
 proptest! {
     #[test]
-    fn a_random_history_keeps_the_invariants(
+    fn a_random_history_is_that_of_the_obvious_pool(
         steps in vec(any_step(), 1..60),
-        entries_max in 1usize..12,
-        weight_max in 0u64..8000,
+        room in 1usize..12,
+        ancestors_weight_max in 1000u64..6000,
+        replaced_max in 1usize..6,
     ) {
-        let mut pool = Pool::new(Limits { entries_max, ..limits() });
-        for (now, step) in (0u64..).step_by(3).zip(steps) {
-            let before = pool.ids().map(|id| (id, parents(&pool, pool.get(&id).unwrap()))).collect();
-            let mut confirmed = vec![];
-            match step {
-                Step::Admit(entry) => {
-                    let (len, new) = (pool.len(), entry.id);
-                    match pool.admit(entry, now) {
-                        Ok(left) => {
-                            prop_assert_eq!(pool.len(), len + 1 - left.len());
-                            prop_assert!(pool.contains(&new));
-                            prop_assert!(left.iter().all(|id| !pool.contains(id)));
-                        }
-                        Err(_) => prop_assert_eq!(pool.len(), len),
-                    }
-                }
-                Step::Confirm(room) => {
-                    let block: Vec<Entry> = pool.template(room).into_iter().cloned().collect();
-                    let spent: Vec<CoinKey> = block.iter().flat_map(|entry| entry.spends.clone()).collect();
-                    confirmed = block.iter().map(|entry| entry.id).collect();
-                    prop_assert!(pool.confirm(&confirmed, &spent).is_empty());
-                }
-                Step::Spend(key) => {
-                    pool.confirm(&[], &[vec![key]]);
-                    prop_assert!(pool.spent(&[key]).is_none());
-                }
-                Step::Expire => {
-                    pool.expire(now);
-                }
-            }
-            check_parents(&before, &pool, &confirmed);
-            check_pool(&pool);
-            check_template(&pool, weight_max);
+        let limits = Limits {
+            ancestors_weight_max, replaced_max, memory_bytes_max: room_for(room).memory_bytes_max, ..limits()
+        };
+        let (mut pool, mut model) = (Pool::new(limits), Model::new(limits));
+        for (now, one) in (0u64..).step_by(3).zip(steps) {
+            step(&mut pool, &mut model, one, now);
+            check(&pool, &model);
         }
     }
 }
