@@ -167,7 +167,9 @@ fn blocks_router() -> Router<Arc<Server>> {
         .route("/blocks", get(async |state: Shared| read(state, |view| blocks::page(view, None)).await))
         .route(
             "/blocks/{start}",
-            get(async |state: Shared, Path(start): One| read(state, move |view| blocks::page(view, Some(&start))).await),
+            get(async |state: Shared, Path(start): One| {
+                read(state, move |view| blocks::page(view, Some(&start))).await
+            }),
         )
         .route(
             "/block-height/{height}",

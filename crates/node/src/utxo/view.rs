@@ -9,7 +9,7 @@ mod pool;
 mod watcher;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fmt,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, broadcast};
 pub(super) use self::{
     chain::{BlockPlace, ChainView, ScriptCoin, StoredBlock, Totals},
     pool::{PoolTx, PoolView},
-    watcher::{Change, Watcher},
+    watcher::{Change, TARGETS, Watcher},
 };
 use crate::error::ChainError;
 
@@ -79,6 +79,16 @@ impl fmt::Debug for ScriptHash {
 struct Moment {
     chain: Arc<ChainView>,
     pool: PoolView,
+    fees: Fees,
+}
+
+/// What the node thinks of fee rates, in maxwell per vbyte.
+#[derive(Clone, Debug, Default)]
+struct Fees {
+    /// Least one that the pool takes now.
+    min: f64,
+    /// Those that are likely to get into one of so many blocks, as far as enough blocks were seen.
+    by_target: BTreeMap<u32, f64>,
 }
 
 /// What servers see. Copies see the same.
@@ -93,7 +103,8 @@ struct Shared {
 
 impl View {
     fn new(chain: ChainView) -> Self {
-        let now = RwLock::new(Moment { chain: Arc::new(chain), pool: PoolView::default() });
+        let now =
+            RwLock::new(Moment { chain: Arc::new(chain), pool: PoolView::default(), fees: Fees::default() });
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
         Self(Arc::new(Shared { now, changes, readers: Arc::new(Semaphore::new(READERS_MAX)) }))
     }
@@ -133,12 +144,13 @@ impl View {
         Ok(Some(coins))
     }
 
-    /// A fee rate with which a transaction gets into one of the next `blocks`, in maxwell per vbyte: a little above
-    /// that of what is just left out now, and what the pool asks for at the least.
+    /// A fee rate with which a transaction gets into one of the next `blocks`, in maxwell per vbyte: what the node
+    /// estimates, or else a little above what the queue of all that waits leaves out; never less than the pool takes.
     pub(super) fn fee_rate(&self, blocks: u32) -> f64 {
-        let weight_max = self.chain().facts().weight_max;
-        let (chain, rate) = self.look(|pool| pool.rate_at(blocks, weight_max));
-        (1.1 * rate).max(chain.facts().min_fee_rate())
+        let now = self.0.now.read().unwrap_or_else(PoisonError::into_inner);
+        let known = now.fees.by_target.range(..=blocks.max(2)).next_back().map(|(_, rate)| *rate);
+        let queue = || 1.1 * now.pool.rate_at(blocks, now.chain.facts().weight_max);
+        known.unwrap_or_else(queue).max(now.fees.min).max(now.chain.facts().min_fee_rate())
     }
 
     fn tell(&self, change: Change) {

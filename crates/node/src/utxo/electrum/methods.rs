@@ -41,9 +41,9 @@ pub(super) fn call(view: &View, method: &str, params: &Params) -> Option<Result<
         "blockchain.estimatefee" => params.required(0, "number").map(|blocks| json!(estimate(view, blocks))),
         "blockchain.relayfee" => Ok(json!(relay_fee(&view.chain()))),
         "blockchain.scripthash.get_balance" => balance(view, params),
-        "blockchain.scripthash.get_history" => params.script_hash().and_then(|script| {
-            Ok(history(view, &script)?.iter().map(HistoryEntry::to_json).collect())
-        }),
+        "blockchain.scripthash.get_history" => params
+            .script_hash()
+            .and_then(|script| Ok(history(view, &script)?.iter().map(HistoryEntry::to_json).collect())),
         "blockchain.scripthash.get_mempool" => params.script_hash().map(|script| {
             let waiting = view.look(|pool| pool.touching(&script)).1;
             waiting.iter().map(|(height, tx)| HistoryEntry::waiting(*height, tx).to_json()).collect()
@@ -70,7 +70,11 @@ fn software() -> String {
 /// What a client finds first.
 pub(super) fn banner(view: &View) -> Value {
     let chain = view.chain();
-    json!(format!("{} of chain {}: block ids, headers and addresses are the chain's own", software(), chain.facts().name))
+    json!(format!(
+        "{} of chain {}: block ids, headers and addresses are the chain's own",
+        software(),
+        chain.facts().name
+    ))
 }
 
 /// What the server can do.
@@ -207,7 +211,9 @@ fn find(view: &View, txid: &Txid) -> Result<(Transaction, Option<Place>), Refusa
     }
     let found = chain.transaction(txid)?;
     let (tx, place) = found.ok_or_else(|| {
-        Refusal::node("No such mempool or blockchain transaction. Use gettransaction for wallet transactions.")
+        Refusal::node(
+            "No such mempool or blockchain transaction. Use gettransaction for wallet transactions.",
+        )
     })?;
     Ok((tx, Some(place)))
 }
@@ -271,7 +277,8 @@ fn tx_branch(chain: &ChainView, params: &Params) -> Result<Value, Refusal> {
     let asked: Option<u32> = params.optional(1, "height")?;
     let place = chain.tx_place(&txid)?.filter(|place| asked.is_none_or(|asked| asked == place.height.get()));
     let place = place.ok_or_else(|| {
-        let height = asked.map_or_else(|| "any block".to_owned(), |height| format!("block at height {height}"));
+        let height =
+            asked.map_or_else(|| "any block".to_owned(), |height| format!("block at height {height}"));
         Refusal::bad(format!("tx {txid} not in {height}"))
     })?;
     let branch = merkle::branch(leaves(&txids_at(chain, place.height)?), place.position as usize);

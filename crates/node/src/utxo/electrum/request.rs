@@ -80,9 +80,12 @@ impl Line {
     /// Reads a line.
     pub(super) fn parse(text: &str) -> Self {
         match serde_json::from_str(text) {
-            Ok(Value::Array(list)) if list.is_empty() => Self::One(Err(invalid(Value::Null, "an empty batch"))),
+            Ok(Value::Array(list)) if list.is_empty() => {
+                Self::One(Err(invalid(Value::Null, "an empty batch")))
+            }
             Ok(Value::Array(list)) if list.len() > BATCH_MAX => {
-                let refusal = Refusal::excessive(format!("{} requests in a batch of {BATCH_MAX}", list.len()));
+                let refusal =
+                    Refusal::excessive(format!("{} requests in a batch of {BATCH_MAX}", list.len()));
                 Self::One(Err((Value::Null, refusal)))
             }
             Ok(Value::Array(list)) => Self::Batch(list.into_iter().map(Request::parse).collect()),
@@ -157,7 +160,8 @@ impl Params {
     /// The encoding of a transaction.
     pub(super) fn transaction(&self) -> Result<bitcoin::Transaction, Refusal> {
         let text: String = self.required(0, "raw_tx")?;
-        deserialize_hex(&text).map_err(|error| Refusal::bad(format!("the transaction does not decode: {error}")))
+        deserialize_hex(&text)
+            .map_err(|error| Refusal::bad(format!("the transaction does not decode: {error}")))
     }
 }
 
@@ -199,7 +203,9 @@ impl Version {
         let asked: Value = params.optional(1, "protocol_version")?.unwrap_or_else(|| json!("1.4"));
         let read = |value: &Value| value.as_str().and_then(Self::parse);
         let range = match &asked {
-            Value::Array(pair) if pair.len() == 2 => pair.first().and_then(read).zip(pair.get(1).and_then(read)),
+            Value::Array(pair) if pair.len() == 2 => {
+                pair.first().and_then(read).zip(pair.get(1).and_then(read))
+            }
             one => read(one).map(|version| (version, version)),
         };
         let (oldest, newest) = range.ok_or_else(|| Refusal::bad(format!("no protocol version: {asked}")))?;
@@ -265,14 +271,19 @@ mod tests {
         assert_eq!(negotiate(json!(["1.2", "1.4.1"])).as_deref(), Ok("1.4.1"));
         assert_eq!(negotiate(json!(["1.4", "1.6"])).as_deref(), Ok("1.4.2"));
         assert_eq!(Version::negotiate(&Params::List(Vec::new())), Ok(Version::OLDEST));
-        for refused in [json!("1.3"), json!(["1.5", "1.6"]), json!("x"), json!([]), json!("1.4.2.1"), json!(1.4)] {
+        for refused in
+            [json!("1.3"), json!(["1.5", "1.6"]), json!("x"), json!([]), json!("1.4.2.1"), json!(1.4)]
+        {
             assert!(negotiate(refused).is_err());
         }
     }
 
     #[test]
     fn an_answer_has_a_result_or_an_error() {
-        assert_eq!(answer(&json!(1), Ok(Value::Null)).to_string(), r#"{"id":1,"jsonrpc":"2.0","result":null}"#);
+        assert_eq!(
+            answer(&json!(1), Ok(Value::Null)).to_string(),
+            r#"{"id":1,"jsonrpc":"2.0","result":null}"#
+        );
         let refused = answer(&json!("a"), Err(Refusal::method("x")));
         assert_eq!(refused["error"]["code"], -32601);
         assert!(refused.get("result").is_none());

@@ -203,10 +203,13 @@ impl Session {
         {
             send(wire, notification("blockchain.headers.subscribe", &json!([tip])).to_string()).await?;
         }
-        let concerns = |script: &ScriptHash| change.scripts.as_ref().is_none_or(|scripts| scripts.contains(script));
+        let concerns =
+            |script: &ScriptHash| change.scripts.as_ref().is_none_or(|scripts| scripts.contains(script));
         let due: HashSet<ScriptHash> = self.scripts.keys().copied().filter(concerns).collect();
         for script in due {
-            let Ok(status) = self.read(move |view| methods::script_status(view, &script)).await? else { continue };
+            let Ok(status) = self.read(move |view| methods::script_status(view, &script)).await? else {
+                continue;
+            };
             if self.scripts.get(&script).is_some_and(|known| *known != status) {
                 let params = json!([script.to_reversed_hex(), status]);
                 self.scripts.insert(script, status);
@@ -233,7 +236,8 @@ fn bounded(value: Value) -> String {
         return text;
     }
     let id = value.get("id").cloned().unwrap_or(Value::Null);
-    answer(&id, Err(Refusal::excessive(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes")))).to_string()
+    answer(&id, Err(Refusal::excessive(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes"))))
+        .to_string()
 }
 
 async fn send(wire: &mut Wire, text: String) -> Result<(), Dropped> {

@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn the_status_is_the_hash_of_ids_and_heights() {
         assert_eq!(status(&[]), None);
-        let entry = |byte: u8, height| HistoryEntry { txid: Txid::from_byte_array([byte; 32]), height, fee: None };
+        let entry =
+            |byte: u8, height| HistoryEntry { txid: Txid::from_byte_array([byte; 32]), height, fee: None };
         let text = format!("{}:7:{}:-1:", "01".repeat(32), "02".repeat(32));
         let expected = hex::encode(sha256::Hash::hash(text.as_bytes()).to_byte_array());
         assert_eq!(status(&[entry(1, 7), entry(2, -1)]), Some(expected));

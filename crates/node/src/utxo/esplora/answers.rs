@@ -31,7 +31,8 @@ pub(super) fn transaction(
     let inputs = tx.input.iter().zip(prevouts.iter().map(Option::as_ref).chain(std::iter::repeat(None)));
     let inputs: Vec<Value> = inputs.map(|(input, prevout)| self::input(prefix, tx, input, prevout)).collect();
     let outputs: Vec<Value> = tx.output.iter().map(|output| self::output(prefix, output)).collect();
-    let spent: Option<u64> = prevouts.iter().map(|prevout| prevout.as_ref().map(|output| output.value.to_sat())).sum();
+    let spent: Option<u64> =
+        prevouts.iter().map(|prevout| prevout.as_ref().map(|output| output.value.to_sat())).sum();
     let paid: u64 = tx.output.iter().map(|output| output.value.to_sat()).sum();
     let fee = spent.filter(|_| !tx.is_coinbase()).map_or(0, |spent| spent.saturating_sub(paid));
     json!({
@@ -91,7 +92,11 @@ fn kind(script: &Script) -> &'static str {
 }
 
 /// A block with what its body weighs.
-pub(super) fn block(chain: &ChainView, id: &BlockId, block: &StoredBlock) -> Result<Option<Value>, ChainError> {
+pub(super) fn block(
+    chain: &ChainView,
+    id: &BlockId,
+    block: &StoredBlock,
+) -> Result<Option<Value>, ChainError> {
     let Some(body) = chain.body(id)? else { return Ok(None) };
     let txs = chain.transactions(id)?.unwrap_or_default();
     // All but witnesses counts four times, as do the header and the count of transactions.

@@ -61,7 +61,9 @@ impl Refusal {
 impl From<ChainError> for Refusal {
     fn from(error: ChainError) -> Self {
         match error {
-            ChainError::NoIndex(_) => Self { status: StatusCode::SERVICE_UNAVAILABLE, text: error.to_string() },
+            ChainError::NoIndex(_) | ChainError::IndexBehind { .. } => {
+                Self { status: StatusCode::SERVICE_UNAVAILABLE, text: error.to_string() }
+            }
             error => Self::node(error.to_string()),
         }
     }
@@ -75,7 +77,8 @@ pub(super) fn respond(reply: Result<Reply, Refusal>) -> Response<Body> {
         Ok(Reply::Bytes(bytes)) => (StatusCode::OK, "application/octet-stream", Body::from(bytes)),
         Err(refusal) => (refusal.status, "text/plain", Body::from(refusal.text)),
     };
-    let cache = if status == StatusCode::OK { format!("public, max-age={BRIEF}") } else { "no-store".to_owned() };
+    let cache =
+        if status == StatusCode::OK { format!("public, max-age={BRIEF}") } else { "no-store".to_owned() };
     let response = Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, kind)

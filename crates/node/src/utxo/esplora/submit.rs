@@ -1,11 +1,6 @@
 //! Transactions that clients send.
 
-use std::collections::BTreeMap;
-
-use axum::{
-    body::Bytes,
-    extract::rejection::BytesRejection,
-};
+use axum::{body::Bytes, extract::rejection::BytesRejection};
 use bitcoin::{Transaction, consensus::encode::deserialize_hex};
 use mass_rpc::ErrorObjectOwned;
 use serde_json::{Value, json};
@@ -25,7 +20,8 @@ fn text(body: Result<Bytes, BytesRejection>) -> Result<String, Refusal> {
 }
 
 fn decode(hex: &str) -> Result<Transaction, Refusal> {
-    deserialize_hex(hex.trim()).map_err(|_| refused(-22, "TX decode failed. Make sure the tx has at least one input."))
+    deserialize_hex(hex.trim())
+        .map_err(|_| refused(-22, "TX decode failed. Make sure the tx has at least one input."))
 }
 
 /// A refusal as a node behind electrs words it.
@@ -47,33 +43,22 @@ pub(super) async fn one(state: Shared, body: Result<Bytes, BytesRejection>) -> A
     respond(reply.map(|txid| Reply::Text(txid.to_string())))
 }
 
-/// Takes several in hex, parents first; what becomes of each is told as `submitpackage` does.
+/// Takes a child and its parents in hex, parents first; what becomes of each is told as `submitpackage` does.
 pub(super) async fn package(state: Shared, body: Result<Bytes, BytesRejection>) -> Answer {
     respond(submit(&state, body).await.map(Reply::Json))
 }
 
 async fn submit(state: &Shared, body: Result<Bytes, BytesRejection>) -> Result<Value, Refusal> {
-    let list: Vec<String> =
-        serde_json::from_str(&text(body)?).map_err(|_| Refusal::bad("the body is no list of transactions in hex"))?;
+    let list: Vec<String> = serde_json::from_str(&text(body)?)
+        .map_err(|_| Refusal::bad("the body is no list of transactions in hex"))?;
     if list.len() > PACKAGE_MAX {
         return Err(Refusal::bad(format!("Exceeded maximum of {PACKAGE_MAX} transactions")));
     }
     let txs = list.iter().map(|hex| decode(hex)).collect::<Result<Vec<Transaction>, Refusal>>()?;
-    let (mut results, mut good) = (BTreeMap::new(), true);
-    for tx in &txs {
-        let mut result = json!({ "txid": tx.compute_txid(), "vsize": tx.vsize() });
-        match state.watcher.offer(tx).await {
-            Ok(txid) => {
-                let fee = state.view.look(|pool| pool.get(&txid).map(|tx| tx.fee)).1;
-                result["fees"] = json!({ "base": fee.unwrap_or(0) as f64 / 100_000_000.0 });
-            }
-            Err(error) => {
-                result["error"] = json!(error.message());
-                good = false;
-            }
-        }
-        results.insert(tx.compute_wtxid().to_string(), result);
-    }
-    let message = if good { "success" } else { "transaction failed" };
-    Ok(json!({ "package_msg": message, "tx-results": results, "replaced-transactions": [] }))
+    state.watcher.offer_package(&txs).await.map_err(|error| {
+        Refusal::bad(format!(
+            "submitpackage RPC error: {}",
+            json!({ "code": error.code(), "message": error.message() })
+        ))
+    })
 }

@@ -17,11 +17,8 @@ use super::{
 };
 use crate::utxo::{
     merkle,
-    view::{BlockPlace, ChainView, PoolTx, View},
+    view::{BlockPlace, ChainView, PoolTx, TARGETS, View},
 };
-
-/// Targets of fee estimates, in blocks, as Esplora has them.
-const TARGETS: [std::ops::RangeInclusive<u32>; 3] = [1..=25, 144..=144, 504..=504];
 
 fn parse(txid: &str) -> Result<Txid, Refusal> {
     txid.parse().map_err(|_| Refusal::bad("Invalid hex string"))
@@ -103,14 +100,20 @@ pub(super) fn merkleblock_proof(view: &View, txid: &str) -> Result<Reply, Refusa
     let (chain, txid) = (view.chain(), parse(txid)?);
     let place = chain.tx_place(&txid)?.ok_or_else(unconfirmed)?;
     let block = chain.block_at(place.height)?.ok_or_else(unconfirmed)?;
-    let header: block::Header = deserialize(&block.bytes).map_err(|error| Refusal::node(error.to_string()))?;
-    let txids: Vec<Txid> = chain.transactions_at(place.height)?.iter().map(Transaction::compute_txid).collect();
+    let header: block::Header =
+        deserialize(&block.bytes).map_err(|error| Refusal::node(error.to_string()))?;
+    let txids: Vec<Txid> =
+        chain.transactions_at(place.height)?.iter().map(Transaction::compute_txid).collect();
     let matches: Vec<bool> = txids.iter().map(|other| *other == txid).collect();
     let tree = merkle_tree::PartialMerkleTree::from_txids(&txids, &matches);
     Ok(Reply::Text(serialize_hex(&MerkleBlock { header, txn: tree })))
 }
 
-fn outspend_json(chain: &ChainView, waiting: Option<(Txid, u32)>, outpoint: &OutPoint) -> Result<Value, Refusal> {
+fn outspend_json(
+    chain: &ChainView,
+    waiting: Option<(Txid, u32)>,
+    outpoint: &OutPoint,
+) -> Result<Value, Refusal> {
     if let Some((txid, vin)) = waiting {
         return Ok(answers::outspend(Some((txid, vin, None))));
     }
@@ -134,7 +137,8 @@ pub(super) fn outspends(view: &View, txid: &str) -> Result<Reply, Refusal> {
         (0u32..).zip(&found.tx().output).map(|(vout, _)| OutPoint { txid, vout }).collect();
     let (chain, waiting) =
         view.look(|pool| outpoints.iter().map(|outpoint| pool.spender(outpoint)).collect::<Vec<_>>());
-    let spends = outpoints.iter().zip(waiting).map(|(outpoint, waiting)| outspend_json(&chain, waiting, outpoint));
+    let spends =
+        outpoints.iter().zip(waiting).map(|(outpoint, waiting)| outspend_json(&chain, waiting, outpoint));
     Ok(Reply::Json(spends.collect::<Result<Value, Refusal>>()?))
 }
 
@@ -165,7 +169,6 @@ pub(super) fn pool_recent(view: &View) -> Result<Reply, Refusal> {
 
 /// Fee rates in maxwell per vbyte, by the number of blocks to wait.
 pub(super) fn fee_estimates(view: &View) -> Result<Reply, Refusal> {
-    let targets = TARGETS.into_iter().flatten();
-    let rates = targets.map(|blocks| (blocks.to_string(), json!(view.fee_rate(blocks))));
+    let rates = TARGETS.into_iter().map(|blocks| (blocks.to_string(), json!(view.fee_rate(blocks))));
     Ok(Reply::Json(Value::Object(rates.collect())))
 }

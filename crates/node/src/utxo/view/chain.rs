@@ -5,10 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use bitcoin::{
-    OutPoint, Transaction, TxOut, Txid,
-    consensus::encode::deserialize,
-};
+use bitcoin::{OutPoint, Transaction, TxOut, Txid, consensus::encode::deserialize};
 use mass_consensus::header::{HEADER_BYTES, Header};
 use mass_ledger_utxo::{UtxoLedger, read_coin};
 use mass_primitives::{BlockId, Decode as _, Height};
@@ -18,7 +15,9 @@ use super::ScriptHash;
 use crate::{
     chain::{Chain, read_content},
     error::ChainError,
-    utxo::index::{Place, Role, ScriptEvent, Spend, find_spend, find_transaction, script_events},
+    utxo::index::{
+        ADDRESS, Place, Role, SPEND, ScriptEvent, Spend, TX, find_spend, find_transaction, script_events,
+    },
 };
 
 /// Blocks whose times have the median (BIP-113).
@@ -41,12 +40,12 @@ pub(in crate::utxo) struct ChainFacts {
     pub(in crate::utxo) address_prefix: String,
     /// Greatest weight of a block.
     pub(in crate::utxo) weight_max: u64,
-    /// Least fee rate that the pool takes, in maxwell per 1000 weight.
+    /// Least fee rate that the pool takes when it is not full, in maxwell per 1000 weight.
     min_fee_rate: u64,
 }
 
 impl ChainFacts {
-    /// Least fee rate that the pool takes, in maxwell per vbyte.
+    /// Least fee rate that the pool takes when it is not full, in maxwell per vbyte.
     pub(in crate::utxo) fn min_fee_rate(&self) -> f64 {
         self.min_fee_rate as f64 / 250.0
     }
@@ -95,12 +94,34 @@ pub(in crate::utxo) struct ChainView {
     tip: Tip,
     snapshot: Snapshot,
     facts: Arc<ChainFacts>,
+    /// An index that lacks blocks, and how many it has.
+    behind: Option<(&'static str, Height)>,
 }
 
 impl ChainView {
     pub(super) fn new(snapshot: Snapshot, facts: Arc<ChainFacts>) -> Result<Self, ChainError> {
         let tip = snapshot.tip().ok_or_else(|| damaged("there is no tip"))?;
-        Ok(Self { tip, snapshot, facts })
+        let mut behind = None;
+        for name in [TX, ADDRESS, SPEND] {
+            let next = snapshot.index(name)?.ok_or(ChainError::NoIndex(name))?.next();
+            if next <= tip.height {
+                behind = Some((name, next));
+            }
+        }
+        Ok(Self { tip, snapshot, facts, behind })
+    }
+
+    /// Whether all indexes have come up to the tip.
+    pub(super) const fn is_indexed(&self) -> bool {
+        self.behind.is_none()
+    }
+
+    /// The snapshot, for what its indexes know.
+    fn indexed(&self) -> Result<&Snapshot, ChainError> {
+        match self.behind {
+            None => Ok(&self.snapshot),
+            Some((name, next)) => Err(ChainError::IndexBehind { name, next, tip: self.tip.height }),
+        }
     }
 
     /// The last block.
@@ -218,11 +239,14 @@ pub(in crate::utxo) struct ScriptCoin {
 impl ChainView {
     /// Where a transaction stands.
     pub(in crate::utxo) fn tx_place(&self, txid: &Txid) -> Result<Option<Place>, ChainError> {
-        find_transaction(&self.snapshot, txid)
+        find_transaction(self.indexed()?, txid)
     }
 
     /// A transaction and where it stands.
-    pub(in crate::utxo) fn transaction(&self, txid: &Txid) -> Result<Option<(Transaction, Place)>, ChainError> {
+    pub(in crate::utxo) fn transaction(
+        &self,
+        txid: &Txid,
+    ) -> Result<Option<(Transaction, Place)>, ChainError> {
         let Some(place) = self.tx_place(txid)? else { return Ok(None) };
         Ok(Some((self.transaction_at(place)?, place)))
     }
@@ -235,13 +259,16 @@ impl ChainView {
 
     /// Who spends an output.
     pub(in crate::utxo) fn spend(&self, outpoint: &OutPoint) -> Result<Option<Spend>, ChainError> {
-        find_spend(&self.snapshot, outpoint)
+        find_spend(self.indexed()?, outpoint)
     }
 
     /// What touches a script, in the order of the chain; `None` if it is more than is told.
-    pub(in crate::utxo) fn history(&self, script: &ScriptHash) -> Result<Option<Vec<(Place, Txid)>>, ChainError> {
+    pub(in crate::utxo) fn history(
+        &self,
+        script: &ScriptHash,
+    ) -> Result<Option<Vec<(Place, Txid)>>, ChainError> {
         let mut found: Vec<(Place, Txid)> = Vec::new();
-        for event in script_events(&self.snapshot, script.as_bytes())? {
+        for event in script_events(self.indexed()?, script.as_bytes())? {
             let event = event?;
             if found.last().is_none_or(|(place, _)| *place != event.place) {
                 found.push((event.place, event.txid));
@@ -262,7 +289,7 @@ impl ChainView {
         count: usize,
     ) -> Result<Vec<(Place, Txid)>, ChainError> {
         let mut found: Vec<(Place, Txid)> = Vec::new();
-        for event in script_events(&self.snapshot, script.as_bytes())?.rev() {
+        for event in script_events(self.indexed()?, script.as_bytes())?.rev() {
             let event = event?;
             let is_new = found.last().is_none_or(|(place, _)| *place != event.place);
             if !is_new || before.is_some_and(|before| event.place >= before) {
@@ -279,7 +306,7 @@ impl ChainView {
     /// The sums over a script's history; `None` if that is longer than is read.
     pub(in crate::utxo) fn totals(&self, script: &ScriptHash) -> Result<Option<Totals>, ChainError> {
         let (mut totals, mut last) = (Totals::default(), None);
-        for (count, event) in script_events(&self.snapshot, script.as_bytes())?.enumerate() {
+        for (count, event) in script_events(self.indexed()?, script.as_bytes())?.enumerate() {
             if count == EVENTS_MAX {
                 return Ok(None);
             }
@@ -296,16 +323,22 @@ impl ChainView {
     }
 
     /// The unspent outputs of a script, in the order of the chain; `None` if they are more than are told.
-    pub(in crate::utxo) fn unspent(&self, script: &ScriptHash) -> Result<Option<Vec<ScriptCoin>>, ChainError> {
+    pub(in crate::utxo) fn unspent(
+        &self,
+        script: &ScriptHash,
+    ) -> Result<Option<Vec<ScriptCoin>>, ChainError> {
         let mut coins: BTreeMap<(Place, u32), ScriptCoin> = BTreeMap::new();
         let mut places: HashMap<OutPoint, (Place, u32)> = HashMap::new();
-        for (count, event) in script_events(&self.snapshot, script.as_bytes())?.enumerate() {
+        for (count, event) in script_events(self.indexed()?, script.as_bytes())?.enumerate() {
             let ScriptEvent { place, txid, role, amount } = event?;
             match role {
                 Role::Funds(vout) => {
                     let outpoint = OutPoint { txid, vout };
                     places.insert(outpoint, (place, vout));
-                    coins.insert((place, vout), ScriptCoin { outpoint, amount: amount.get(), place: Some(place) });
+                    coins.insert(
+                        (place, vout),
+                        ScriptCoin { outpoint, amount: amount.get(), place: Some(place) },
+                    );
                 }
                 Role::Spends(_, outpoint) => {
                     places.remove(&outpoint).and_then(|key| coins.remove(&key));
@@ -319,7 +352,10 @@ impl ChainView {
     }
 
     /// The scripts that the block at a height pays or spends from; `None` if what it spent is known no more.
-    pub(in crate::utxo) fn scripts_of_block(&self, height: Height) -> Result<Option<HashSet<ScriptHash>>, ChainError> {
+    pub(in crate::utxo) fn scripts_of_block(
+        &self,
+        height: Height,
+    ) -> Result<Option<HashSet<ScriptHash>>, ChainError> {
         let Some(before) = self.snapshot.before(height)? else { return Ok(None) };
         let mut scripts = HashSet::new();
         for tx in self.transactions_at(height)? {

@@ -93,8 +93,7 @@ impl PoolView {
     /// Fee rates in maxwell per vbyte and the sizes at them, highest first: each step holds all at its rate or above
     /// up to the step before, and the steps grow by a tenth from 100,000 vbytes on.
     pub(in crate::utxo) fn histogram(&self) -> Vec<(f64, u64)> {
-        let mut rates: Vec<(f64, u64)> =
-            self.iter().map(|tx| (tx.rate(), tx.vsize())).collect();
+        let mut rates: Vec<(f64, u64)> = self.iter().map(|tx| (tx.rate(), tx.vsize())).collect();
         rates.sort_by(|left, right| right.0.total_cmp(&left.0));
         let (mut steps, mut size, mut bin, mut last) = (Vec::new(), 0, 100_000, 0.0);
         for (rate, vsize) in rates {

@@ -6,21 +6,36 @@ use std::{
     time::Duration,
 };
 
-use bitcoin::{OutPoint, Transaction, TxOut, Txid, consensus::encode::deserialize, hashes::Hash as _};
+use bitcoin::{
+    OutPoint, Transaction, TxOut, Txid,
+    consensus::encode::{deserialize, serialize},
+    hashes::Hash as _,
+};
 use mass_ledger_utxo::UtxoLedger;
-use mass_mempool::EntryId;
+use mass_mempool::{EntryId, FeeRate, Resident};
 use mass_primitives::Height;
 use mass_rpc::{RpcResult, errors};
+use serde_json::Value;
 use tokio::{sync::Mutex, task::JoinHandle};
 
-use super::{ChainView, PoolTx, ScriptHash, View, chain::ChainFacts};
-use crate::{api::fault, error::ChainError, node::Node, queries::Queries};
+use super::{ChainView, Fees, PoolTx, ScriptHash, View, chain::ChainFacts};
+use crate::{
+    api::fault,
+    error::ChainError,
+    node::{Moment, Node},
+    pool_api,
+    queries::Queries,
+};
 
 /// How often is looked for news: a small part of the shortest slot.
 const NEWS: Duration = Duration::from_millis(50);
 
 /// Blocks at the most whose scripts are gathered; more at one time may have changed any script.
 const BLOCKS_MAX: u32 = 8;
+
+/// Targets of fee estimates, in blocks: those of Esplora.
+pub(in crate::utxo) const TARGETS: [u32; 27] =
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 144, 504];
 
 /// What is new.
 #[derive(Clone, Debug)]
@@ -33,10 +48,14 @@ pub(in crate::utxo) struct Change {
 
 /// What the loop says when it is asked.
 struct News {
-    /// The chain, if it has another tip.
+    /// The chain, if it has another tip or better indexes.
     chain: Option<ChainView>,
+    /// What came to the pool, parents first.
     came: Vec<Came>,
-    left: Vec<EntryId>,
+    left: HashSet<EntryId>,
+    /// The pool's count of changes.
+    changes: u64,
+    fees: Fees,
 }
 
 /// A transaction that came to the pool.
@@ -50,8 +69,14 @@ struct Came {
 pub(in crate::utxo) struct Watcher {
     queries: Queries<UtxoLedger>,
     view: View,
-    /// The ids of the pool as last seen.
-    known: Mutex<HashSet<EntryId>>,
+    known: Mutex<Known>,
+}
+
+/// The pool as last seen.
+#[derive(Default)]
+struct Known {
+    ids: HashSet<EntryId>,
+    changes: Option<u64>,
 }
 
 impl Watcher {
@@ -91,10 +116,21 @@ impl Watcher {
     /// # Errors
     /// Why the pool does not take it.
     pub(in crate::utxo) async fn offer(&self, tx: &Transaction) -> RpcResult<Txid> {
-        let bytes = bitcoin::consensus::serialize(tx);
-        self.queries.answer(move |node| node.offer(bytes)).await?;
+        let bytes = serialize(tx);
+        self.queries.answer(move |node| pool_api::send(node, bytes, None)).await?;
         self.refresh().await?;
         Ok(tx.compute_txid())
+    }
+
+    /// Takes a child and its parents to the pool; the answer is that of `submitpackage`.
+    ///
+    /// # Errors
+    /// The package is none.
+    pub(in crate::utxo) async fn offer_package(&self, txs: &[Transaction]) -> RpcResult<Value> {
+        let list: Vec<Vec<u8>> = txs.iter().map(serialize).collect();
+        let answer = self.queries.answer(move |node| pool_api::submit(node, &list, None)).await?;
+        self.refresh().await?;
+        Ok(answer)
     }
 
     /// Asks the loop for news and takes them over.
@@ -110,65 +146,56 @@ impl Watcher {
         let Some((asked, news)) = answer.await else { return Err(errors::misc("the node is stopping")) };
         *known = asked;
         let Some(news) = news? else { return Ok(()) };
+        let changes = news.changes;
         let view = self.view.clone();
         let taken = tokio::task::spawn_blocking(move || take(&view, &before, news)).await;
         let taken = taken.map_err(|error| errors::misc(error.to_string()))?;
         let (came, left) = taken.map_err(fault)?;
-        known.extend(came);
-        known.retain(|id| !left.contains(id));
+        known.ids.extend(came);
+        known.ids.retain(|id| !left.contains(id));
+        known.changes = Some(changes);
         Ok(())
     }
 }
 
 /// What is new since `known` and `seen`; `None` if nothing is.
-fn news(
-    node: &Node<UtxoLedger>,
-    known: &HashSet<EntryId>,
-    seen: &ChainView,
-) -> RpcResult<Option<News>> {
+fn news(node: &Node<UtxoLedger>, known: &Known, seen: &ChainView) -> RpcResult<Option<News>> {
     let (chain, pool) = (node.chain(), node.chain().pool());
-    let came = pool.ids().filter(|id| !known.contains(id)).filter_map(|id| {
-        let entry = pool.get(&id)?;
-        Some(Came { bytes: entry.bytes.clone(), fee: entry.fee.get(), weight: entry.weight })
-    });
-    let came: Vec<Came> = came.collect();
-    let left: Vec<EntryId> = known.iter().filter(|id| !pool.contains(id)).copied().collect();
-    let is_new = *chain.engine().tip() != seen.tip().id;
-    if came.is_empty() && left.is_empty() && !is_new {
+    // Indexes that are being built grow without a new tip.
+    let is_new = *chain.engine().tip() != seen.tip().id || !seen.is_indexed();
+    let changes = pool.changes();
+    if known.changes == Some(changes) && !is_new {
         return Ok(None);
     }
-    let chain = is_new.then(|| {
+    let residents = pool.in_order().into_iter().map(Resident::entry);
+    let came = residents.filter(|entry| !known.ids.contains(&entry.id)).map(|entry| Came {
+        bytes: entry.bytes.clone(),
+        fee: entry.fee.get(),
+        weight: entry.weight,
+    });
+    let came: Vec<Came> = came.collect();
+    let left = known.ids.iter().filter(|id| !pool.contains(id)).copied().collect();
+    let view = is_new.then(|| {
         let snapshot = chain.store().snapshot().map_err(fault)?;
         ChainView::new(snapshot, Arc::clone(seen.facts())).map_err(fault)
     });
-    Ok(Some(News { chain: chain.transpose()?, came, left }))
+    let per_vbyte = |rate: FeeRate| rate.get() as f64 / 250.0;
+    let estimates = TARGETS.into_iter().filter_map(|target| {
+        let estimate = chain.estimator().estimate(target, false);
+        Some((estimate.blocks, per_vbyte(estimate.fee_rate?)))
+    });
+    let fees = Fees { min: per_vbyte(pool.min_fee_rate(Moment::now().unix)), by_target: estimates.collect() };
+    Ok(Some(News { chain: view.transpose()?, came, left, changes, fees }))
 }
 
 /// Takes news over and tells subscribers; the ids of what came and what left.
 fn take(view: &View, before: &ChainView, news: News) -> Result<(Vec<EntryId>, HashSet<EntryId>), ChainError> {
     let now = news.chain.as_ref().unwrap_or(before);
     let mut scripts = news.chain.as_ref().map_or(Ok(Some(HashSet::new())), |now| touched(before, now))?;
-    let came = news.came.into_iter().map(|came| {
-        let tx: Transaction = deserialize(&came.bytes).map_err(|_| ChainError::Database("a transaction of the pool does not decode".to_owned()))?;
-        Ok((tx.compute_txid(), (tx, came.fee, came.weight)))
-    });
-    let came: HashMap<Txid, (Transaction, u64, u64)> = came.collect::<Result<_, ChainError>>()?;
-    let prevout = |outpoint: &OutPoint| -> Result<TxOut, ChainError> {
-        let vout = outpoint.vout as usize;
-        let waits = || view.look(|pool| pool.get(&outpoint.txid)?.tx.output.get(vout).cloned()).1;
-        let found = came.get(&outpoint.txid).and_then(|(tx, ..)| tx.output.get(vout).cloned()).or_else(waits);
-        let found = found.map_or_else(|| now.coin(outpoint), |found| Ok(Some(found)))?;
-        found.ok_or_else(|| ChainError::Database(format!("the pool spends {outpoint}, which is not there")))
-    };
-    let new = came.iter().map(|(txid, (tx, fee, weight))| {
-        let prevouts = tx.input.iter().map(|input| prevout(&input.previous_output));
-        let prevouts = prevouts.collect::<Result<_, _>>()?;
-        Ok(PoolTx { txid: *txid, tx: tx.clone(), fee: *fee, weight: *weight, prevouts })
-    });
-    let new: Vec<PoolTx> = new.collect::<Result<_, ChainError>>()?;
-    let ids: Vec<EntryId> = came.keys().map(|txid| txid.to_byte_array()).collect();
+    let new = decode(view, now, news.came)?;
+    let ids: Vec<EntryId> = new.iter().map(|tx| tx.txid.to_byte_array()).collect();
     let mut note = |tx: &PoolTx| scripts.iter_mut().for_each(|scripts| scripts.extend(tx.scripts()));
-    let tip = news.chain.is_some();
+    let tip = news.chain.as_ref().is_some_and(|now| now.tip() != before.tip());
     view.change(|moment| {
         for id in &news.left {
             moment.pool.remove(&Txid::from_byte_array(*id)).iter().for_each(|tx| note(tx));
@@ -180,9 +207,35 @@ fn take(view: &View, before: &ChainView, news: News) -> Result<(Vec<EntryId>, Ha
         if let Some(chain) = news.chain {
             moment.chain = Arc::new(chain);
         }
+        moment.fees = news.fees;
     });
     view.tell(Change { tip, scripts: scripts.map(Arc::new) });
-    Ok((ids, news.left.into_iter().collect()))
+    Ok((ids, news.left))
+}
+
+/// What came, with what it spends, which is a coin of the chain or an output of what waits.
+fn decode(view: &View, now: &ChainView, came: Vec<Came>) -> Result<Vec<PoolTx>, ChainError> {
+    let damaged = |what: String| ChainError::Database(what);
+    let mut txs: Vec<(Txid, Transaction, u64, u64)> = Vec::new();
+    for Came { bytes, fee, weight } in came {
+        let tx: Transaction = deserialize(&bytes)
+            .map_err(|_| damaged("a transaction of the pool does not decode".to_owned()))?;
+        txs.push((tx.compute_txid(), tx, fee, weight));
+    }
+    let with: HashMap<Txid, Transaction> = txs.iter().map(|(txid, tx, ..)| (*txid, tx.clone())).collect();
+    let prevout = |outpoint: &OutPoint| -> Result<TxOut, ChainError> {
+        let vout = outpoint.vout as usize;
+        let waits = || view.look(|pool| pool.get(&outpoint.txid)?.tx.output.get(vout).cloned()).1;
+        let found = with.get(&outpoint.txid).and_then(|tx| tx.output.get(vout).cloned()).or_else(waits);
+        let found = found.map_or_else(|| now.coin(outpoint), |found| Ok(Some(found)))?;
+        found.ok_or_else(|| damaged(format!("the pool spends {outpoint}, which is not there")))
+    };
+    let of = |(txid, tx, fee, weight): (Txid, Transaction, u64, u64)| {
+        let prevouts =
+            tx.input.iter().map(|input| prevout(&input.previous_output)).collect::<Result<_, _>>()?;
+        Ok(PoolTx { txid, tx, fee, weight, prevouts })
+    };
+    txs.into_iter().map(of).collect()
 }
 
 /// The scripts that blocks touched between two tips, if the later one stands on the earlier one, not far above.
