@@ -66,11 +66,13 @@ impl Network {
     pub fn start(more: &[&str]) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let data = dir.path().join("node").display().to_string();
-        let mut args = vec!["node", "run", "--rpc", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0", "--data-dir"];
+        let mut args =
+            vec!["node", "run", "--rpc", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0", "--data-dir"];
         args.extend([data.as_str(), "--electrum", "127.0.0.1:0", "--esplora", "127.0.0.1:0"]);
         args.extend(more);
         let (node, started) = spawn(&dir, "node", &args)?;
-        let text = |name: &str| started[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
+        let text =
+            |name: &str| started[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
         let esplora = format!("http://{}", text("esplora")?);
         let (rpc, electrum) = (text("rpc")?, text("electrum")?);
         let mut network = Self { dir, node, farm: None, rpc, electrum, esplora };
@@ -127,9 +129,17 @@ impl Network {
     /// # Errors
     /// The faucet cannot pay.
     pub fn pay(&self, address: &Address, maxwell: u64) -> anyhow::Result<String> {
+        self.pay_to(&ours(address)?, maxwell)
+    }
+
+    /// Pays from the faucet to one of the chain's own addresses; the transaction's id.
+    ///
+    /// # Errors
+    /// The faucet cannot pay.
+    pub fn pay_to(&self, address: &str, maxwell: u64) -> anyhow::Result<String> {
         let amount = format!("{}.{:07}", maxwell / 10_000_000, maxwell % 10_000_000);
-        let (to, faucet) = (ours(address)?, self.path("faucet"));
-        let args = ["wallet", "send", "--wallet", &faucet, "--node", &self.rpc, &to, &amount];
+        let faucet = self.path("faucet");
+        let args = ["wallet", "send", "--wallet", &faucet, "--node", &self.rpc, address, &amount];
         let sent = self.run(&args, "")?;
         Ok(sent["txid"].as_str().context("no txid")?.to_owned())
     }

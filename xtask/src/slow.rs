@@ -21,6 +21,8 @@ pub enum Part {
     Chain,
     /// The verifier in TypeScript against the vectors: needs Node.js and a registry
     Verifier,
+    /// Wallets and Lightning nodes of other makers: needs Node.js, a registry, and Debian's electrum
+    Clients,
 }
 
 /// Runs the slow tests of a part.
@@ -65,7 +67,29 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
         ),
         Part::Verifier => verifier(&root.join("verifier-js")),
+        Part::Clients => clients(root),
     }
+}
+
+/// Builds the program, and lets foreign clients, which are a workspace of their own, meet it.
+fn clients(root: &Path) -> anyhow::Result<()> {
+    cargo::run(root, &["build", "-p", "mass"])?;
+    let folder = root.join("clients");
+    npm(&folder.join("signer-js"), &["ci"])?;
+    let mut command = cargo::command(&folder);
+    command.args([
+        "test",
+        "--test",
+        "foreign",
+        "--",
+        "--include-ignored",
+        "--nocapture",
+        "--test-threads",
+        "2",
+    ]);
+    let status = command.status().context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "foreign clients fail: {status}");
+    Ok(())
 }
 
 /// Installs what the lock file of the verifier names, builds it and runs its tests.
@@ -80,7 +104,7 @@ fn npm(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
         .args(arguments)
         .current_dir(folder)
         .status()
-        .context("cannot start npm: the verifier needs Node.js 20.19 or newer, https://nodejs.org")?;
+        .context("cannot start npm: it comes with Node.js 20.19 or newer, https://nodejs.org")?;
     anyhow::ensure!(status.success(), "`npm {}` failed: {status}", arguments.join(" "));
     Ok(())
 }

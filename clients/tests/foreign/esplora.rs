@@ -15,6 +15,8 @@ fn esploras_own_client_reads_every_answer() -> anyhow::Result<()> {
     let script = address.script_pubkey();
     let txid: Txid = network.pay(&address, 12_345)?.parse()?;
 
+    // What comes by another way than the server is seen within a moment.
+    eventually("the server sees the payment", || Ok(client.get_tx(&txid)?.is_some()))?;
     assert!(client.get_mempool_txids()?.contains(&txid));
     let waiting = client.get_tx_info(&txid)?.unwrap();
     assert!(!waiting.status.confirmed && waiting.fee > 0);
@@ -67,6 +69,9 @@ fn esploras_own_client_reads_every_answer() -> anyhow::Result<()> {
     assert_eq!(refused("/tx/xyz/hex")?, "400 Invalid hex string");
     assert!(refused("/nothing")?.starts_with("404 endpoint does not exist"));
     let error = client.broadcast(&tx).unwrap_err();
-    assert!(matches!(error, Error::HttpResponse { status: 400, ref message } if message.contains("\"code\":")), "{error}");
+    assert!(
+        matches!(error, Error::HttpResponse { status: 400, ref message } if message.contains("\"code\":")),
+        "{error}"
+    );
     Ok(())
 }

@@ -43,7 +43,12 @@ impl Peer {
     }
 
     /// Waits for an event of the kind that `wanted` knows, looking at the chain all the while; others are let go.
-    fn event<T>(&self, others: &[&Self], what: &str, wanted: impl Fn(&Event) -> Option<T>) -> anyhow::Result<T> {
+    fn event<T>(
+        &self,
+        others: &[&Self],
+        what: &str,
+        wanted: impl Fn(&Event) -> Option<T>,
+    ) -> anyhow::Result<T> {
         let mut found = None;
         eventually(what, || {
             for peer in others {

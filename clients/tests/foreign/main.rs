@@ -3,5 +3,7 @@
 //! Slow, and run by `cargo xtask slow clients`.
 
 mod bdk;
+mod electrum_app;
 mod esplora;
 mod lightning;
+mod signer;

@@ -91,7 +91,7 @@ fn kind(script: &Script) -> &'static str {
     }
 }
 
-/// A block with what its body weighs.
+/// A block with what its body weighs. Its version, of which every bit is used here, is signed as in Bitcoin.
 pub(super) fn block(
     chain: &ChainView,
     id: &BlockId,
@@ -107,7 +107,7 @@ pub(super) fn block(
     let header = &block.header;
     let bitcoin_header: Option<block::Header> = bitcoin::consensus::deserialize(&block.bytes).ok();
     Ok(Some(json!({
-        "id": id.to_string(), "height": block.height.get(), "version": header.version, "timestamp": header.time,
+        "id": id.to_string(), "height": block.height.get(), "version": header.version.cast_signed(), "timestamp": header.time,
         "tx_count": txs.len(), "size": size, "weight": weight,
         "merkle_root": bitcoin_header.map(|header| header.merkle_root.to_string()),
         "previousblockhash": (block.height.get() > 0).then(|| header.parent.to_string()),
