@@ -76,7 +76,7 @@ fn debians_electrum_receives_and_pays() -> anyhow::Result<()> {
 
     let faucet = network.run(&["wallet", "address", "--wallet", &network.path("faucet")], "")?;
     let faucet = faucet["address"].as_str().context("no address")?;
-    let signed = app.run(&["payto", faucet, "0.2", "--feerate", "2", "--rbf"])?;
+    let signed = app.run(&["payto", faucet, "0.2", "--feerate", "2"])?;
     let txid = app.run(&["broadcast", &signed])?;
     ensure!(txid.len() == 64, "{txid}");
     eventually("Electrum sees its own payment confirmed", || Ok((0.299..0.3).contains(&app.confirmed()?)))?;
