@@ -23,6 +23,8 @@ pub enum Bench {
     Farm,
     /// The engine: headers proven in batches and on all processors, headers linked, memory
     Engine,
+    /// The pool: admission through the node's door, memory, templates
+    Pool,
 }
 
 impl Bench {
@@ -32,6 +34,7 @@ impl Bench {
             Self::Pos => ["pos", "mass-plot", "pos_bench"],
             Self::Farm => ["farm", "mass-farmer", "farm_bench"],
             Self::Engine => ["engine", "mass-node", "engine_bench"],
+            Self::Pool => ["pool", "mass-node", "pool_bench"],
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{Command, Config, Event, Multiaddr, swarm};
-use mass_rpc::{MassServer as _, Methods, PoolServer as _, ServerHandle, serve};
+use mass_rpc::{MassServer as _, Methods, ServerHandle, serve};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -20,10 +20,11 @@ use crate::{
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
     ledger::NodeLedger,
+    methods::{overlaid, serve_table},
     node::{Moment, Node},
-    pool_api::PoolApi,
     pool_files::PoolFiles,
     queries::{Queries, Query},
+    standard,
 };
 
 /// How often the clock is looked at.
@@ -110,16 +111,16 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
-    let mut methods: Methods = Api(queries.clone()).into_rpc().into();
-    methods.merge(PoolApi(queries.clone()).into_rpc())?;
-    methods.merge(L::methods(&queries))?;
+    let methods = all_methods::<L>(&queries)?;
     let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
     let mut chain = Chain::<L>::open(&database, config.spec, beacon)
         .map_err(|error| NodeError::Chain(database.clone(), error))?;
-    chain.keep_indexes(config.indexes.as_deref()).map_err(|error| NodeError::Chain(database, error))?;
+    chain
+        .keep_indexes(config.indexes.as_deref())
+        .map_err(|error| NodeError::Chain(database.clone(), error))?;
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),
@@ -143,11 +144,22 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
     }
     let (mut node, files) = (Node::new(chain, Moment::now()), PoolFiles::new(&config.data_dir));
+    node.set_database(database);
     files.load(&mut node);
     let running = Running { node, stopping: false, files, commands };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
     Ok((NodeHandle { rpc, listen, stop, task, server }, queries))
+}
+
+/// All that the RPC answers.
+fn all_methods<L: NodeLedger>(queries: &Queries<L>) -> Result<Methods, NodeError> {
+    let mut methods: Methods = Api(queries.clone()).into_rpc().into();
+    methods.merge(L::methods(queries))?;
+    let table = overlaid(standard::table(), L::table());
+    let served = serve_table(queries, &table, &methods)?;
+    methods.merge(served)?;
+    Ok(methods)
 }
 
 /// The parent's headers, if the chain inherits its beacon.

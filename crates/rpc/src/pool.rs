@@ -1,11 +1,11 @@
 //! The methods of the pool: transactions that wait for a block, and what it costs not to wait. Named and shaped as in
 //! Bitcoin Core; amounts are in MASS, fee rates in MASS per 1000 virtual bytes.
 
-use jsonrpsee::{core::RpcResult, proc_macros::rpc};
+use jsonrpsee::proc_macros::rpc;
 use serde_json::Value;
 
-/// What any node answers about its pool. Refusals carry the codes of [`errors`](crate::errors).
-#[rpc(server, client)]
+/// What programs call of the methods of the pool; the node's table of methods answers them.
+#[rpc(client)]
 pub trait Pool {
     /// Offers a transaction in hex to the pool and to peers; returns its id. One that pays more than `maxfeerate`
     /// (default 0.10, 0 for any) or burns more than `maxburnamount` (default 0) is refused.

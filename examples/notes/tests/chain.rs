@@ -13,7 +13,7 @@ use mass_node::{
     Chain, ChainError, NodeConfig, NodeHandle,
     consensus::{header::Header, spec::ChainSpec},
     primitives::{BlockId, Decode as _, Difficulty, Encode as _, Slot},
-    rpc::{ClientError, HttpClient, MassClient as _, call, client},
+    rpc::{ClientError, HttpClient, MassClient, PoolClient as _, call, client},
     start,
 };
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ async fn notes_are_written_followed_and_kept() {
     let id = ask(&rpc, "note_set", &["hello", "world"]).await.unwrap();
     assert_eq!(ask(&rpc, "note_get", &["hello"]).await.unwrap(), Value::Null, "it waits for a block");
     assert!(ask(&rpc, "note_set", &["hello", "again"]).await.is_err(), "the pool holds one note of a key");
-    assert_eq!(rpc.get_raw_mempool().await.unwrap(), [id.as_str().unwrap()]);
+    assert_eq!(rpc.get_raw_mempool(None, None).await.unwrap(), json!([id]));
     let block = mine(&farm, &rpc, "alice").await;
     assert_eq!(rpc.get_block(block, None).await.unwrap()["tx"], json!([id]));
     let tip = mine(&farm, &rpc, "alice").await;

@@ -1,9 +1,12 @@
 //! The node's answers to questions about its pool, in the shapes and with the words and codes of Bitcoin Core.
 
 use mass_ledger_utxo::{MAXWELL_PER_MASS, parse_mass};
-use mass_mempool::{AdmitError, Entry, EntryId, FeeRate, PACKAGE_MAX, Rate, Resident, estimator::TARGET_MAX};
+use mass_mempool::{Entry, EntryId, FeeRate, PACKAGE_MAX, Rate, Resident, estimator::TARGET_MAX};
 use mass_primitives::Amount;
-use mass_rpc::{ErrorObjectOwned, PoolServer, RpcResult, async_trait, errors};
+use mass_rpc::{
+    ErrorObjectOwned, RpcResult, errors,
+    params::{Args, Kind, Param},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
     chain::Chain,
     error::ChainError,
     ledger::NodeLedger,
+    methods::{Method, in_background},
     node::{Moment, Node},
     pool::{PackageVerdict, PackageVerdicts},
     queries::Queries,
@@ -25,9 +29,6 @@ const VIRTUAL_BYTE: u64 = 4;
 /// Data that an output may carry, with its opcodes.
 const DATA_BYTES_MAX: usize = mass_ledger_utxo::script::NULL_DATA_SCRIPT_BYTES_MAX;
 
-/// The RPC of one node's pool.
-pub struct PoolApi<L: NodeLedger>(pub Queries<L>);
-
 /// An amount in MASS.
 fn mass(maxwell: impl Into<u128>) -> f64 {
     // Amounts have fewer digits than this type keeps.
@@ -39,8 +40,13 @@ fn mass_rate(rate: FeeRate) -> f64 {
     mass(u128::from(rate.get()) * u128::from(VIRTUAL_BYTE))
 }
 
-fn virtual_size(weight: impl Into<u128>) -> u128 {
-    weight.into().div_ceil(VIRTUAL_BYTE.into())
+fn virtual_size(entry: &Entry) -> u64 {
+    entry.weight.div_ceil(VIRTUAL_BYTE)
+}
+
+/// Virtual size of several, each rounded up.
+fn virtual_sizes<'a>(residents: impl IntoIterator<Item = &'a Resident>) -> u64 {
+    residents.into_iter().map(|resident| virtual_size(resident.entry())).fold(0, u64::saturating_add)
 }
 
 /// Reads an amount in MASS: a number or a text.
@@ -49,19 +55,19 @@ fn read_amount(value: &Value) -> RpcResult<Amount> {
         Value::String(text) => text.clone(),
         Value::Number(number) => match number.as_f64() {
             Some(float) if float.is_sign_negative() && float != 0.0 => {
-                return Err(errors::type_error("Amount out of range"));
+                return Err(errors::type_mismatch("Amount out of range"));
             }
             Some(float) => format!("{float:.7}"),
             None => number.to_string(),
         },
-        _ => return Err(errors::type_error("Amount is not a number or string")),
+        _ => return Err(errors::type_mismatch("Amount is not a number or string")),
     };
-    parse_mass(&text).map_err(|error| errors::type_error(format!("Invalid amount: {error}")))
+    parse_mass(&text).map_err(|error| errors::type_mismatch(format!("Invalid amount: {error}")))
 }
 
 /// The greatest fee for each 1000 virtual bytes; `None` for any.
-fn read_fee_rate_max(value: Option<&Value>) -> RpcResult<Option<Amount>> {
-    let rate = value.filter(|value| !value.is_null()).map_or(Ok(FEE_RATE_MAX), read_amount)?;
+fn read_fee_rate_max(value: &Value) -> RpcResult<Option<Amount>> {
+    let rate = if value.is_null() { FEE_RATE_MAX } else { read_amount(value)? };
     if rate.get() > MAXWELL_PER_MASS {
         return Err(errors::invalid_parameter("Fee rates larger than 1 MASS/kvB are rejected"));
     }
@@ -76,8 +82,8 @@ fn exceeds(entry: &Entry, rate_max: Option<Amount>) -> bool {
     })
 }
 
-fn check_burned<L: NodeLedger>(bytes: &[u8], max: Option<&Value>) -> RpcResult<()> {
-    let max = max.filter(|value| !value.is_null()).map_or(Ok(Amount::ZERO), read_amount)?;
+fn check_burned<L: NodeLedger>(bytes: &[u8], max: &Value) -> RpcResult<()> {
+    let max = if max.is_null() { Amount::ZERO } else { read_amount(max)? };
     if L::burned(bytes) > max {
         return Err(errors::verify("Unspendable output exceeds maximum configured by user (maxburnamount)"));
     }
@@ -125,11 +131,13 @@ fn describe<L: NodeLedger>(node: &Node<L>, resident: &Resident) -> Value {
     let [depends, spent_by] =
         pool.relatives(resident).map(|ids| ids.iter().map(L::write_id).collect::<Vec<_>>());
     let (ancestors, descendants) = (resident.ancestors(), resident.descendants());
+    let size = virtual_size(entry);
+    let others = |ids: Vec<EntryId>| size + virtual_sizes(ids.iter().filter_map(|id| pool.resident(id)));
     json!({
-        "vsize": virtual_size(entry.weight) as u64, "weight": entry.weight,
+        "vsize": size, "weight": entry.weight,
         "time": resident.arrival().seconds, "height": resident.arrival().height,
-        "descendantcount": descendants.count, "descendantsize": virtual_size(descendants.weight) as u64,
-        "ancestorcount": ancestors.count, "ancestorsize": virtual_size(ancestors.weight) as u64,
+        "descendantcount": descendants.count, "descendantsize": others(pool.descendants(&entry.id)),
+        "ancestorcount": ancestors.count, "ancestorsize": others(pool.ancestors(&entry.id)),
         "wtxid": L::write_witness_id(&entry.bytes, &entry.id),
         "fees": {
             "base": mass(entry.fee.get()), "modified": mass(resident.modified_fee().get()),
@@ -141,13 +149,9 @@ fn describe<L: NodeLedger>(node: &Node<L>, resident: &Resident) -> Value {
 }
 
 /// Ids, or what is known of each.
-fn listed<L: NodeLedger>(
-    node: &Node<L>,
-    ids: impl IntoIterator<Item = EntryId>,
-    verbose: Option<bool>,
-) -> Value {
+fn listed<L: NodeLedger>(node: &Node<L>, ids: impl IntoIterator<Item = EntryId>, verbose: bool) -> Value {
     let ids = ids.into_iter();
-    if !verbose.unwrap_or(false) {
+    if !verbose {
         return ids.map(|id| L::write_id(&id)).collect();
     }
     let pool = node.chain().pool();
@@ -160,7 +164,7 @@ fn info<L: NodeLedger>(node: &Node<L>) -> Value {
     let limits = pool.limits();
     let own = node.relay.own_ids().filter(|id| pool.contains(id)).count();
     json!({
-        "loaded": node.relay.is_restored(), "size": pool.len(), "bytes": virtual_size(pool.weight()) as u64,
+        "loaded": node.relay.is_restored(), "size": pool.len(), "bytes": virtual_sizes(pool.residents()),
         "usage": pool.memory_bytes(), "total_fee": mass(pool.fees()), "maxmempool": limits.memory_bytes_max,
         "mempoolminfee": mass_rate(pool.min_fee_rate(Moment::now().unix)),
         "minrelaytxfee": mass_rate(limits.min_fee_rate),
@@ -202,7 +206,7 @@ fn test_one<L: NodeLedger>(
     }
     let rate = Rate::new(entry.fee.get(), entry.weight);
     let accepted = json!({ "txid": L::write_id(&id), "wtxid": wtxid, "allowed": true,
-        "vsize": virtual_size(entry.weight) as u64,
+        "vsize": virtual_size(&entry),
         "fees": fees::<L>(&entry, rate, std::slice::from_ref(&wtxid)) });
     before.push(entry);
     Ok(accepted)
@@ -260,11 +264,11 @@ fn package_json<L: NodeLedger>(ids: &[(String, String)], verdicts: &PackageVerdi
     for ((txid, wtxid), verdict) in ids.iter().zip(&verdicts.verdicts) {
         let result = match verdict {
             PackageVerdict::Known(entry) => json!({ "txid": txid,
-                "vsize": virtual_size(entry.weight) as u64, "fees": { "base": mass(entry.fee.get()) } }),
+                "vsize": virtual_size(entry), "fees": { "base": mass(entry.fee.get()) } }),
             PackageVerdict::Taken(entry, rate) => {
                 let alone = std::slice::from_ref(wtxid);
                 let with = if together.contains(wtxid) { &together[..] } else { alone };
-                json!({ "txid": txid, "vsize": virtual_size(entry.weight) as u64,
+                json!({ "txid": txid, "vsize": virtual_size(entry),
                     "fees": fees::<L>(entry, *rate, with) })
             }
             PackageVerdict::Refused(error) => {
@@ -295,165 +299,216 @@ fn estimate<L: NodeLedger>(node: &Node<L>, target: u32, conservative: bool) -> V
     }
 }
 
-fn read_list(list: &[String]) -> RpcResult<Vec<Vec<u8>>> {
+fn read_list(args: &Args) -> RpcResult<Vec<Vec<u8>>> {
+    let list = args.value(0).as_array().map(Vec::as_slice).unwrap_or_default();
     if list.is_empty() || list.len() > PACKAGE_MAX {
         return Err(errors::invalid_parameter(format!(
             "Array must contain between 1 and {PACKAGE_MAX} transactions."
         )));
     }
-    list.iter().map(|hex| unhex(hex)).collect()
+    let hex = |value: &Value| unhex(value.as_str().ok_or_else(|| errors::type_mismatch("hex is a string"))?);
+    list.iter().map(hex).collect()
 }
 
-#[async_trait]
-impl<L: NodeLedger> PoolServer for PoolApi<L> {
-    async fn send_raw_transaction(
-        &self,
-        hexstring: String,
-        maxfeerate: Option<Value>,
-        maxburnamount: Option<Value>,
-    ) -> RpcResult<String> {
-        let bytes = unhex(&hexstring)?;
-        let rate_max = read_fee_rate_max(maxfeerate.as_ref())?;
-        check_burned::<L>(&bytes, maxburnamount.as_ref())?;
-        self.0.answer(move |node| send(node, bytes, rate_max)).await
-    }
+const NONE: &[Param] = &[];
+const SEND: &[Param] = &[
+    Param::new("hexstring", Kind::Text),
+    Param::optional("maxfeerate", Kind::Any),
+    Param::optional("maxburnamount", Kind::Any),
+];
+const TEST: &[Param] = &[Param::new("rawtxs", Kind::Array), Param::optional("maxfeerate", Kind::Any)];
+const PACKAGE: &[Param] = &[
+    Param::new("package", Kind::Array),
+    Param::optional("maxfeerate", Kind::Any),
+    Param::optional("maxburnamount", Kind::Any),
+];
+const LIST: &[Param] =
+    &[Param::optional("verbose", Kind::Bool), Param::optional("mempool_sequence", Kind::Bool)];
+const ONE: &[Param] = &[Param::new("txid", Kind::Hash)];
+const FAMILY: &[Param] = &[Param::new("txid", Kind::Hash), Param::optional("verbose", Kind::Bool)];
+const PRIORITISE: &[Param] = &[
+    Param::new("txid", Kind::Hash),
+    Param::optional("dummy", Kind::Any),
+    Param::new("fee_delta", Kind::Number),
+];
+const ESTIMATE: &[Param] =
+    &[Param::new("conf_target", Kind::Number), Param::optional("estimate_mode", Kind::Text)];
 
-    async fn test_mempool_accept(&self, rawtxs: Vec<String>, maxfeerate: Option<Value>) -> RpcResult<Value> {
-        let (list, rate_max) = (read_list(&rawtxs)?, read_fee_rate_max(maxfeerate.as_ref())?);
-        let query = move |node: &mut Node<L>| {
-            let mut before = Vec::new();
-            list.iter().map(|bytes| test_one(node.chain(), bytes, &mut before, rate_max)).collect()
-        };
-        self.0.answer(query).await
-    }
+/// The methods of the pool.
+pub(super) fn table<L: NodeLedger>() -> Vec<Method<L>> {
+    [offers(), questions()].into_iter().flatten().collect()
+}
 
-    async fn submit_package(
-        &self,
-        package: Vec<String>,
-        maxfeerate: Option<Value>,
-        maxburnamount: Option<Value>,
-    ) -> RpcResult<Value> {
-        let (list, rate_max) = (read_list(&package)?, read_fee_rate_max(maxfeerate.as_ref())?);
-        list.iter().try_for_each(|bytes| check_burned::<L>(bytes, maxburnamount.as_ref()))?;
-        self.0.answer(move |node| submit(node, &list, rate_max)).await
-    }
+fn offers<L: NodeLedger>() -> Vec<Method<L>> {
+    let name = |name| ("Rawtransactions", name);
+    vec![
+        Method::new(
+            name("sendrawtransaction"),
+            SEND,
+            "Offers a transaction in hex to the pool and to peers; returns its id. One that pays more than maxfeerate \
+             (default 0.10, 0 for any) or burns more than maxburnamount (default 0) is refused.",
+            |node, args| {
+                let bytes = unhex(args.text(0))?;
+                let rate_max = read_fee_rate_max(args.value(1))?;
+                check_burned::<L>(&bytes, args.value(2))?;
+                send(node, bytes, rate_max).map(Value::from)
+            },
+        ),
+        Method::new(
+            name("testmempoolaccept"),
+            TEST,
+            "Whether the pool would take transactions in hex, which may spend from those before them; nothing is changed.",
+            |node, args| {
+                let (list, rate_max) = (read_list(args)?, read_fee_rate_max(args.value(1))?);
+                let mut before = Vec::new();
+                list.iter().map(|bytes| test_one(node.chain(), bytes, &mut before, rate_max)).collect()
+            },
+        ),
+        Method::new(
+            name("submitpackage"),
+            PACKAGE,
+            "Offers a child together with the parents that it pays for, parents first.",
+            |node, args| {
+                let (list, rate_max) = (read_list(args)?, read_fee_rate_max(args.value(1))?);
+                list.iter().try_for_each(|bytes| check_burned::<L>(bytes, args.value(2)))?;
+                submit(node, &list, rate_max)
+            },
+        ),
+        Method::new(
+            ("Mining", "prioritisetransaction"),
+            PRIORITISE,
+            "Adds fee_delta maxwell to the fee by which this node orders a transaction; dummy is null or 0.",
+            prioritise,
+        ),
+        Method::new(
+            ("Mining", "getprioritisedtransactions"),
+            NONE,
+            "What was added to fees by prioritisetransaction.",
+            |node, _| Ok(prioritised(node)),
+        ),
+        Method::new(
+            ("Util", "estimatesmartfee"),
+            ESTIMATE,
+            "A fee rate in MASS/kvB for a transaction that is to be in one of the next conf_target blocks. \
+             estimate_mode is economical (default) or conservative.",
+            read_estimate,
+        ),
+    ]
+}
 
-    async fn get_mempool_info(&self) -> RpcResult<Value> {
-        self.0.answer(|node| Ok(info(node))).await
-    }
+fn questions<L: NodeLedger>() -> Vec<Method<L>> {
+    let name = |name| ("Blockchain", name);
+    vec![
+        Method::new(
+            name("getmempoolinfo"),
+            NONE,
+            "How full the pool is, and what it asks for.",
+            |node, _| Ok(info(node)),
+        ),
+        Method::new(
+            name("getrawmempool"),
+            LIST,
+            "Ids of the transactions that wait, or with verbose what is known of each; with mempool_sequence a list \
+             and the number of changes of the pool so far.",
+            raw_pool,
+        ),
+        Method::new(
+            name("getmempoolentry"),
+            ONE,
+            "What is known of a transaction that waits.",
+            |node, args| Ok(describe(node, resident(node, &read_id::<L>(args.text(0))?)?)),
+        ),
+        Method::new(
+            name("getmempoolancestors"),
+            FAMILY,
+            "Those that a transaction stands on and that wait, too.",
+            |node, args| {
+                let id = read_id::<L>(args.text(0))?;
+                resident(node, &id)?;
+                Ok(listed(node, node.chain().pool().ancestors(&id), args.is(1, false)))
+            },
+        ),
+        Method::new(
+            name("getmempooldescendants"),
+            FAMILY,
+            "Those that wait for a transaction.",
+            |node, args| {
+                let id = read_id::<L>(args.text(0))?;
+                resident(node, &id)?;
+                Ok(listed(node, node.chain().pool().descendants(&id), args.is(1, false)))
+            },
+        ),
+        Method::aside(
+            name("savemempool"),
+            NONE,
+            "Writes the pool down now; it is also written at times and when the node ends.",
+            |queries, _| Box::pin(save(queries)),
+        ),
+    ]
+}
 
-    async fn get_raw_mempool(
-        &self,
-        verbose: Option<bool>,
-        mempool_sequence: Option<bool>,
-    ) -> RpcResult<Value> {
-        let with_sequence = mempool_sequence.unwrap_or(false);
-        if with_sequence && verbose.unwrap_or(false) {
-            return Err(errors::invalid_parameter("Verbose results cannot contain mempool sequence values."));
-        }
-        let query = move |node: &mut Node<L>| {
-            let pool = node.chain().pool();
-            let ids = listed(node, pool.ids(), verbose);
-            Ok(if with_sequence {
-                json!({ "txids": ids, "mempool_sequence": pool.changes() + 1 })
-            } else {
-                ids
-            })
-        };
-        self.0.answer(query).await
+fn raw_pool<L: NodeLedger>(node: &mut Node<L>, args: &Args) -> RpcResult<Value> {
+    let (verbose, with_sequence) = (args.is(0, false), args.is(1, false));
+    if with_sequence && verbose {
+        return Err(errors::invalid_parameter("Verbose results cannot contain mempool sequence values."));
     }
+    let pool = node.chain().pool();
+    let ids = listed(node, pool.ids(), verbose);
+    Ok(if with_sequence { json!({ "txids": ids, "mempool_sequence": pool.changes() + 1 }) } else { ids })
+}
 
-    async fn get_mempool_entry(&self, txid: String) -> RpcResult<Value> {
-        let id = read_id::<L>(&txid)?;
-        self.0.answer(move |node| Ok(describe(node, resident(node, &id)?))).await
-    }
-
-    async fn get_mempool_ancestors(&self, txid: String, verbose: Option<bool>) -> RpcResult<Value> {
-        let id = read_id::<L>(&txid)?;
-        let query = move |node: &mut Node<L>| {
-            resident(node, &id)?;
-            Ok(listed(node, node.chain().pool().ancestors(&id), verbose))
-        };
-        self.0.answer(query).await
-    }
-
-    async fn get_mempool_descendants(&self, txid: String, verbose: Option<bool>) -> RpcResult<Value> {
-        let id = read_id::<L>(&txid)?;
-        let query = move |node: &mut Node<L>| {
-            resident(node, &id)?;
-            Ok(listed(node, node.chain().pool().descendants(&id), verbose))
-        };
-        self.0.answer(query).await
-    }
-
-    async fn save_mempool(&self) -> RpcResult<Value> {
-        let prepared = self.0.run(|running| {
-            let is_restored = running.node.relay.is_restored();
-            is_restored.then(|| running.files.prepare(&running.node, Moment::now().instant))
-        });
-        let prepared = prepared.await.ok_or_else(|| errors::misc("the node is stopping"))?;
-        let write = prepared.ok_or_else(|| errors::misc("The mempool was not loaded yet"))?;
+async fn save<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
+    let prepared = queries.run(|running| {
+        let is_restored = running.node.relay.is_restored();
+        is_restored.then(|| running.files.prepare(&running.node, Moment::now().instant))
+    });
+    let prepared = prepared.await.ok_or_else(|| errors::misc("the node is stopping"))?;
+    let write = prepared.ok_or_else(|| errors::misc("The mempool was not loaded yet"))?;
+    in_background(move || {
         let path = write.path.display().to_string();
-        let written = tokio::task::spawn_blocking(move || write.perform()).await;
-        match written {
-            Ok(Ok(())) => Ok(json!({ "filename": path })),
-            Ok(Err(error)) => Err(errors::misc(format!("Unable to dump mempool to disk: {path}: {error}"))),
-            Err(error) => Err(errors::misc(error.to_string())),
-        }
-    }
+        let failed = |error| errors::misc(format!("Unable to dump mempool to disk: {path}: {error}"));
+        write.perform().map_err(failed)?;
+        Ok(json!({ "filename": path }))
+    })
+    .await
+}
 
-    async fn prioritise_transaction(
-        &self,
-        txid: String,
-        dummy: Option<Value>,
-        fee_delta: i64,
-    ) -> RpcResult<bool> {
-        let id = read_id::<L>(&txid)?;
-        if dummy.is_some_and(|dummy| !dummy.is_null() && dummy.as_f64() != Some(0.0)) {
-            return Err(errors::invalid_parameter(
-                "Priority is no longer supported, dummy argument to prioritisetransaction must be 0.",
-            ));
-        }
-        let query = move |node: &mut Node<L>| {
-            node.chain_mut()
-                .prioritise(id, fee_delta)
-                .map_err(|error: AdmitError| errors::misc(error.to_string()))?;
-            Ok(true)
-        };
-        self.0.answer(query).await
+fn prioritise<L: NodeLedger>(node: &mut Node<L>, args: &Args) -> RpcResult<Value> {
+    let id = read_id::<L>(args.text(0))?;
+    if !args.value(1).is_null() && args.value(1).as_f64() != Some(0.0) {
+        return Err(errors::invalid_parameter(
+            "Priority is no longer supported, dummy argument to prioritisetransaction must be 0.",
+        ));
     }
+    let delta = args.number(2).unwrap_or(0);
+    node.chain_mut().prioritise(id, delta).map_err(|error| errors::misc(error.to_string()))?;
+    Ok(Value::Bool(true))
+}
 
-    async fn get_prioritised_transactions(&self) -> RpcResult<Value> {
-        let query = |node: &mut Node<L>| {
-            let pool = node.chain().pool();
-            let listed = pool.deltas().map(|(id, delta)| {
-                let mut known = json!({ "fee_delta": delta, "in_mempool": pool.contains(id) });
-                if let Some(resident) = pool.resident(id) {
-                    known["modified_fee"] = json!(resident.modified_fee());
-                }
-                (L::write_id(id), known)
-            });
-            Ok(Value::Object(listed.collect()))
-        };
-        self.0.answer(query).await
-    }
-
-    async fn estimate_smart_fee(&self, conf_target: u32, estimate_mode: Option<String>) -> RpcResult<Value> {
-        if !(1..=TARGET_MAX).contains(&conf_target) {
-            return Err(errors::invalid_parameter(format!(
-                "Invalid conf_target, must be between 1 and {TARGET_MAX}"
-            )));
+fn prioritised<L: NodeLedger>(node: &Node<L>) -> Value {
+    let pool = node.chain().pool();
+    let listed = pool.deltas().map(|(id, delta)| {
+        let mut known = json!({ "fee_delta": delta, "in_mempool": pool.contains(id) });
+        if let Some(resident) = pool.resident(id) {
+            known["modified_fee"] = json!(resident.modified_fee());
         }
-        let mode = estimate_mode.as_deref().unwrap_or("economical").to_lowercase();
-        let conservative = match mode.as_str() {
-            "conservative" => true,
-            "economical" | "unset" => false,
-            _ => {
-                return Err(errors::invalid_parameter(
-                    "Invalid estimate_mode parameter, must be one of: \"unset\", \"economical\", \"conservative\"",
-                ));
-            }
-        };
-        self.0.answer(move |node| Ok(estimate(node, conf_target, conservative))).await
+        (L::write_id(id), known)
+    });
+    Value::Object(listed.collect())
+}
+
+fn read_estimate<L: NodeLedger>(node: &mut Node<L>, args: &Args) -> RpcResult<Value> {
+    let target = args.number(0).and_then(|target| u32::try_from(target).ok()).unwrap_or(0);
+    if !(1..=TARGET_MAX).contains(&target) {
+        return Err(errors::invalid_parameter(format!(
+            "Invalid conf_target, must be between 1 and {TARGET_MAX}"
+        )));
+    }
+    match args.optional_text(1).unwrap_or("economical").to_lowercase().as_str() {
+        "conservative" => Ok(estimate(node, target, true)),
+        "economical" | "unset" => Ok(estimate(node, target, false)),
+        _ => Err(errors::invalid_parameter(
+            "Invalid estimate_mode parameter, must be one of: \"unset\", \"economical\", \"conservative\"",
+        )),
     }
 }
