@@ -15,7 +15,7 @@ use bitcoin::{
 use farm::Farm;
 use mass_ledger_utxo::UtxoLedger;
 use mass_node::{FaceArgs, Faces, NodeConfig, NodeHandle, start_asked};
-use mass_rpc::{HttpClient, MassClient as _, client};
+use mass_rpc::{HttpClient, client};
 use payer::{Payer, payout};
 use serde_json::{Value, json};
 use tokio::{

@@ -1,4 +1,5 @@
 //! Real nodes on loopback for tests, and blocks farmed over their RPC as the farmer does.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::{path::Path, time::Duration};
 

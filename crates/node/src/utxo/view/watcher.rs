@@ -23,8 +23,8 @@ use crate::{
     api::fault,
     error::ChainError,
     node::{Moment, Node},
-    pool_api,
     queries::Queries,
+    standard::pool::{send, submit},
 };
 
 /// How often is looked for news: a small part of the shortest slot.
@@ -117,7 +117,7 @@ impl Watcher {
     /// Why the pool does not take it.
     pub(in crate::utxo) async fn offer(&self, tx: &Transaction) -> RpcResult<Txid> {
         let bytes = serialize(tx);
-        self.queries.answer(move |node| pool_api::send(node, bytes, None)).await?;
+        self.queries.answer(move |node| send(node, bytes, None)).await?;
         self.refresh().await?;
         Ok(tx.compute_txid())
     }
@@ -128,7 +128,7 @@ impl Watcher {
     /// The package is none.
     pub(in crate::utxo) async fn offer_package(&self, txs: &[Transaction]) -> RpcResult<Value> {
         let list: Vec<Vec<u8>> = txs.iter().map(serialize).collect();
-        let answer = self.queries.answer(move |node| pool_api::submit(node, &list, None)).await?;
+        let answer = self.queries.answer(move |node| submit(node, &list, None)).await?;
         self.refresh().await?;
         Ok(answer)
     }
