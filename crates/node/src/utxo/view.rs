@@ -21,7 +21,7 @@ use bitcoin::{
 use tokio::sync::{Semaphore, broadcast};
 
 pub(super) use self::{
-    chain::{BlockPlace, ChainView, ScriptCoin, StoredBlock, Totals},
+    chain::{BlockPlace, ChainView, Prevouts, ScriptCoin, StoredBlock, Totals},
     pool::{PoolTx, PoolView},
     watcher::{Change, TARGETS, Watcher},
 };
@@ -126,8 +126,11 @@ impl View {
     }
 
     /// The unspent outputs of a script, those of the chain in its order, then those that wait; what the pool spends is
-    /// gone. `None` if they are more than are told.
-    pub(super) fn coins(&self, script: &ScriptHash) -> Result<Option<Vec<ScriptCoin>>, ChainError> {
+    /// gone. Beside them the chain that they were seen in. `None` if they are more than are told.
+    pub(super) fn coins(
+        &self,
+        script: &ScriptHash,
+    ) -> Result<Option<(Arc<ChainView>, Vec<ScriptCoin>)>, ChainError> {
         let (chain, waiting) = self.look(|pool| pool.touching(script));
         let inputs = waiting.iter().flat_map(|(_, tx)| &tx.tx.input);
         let spent: HashSet<OutPoint> = inputs.map(|input| input.previous_output).collect();
@@ -141,7 +144,7 @@ impl View {
             }
         }
         coins.retain(|coin| !spent.contains(&coin.outpoint));
-        Ok(Some(coins))
+        Ok(Some((chain, coins)))
     }
 
     /// A fee rate with which a transaction gets into one of the next `blocks`, in maxwell per vbyte: what the node

@@ -190,7 +190,7 @@ fn balance(view: &View, params: &Params) -> Result<Value, Refusal> {
 }
 
 fn unspent(view: &View, params: &Params) -> Result<Value, Refusal> {
-    let coins = view.coins(&params.script_hash()?)?.ok_or_else(too_long)?;
+    let (_, coins) = view.coins(&params.script_hash()?)?.ok_or_else(too_long)?;
     let coins = coins.iter().map(|coin| {
         let height = coin.place.map_or(0, |place| place.height.get());
         json!({ "height": height, "tx_pos": coin.outpoint.vout, "tx_hash": coin.outpoint.txid, "value": coin.amount })

@@ -1,8 +1,6 @@
 //! Esplora's JSON of transactions, blocks and outputs.
 
-use std::collections::HashMap;
-
-use bitcoin::{OutPoint, Script, Transaction, TxIn, TxOut, Txid, block};
+use bitcoin::{Script, Transaction, TxIn, TxOut, Txid, block};
 use mass_ledger_utxo::address;
 use mass_primitives::BlockId;
 use serde_json::{Value, json};
@@ -132,27 +130,4 @@ pub(super) fn outspend(spend: Option<(Txid, u32, Option<BlockPlace>)>) -> Value 
         }
         None => json!({ "spent": false }),
     }
-}
-
-/// What a confirmed transaction spends, in the order of its inputs; outputs already seen are not read again.
-pub(super) fn prevouts(
-    chain: &ChainView,
-    seen: &mut HashMap<OutPoint, TxOut>,
-    tx: &Transaction,
-) -> Result<Vec<Option<TxOut>>, ChainError> {
-    if tx.is_coinbase() {
-        return Ok(vec![None; tx.input.len()]);
-    }
-    let mut found = Vec::new();
-    for input in &tx.input {
-        let outpoint = input.previous_output;
-        if !seen.contains_key(&outpoint)
-            && let Some((parent, _)) = chain.transaction(&outpoint.txid)?
-        {
-            let outputs = (0u32..).zip(parent.output);
-            seen.extend(outputs.map(|(vout, output)| (OutPoint { txid: outpoint.txid, vout }, output)));
-        }
-        found.push(seen.get(&outpoint).cloned());
-    }
-    Ok(found)
 }

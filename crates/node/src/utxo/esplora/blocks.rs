@@ -1,7 +1,5 @@
 //! Blocks, by height and by id.
 
-use std::collections::HashMap;
-
 use bitcoin::Transaction;
 use mass_primitives::{BlockId, Height};
 use serde_json::{Value, json};
@@ -10,7 +8,7 @@ use super::{
     TXS_PER_PAGE, answers,
     reply::{Refusal, Reply},
 };
-use crate::utxo::view::{ChainView, View};
+use crate::utxo::view::{ChainView, Prevouts, View};
 
 /// Blocks in one answer.
 const BLOCKS_PER_PAGE: u32 = 10;
@@ -114,9 +112,10 @@ pub(super) fn txs(view: &View, id: &str, start: Option<&str>) -> Result<Reply, R
     if start >= txs.len() {
         return Err(Refusal::missing("start index out of range"));
     }
-    let (place, mut seen) = (chain.place(&id)?, HashMap::new());
+    let (place, mut spent) = (chain.place(&id)?, Prevouts::new(&chain));
     let values = txs.iter().skip(start).take(TXS_PER_PAGE).map(|tx| {
-        let prevouts = answers::prevouts(&chain, &mut seen, tx)?;
+        // What a block off the chain spent is not known any more.
+        let prevouts = place.map_or_else(|| Ok(Vec::new()), |place| spent.of(tx, place.height))?;
         Ok(answers::transaction(&chain.facts().address_prefix, tx, &prevouts, place.as_ref()))
     });
     Ok(Reply::Json(values.collect::<Result<Value, Refusal>>()?))

@@ -1,6 +1,6 @@
 //! Histories and coins of a script, named by its address or by its hash.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bitcoin::Txid;
 use mass_ledger_utxo::address;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::utxo::{
     index::Place,
-    view::{ChainView, PoolTx, ScriptHash, Totals, View},
+    view::{ChainView, PoolTx, Prevouts, ScriptHash, Totals, View},
 };
 
 /// Waiting transactions in one answer.
@@ -71,11 +71,11 @@ fn confirmed_json(
     script: &ScriptHash,
     before: Option<Place>,
 ) -> Result<Vec<Value>, Refusal> {
-    let mut seen = HashMap::new();
+    let mut spent = Prevouts::new(chain);
     let mut values = Vec::new();
     for (place, _) in chain.newest(script, before, TXS_PER_PAGE)? {
         let tx = chain.transaction_at(place)?;
-        let prevouts = answers::prevouts(chain, &mut seen, &tx)?;
+        let prevouts = spent.of(&tx, place.height)?;
         let block = chain.place_at(place.height)?;
         values.push(answers::transaction(&chain.facts().address_prefix, &tx, &prevouts, Some(&block)));
     }
@@ -114,11 +114,9 @@ pub(super) fn pool_txs(view: &View, name: &Name) -> Result<Reply, Refusal> {
 }
 
 pub(super) fn unspent(view: &View, name: &Name) -> Result<Reply, Refusal> {
-    let chain = view.chain();
-    let coins = view.coins(&name.resolve(&chain)?)?.ok_or_else(Refusal::too_long)?;
+    let (chain, coins) = view.coins(&name.resolve(&view.chain())?)?.ok_or_else(Refusal::too_long)?;
     let values = coins.iter().map(|coin| {
-        // The chain that the coin was seen in may be newer.
-        let place = coin.place.map(|place| view.chain().place_at(place.height)).transpose()?;
+        let place = coin.place.map(|place| chain.place_at(place.height)).transpose()?;
         Ok(json!({ "txid": coin.outpoint.txid, "vout": coin.outpoint.vout, "value": coin.amount,
             "status": answers::status(place.as_ref()) }))
     });

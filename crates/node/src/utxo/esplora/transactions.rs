@@ -1,9 +1,9 @@
 //! Transactions, by id, and the pool.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bitcoin::{
-    MerkleBlock, OutPoint, Transaction, TxOut, Txid, block,
+    MerkleBlock, OutPoint, Transaction, Txid, block,
     consensus::{deserialize, encode::serialize_hex, serialize},
     hashes::Hash as _,
     merkle_tree,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::utxo::{
     merkle,
-    view::{BlockPlace, ChainView, PoolTx, TARGETS, View},
+    view::{BlockPlace, ChainView, PoolTx, Prevouts, TARGETS, View},
 };
 
 fn parse(txid: &str) -> Result<Txid, Refusal> {
@@ -64,7 +64,7 @@ pub(super) fn transaction(view: &View, txid: &str) -> Result<Reply, Refusal> {
     Ok(Reply::Json(match found {
         Found::Waiting(waiting) => answers::waiting(prefix, &waiting),
         Found::Confirmed(tx, place) => {
-            let prevouts: Vec<Option<TxOut>> = answers::prevouts(&chain, &mut HashMap::new(), &tx)?;
+            let prevouts = Prevouts::new(&chain).of(&tx, place.height)?;
             answers::transaction(prefix, &tx, &prevouts, Some(&place))
         }
     }))

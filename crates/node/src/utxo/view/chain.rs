@@ -9,7 +9,7 @@ use bitcoin::{OutPoint, Transaction, TxOut, Txid, consensus::encode::deserialize
 use mass_consensus::header::{HEADER_BYTES, Header};
 use mass_ledger_utxo::{UtxoLedger, read_coin};
 use mass_primitives::{BlockId, Decode as _, Height};
-use mass_storage::{Snapshot, Tip};
+use mass_storage::{Before, Snapshot, Tip};
 
 use super::ScriptHash;
 use crate::{
@@ -367,5 +367,50 @@ impl ChainView {
             scripts.extend(tx.output.iter().map(|output| ScriptHash::of(&output.script_pubkey)));
         }
         Ok(Some(scripts))
+    }
+}
+
+/// What confirmed transactions spend: from what was kept to undo their blocks, or else from the transactions that made it.
+pub(in crate::utxo) struct Prevouts<'a> {
+    chain: &'a ChainView,
+    /// What the block last asked for spent.
+    block: Option<(Height, Option<Before>)>,
+}
+
+impl<'a> Prevouts<'a> {
+    /// Of a chain.
+    pub(in crate::utxo) const fn new(chain: &'a ChainView) -> Self {
+        Self { chain, block: None }
+    }
+
+    /// What a transaction at a height spends, in the order of its inputs; nothing for a coinbase.
+    pub(in crate::utxo) fn of(
+        &mut self,
+        tx: &Transaction,
+        height: Height,
+    ) -> Result<Vec<Option<TxOut>>, ChainError> {
+        if tx.is_coinbase() {
+            return Ok(vec![None; tx.input.len()]);
+        }
+        if self.block.as_ref().is_none_or(|(known, _)| *known != height) {
+            self.block = Some((height, self.chain.snapshot.before(height)?));
+        }
+        let before = self.block.as_ref().and_then(|(_, before)| before.as_ref());
+        let mut parents: HashMap<Txid, Option<Transaction>> = HashMap::new();
+        let mut found = Vec::new();
+        for OutPoint { txid, vout } in tx.input.iter().map(|input| input.previous_output) {
+            let coin =
+                before.map(|before| read_coin(before, &OutPoint { txid, vout })).transpose()?.flatten();
+            if let Some(coin) = coin {
+                found.push(Some(coin.to_output()));
+                continue;
+            }
+            if !parents.contains_key(&txid) {
+                parents.insert(txid, self.chain.transaction(&txid)?.map(|(parent, _)| parent));
+            }
+            let parent = parents.get(&txid).and_then(Option::as_ref);
+            found.push(parent.and_then(|parent| parent.output.get(vout as usize).cloned()));
+        }
+        Ok(found)
     }
 }

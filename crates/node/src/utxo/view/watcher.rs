@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bitcoin::{
@@ -30,6 +30,9 @@ use crate::{
 /// How often is looked for news: a small part of the shortest slot.
 const NEWS: Duration = Duration::from_millis(50);
 
+/// The watcher takes one part of so many of the loop's time.
+const SHARE: u32 = 10;
+
 /// Blocks at the most whose scripts are gathered; more at one time may have changed any script.
 const BLOCKS_MAX: u32 = 8;
 
@@ -50,7 +53,7 @@ pub(in crate::utxo) struct Change {
 struct News {
     /// The chain, if it has another tip or better indexes.
     chain: Option<ChainView>,
-    /// What came to the pool, parents first.
+    /// What came to the pool, in no order.
     came: Vec<Came>,
     left: HashSet<EntryId>,
     /// The pool's count of changes.
@@ -100,14 +103,18 @@ impl Watcher {
     }
 
     async fn watch(self: Arc<Self>) {
+        let mut pause = NEWS;
         loop {
             tokio::select! {
                 () = self.queries.closed() => return,
-                () = tokio::time::sleep(NEWS) => {}
+                () = tokio::time::sleep(pause) => {}
             }
+            let begun = Instant::now();
             if let Err(error) = self.refresh().await {
                 tracing::debug!(%error, "no news");
             }
+            // The larger the pool, the longer the loop looks through it, and the more seldom.
+            pause = NEWS.max(SHARE * begun.elapsed());
         }
     }
 
@@ -115,7 +122,7 @@ impl Watcher {
     ///
     /// # Errors
     /// Why the pool does not take it.
-    pub(in crate::utxo) async fn offer(&self, tx: &Transaction) -> RpcResult<Txid> {
+    pub(in crate::utxo) async fn offer(self: &Arc<Self>, tx: &Transaction) -> RpcResult<Txid> {
         let bytes = serialize(tx);
         self.queries.answer(move |node| send(node, bytes, None)).await?;
         self.refresh().await?;
@@ -126,15 +133,21 @@ impl Watcher {
     ///
     /// # Errors
     /// The package is none.
-    pub(in crate::utxo) async fn offer_package(&self, txs: &[Transaction]) -> RpcResult<Value> {
+    pub(in crate::utxo) async fn offer_package(self: &Arc<Self>, txs: &[Transaction]) -> RpcResult<Value> {
         let list: Vec<Vec<u8>> = txs.iter().map(serialize).collect();
         let answer = self.queries.answer(move |node| submit(node, &list, None)).await?;
         self.refresh().await?;
         Ok(answer)
     }
 
-    /// Asks the loop for news and takes them over.
-    async fn refresh(&self) -> RpcResult<()> {
+    /// Asks the loop for news and takes them over, whether or not the caller waits for it: what is known must not be
+    /// lost half-way.
+    async fn refresh(self: &Arc<Self>) -> RpcResult<()> {
+        let done = tokio::spawn(Arc::clone(self).take_news()).await;
+        done.unwrap_or_else(|error| Err(errors::misc(error.to_string())))
+    }
+
+    async fn take_news(self: Arc<Self>) -> RpcResult<()> {
         // One at a time, or an older answer would be taken over after a newer one.
         let mut known = self.known.lock().await;
         let before = self.view.chain();
@@ -167,7 +180,7 @@ fn news(node: &Node<UtxoLedger>, known: &Known, seen: &ChainView) -> RpcResult<O
     if known.changes == Some(changes) && !is_new {
         return Ok(None);
     }
-    let residents = pool.in_order().into_iter().map(Resident::entry);
+    let residents = pool.residents().map(Resident::entry);
     let came = residents.filter(|entry| !known.ids.contains(&entry.id)).map(|entry| Came {
         bytes: entry.bytes.clone(),
         fee: entry.fee.get(),
