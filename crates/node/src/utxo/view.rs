@@ -75,6 +75,9 @@ impl fmt::Debug for ScriptHash {
     }
 }
 
+/// Coins, and the chain that they were seen in.
+type CoinsOfScript = (Arc<ChainView>, Vec<ScriptCoin>);
+
 /// Chain and pool at one moment.
 struct Moment {
     chain: Arc<ChainView>,
@@ -127,10 +130,7 @@ impl View {
 
     /// The unspent outputs of a script, those of the chain in its order, then those that wait; what the pool spends is
     /// gone. Beside them the chain that they were seen in. `None` if they are more than are told.
-    pub(super) fn coins(
-        &self,
-        script: &ScriptHash,
-    ) -> Result<Option<(Arc<ChainView>, Vec<ScriptCoin>)>, ChainError> {
+    pub(super) fn coins(&self, script: &ScriptHash) -> Result<Option<CoinsOfScript>, ChainError> {
         let (chain, waiting) = self.look(|pool| pool.touching(script));
         let inputs = waiting.iter().flat_map(|(_, tx)| &tx.tx.input);
         let spent: HashSet<OutPoint> = inputs.map(|input| input.previous_output).collect();

@@ -106,14 +106,14 @@ impl Session {
         match Line::parse(line) {
             Line::One(request) => {
                 let value = self.one(request).await?;
-                Ok(value.map(bounded))
+                Ok(value.as_ref().map(bounded))
             }
             Line::Batch(requests) => {
                 let mut answers = Vec::new();
                 for request in requests {
                     answers.extend(self.one(request).await?);
                 }
-                Ok((!answers.is_empty()).then(|| bounded(Value::Array(answers))))
+                Ok((!answers.is_empty()).then(|| bounded(&Value::Array(answers))))
             }
         }
     }
@@ -230,7 +230,7 @@ async fn next(changes: &mut Receiver<Change>) -> Option<Change> {
 }
 
 /// An answer as a line, or that it is too long.
-fn bounded(value: Value) -> String {
+fn bounded(value: &Value) -> String {
     let text = value.to_string();
     if text.len() <= ANSWER_BYTES_MAX {
         return text;

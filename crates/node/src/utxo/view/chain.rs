@@ -1,7 +1,7 @@
 //! The active chain after one block: headers, transactions by id, histories of scripts, and who spent what.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -405,11 +405,13 @@ impl<'a> Prevouts<'a> {
                 found.push(Some(coin.to_output()));
                 continue;
             }
-            if !parents.contains_key(&txid) {
-                parents.insert(txid, self.chain.transaction(&txid)?.map(|(parent, _)| parent));
-            }
-            let parent = parents.get(&txid).and_then(Option::as_ref);
-            found.push(parent.and_then(|parent| parent.output.get(vout as usize).cloned()));
+            let parent = match parents.entry(txid) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(vacant) => {
+                    vacant.insert(self.chain.transaction(&txid)?.map(|(parent, _)| parent))
+                }
+            };
+            found.push(parent.as_ref().and_then(|parent| parent.output.get(vout as usize).cloned()));
         }
         Ok(found)
     }
