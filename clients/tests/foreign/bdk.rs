@@ -1,4 +1,5 @@
 //! Wallets of the Bitcoin Dev Kit over both servers: create, receive, send, bump the fee, see it confirmed.
+#![allow(deprecated, reason = "signing by the wallet itself is what most programs on BDK do today")]
 
 use bdk_electrum::{BdkElectrumClient, electrum_client};
 use bdk_esplora::{EsploraExt as _, esplora_client};
