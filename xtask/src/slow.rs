@@ -26,6 +26,8 @@ pub enum Part {
     Mutations,
     /// Bitcoin Core's own test vectors through Mass Net's ledger: needs a registry
     CoreVectors,
+    /// Wallets and Lightning nodes of other makers: needs Node.js, a registry, and Debian's electrum
+    Clients,
 }
 
 /// Runs the slow tests of a part.
@@ -70,6 +72,7 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
         ),
         Part::Verifier => verifier(root),
+        Part::Clients => clients(root),
         Part::CoreVectors => vectors::run(root),
         Part::Mutations => cargo::run(
             root,
@@ -87,6 +90,27 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             ],
         ),
     }
+}
+
+/// Builds the program, and lets foreign clients, which are a workspace of their own, meet it.
+fn clients(root: &Path) -> anyhow::Result<()> {
+    cargo::run(root, &["build", "-p", "mass"])?;
+    let folder = root.join("clients");
+    npm(&folder.join("signer-js"), &["ci"])?;
+    let mut command = cargo::command(&folder);
+    command.args([
+        "test",
+        "--test",
+        "foreign",
+        "--",
+        "--include-ignored",
+        "--nocapture",
+        "--test-threads",
+        "2",
+    ]);
+    let status = command.status().context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "foreign clients fail: {status}");
+    Ok(())
 }
 
 /// Blocks whose slots nobody waits for, and blocks of a development network, which does.
@@ -130,7 +154,7 @@ fn npm(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
         .args(arguments)
         .current_dir(folder)
         .status()
-        .context("cannot start npm: the verifier needs Node.js 20.19 or newer, https://nodejs.org")?;
+        .context("cannot start npm: it comes with Node.js 20.19 or newer, https://nodejs.org")?;
     anyhow::ensure!(status.success(), "`npm {}` failed: {status}", arguments.join(" "));
     Ok(())
 }

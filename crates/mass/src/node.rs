@@ -6,7 +6,10 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use mass_consensus::spec::ChainSpec;
 use mass_ledger_utxo::UtxoLedger;
-use mass_node::program::{self, NodeArgs};
+use mass_node::{
+    FaceArgs,
+    program::{self, NodeArgs},
+};
 use mass_rpc::{BitcoinClient, HttpClient, MassClient};
 use serde_json::Value;
 
@@ -48,6 +51,8 @@ pub struct RunArgs {
     chain: String,
     #[command(flatten)]
     node: NodeArgs,
+    #[command(flatten)]
+    faces: FaceArgs,
 }
 
 /// Which node to ask.
@@ -88,8 +93,14 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Run(args) => {
             let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             config.generator = generate::generator(&config.spec, &config.data_dir);
+            args.faces.prepare(&mut config);
+            let beside = async |queries| {
+                let faces = args.faces.start(queries).await?;
+                let listen = faces.listen.clone();
+                anyhow::Ok((faces, listen))
+            };
             let tell = |value: &Value, text: &str| output.line(value, text);
-            runtime::block_on(program::follow::<UtxoLedger>(config, tell))?;
+            runtime::block_on(program::follow_with::<UtxoLedger, _>(config, beside, tell))?;
         }
         Command::Status(node) => runtime::block_on(status(node, output))?,
         Command::Peers(node) => runtime::block_on(peers(node, output))?,

@@ -644,7 +644,7 @@ pub(crate) fn read_body(store: &Store, height: Height, id: &BlockId) -> Result<V
     Ok(if height == Height::ZERO { content } else { read_content(&content)?.1.to_vec() })
 }
 
-fn read_content(content: &[u8]) -> Result<(Vec<Evidence>, &[u8]), ChainError> {
+pub(crate) fn read_content(content: &[u8]) -> Result<(Vec<Evidence>, &[u8]), ChainError> {
     let mut reader = Reader::new(content);
     let evidence = reader.list(EVIDENCE_MAX)?;
     let body = reader.byte_string(mass_consensus::block::BODY_BYTES_MAX)?;

@@ -7,7 +7,7 @@ use mass_consensus::{
     tree::LinkError,
 };
 use mass_mempool::AdmitError;
-use mass_primitives::{BlockId, DecodeError, Slot};
+use mass_primitives::{BlockId, DecodeError, Height, Slot};
 use mass_storage::StoreError;
 
 use crate::ledger::LedgerFault;
@@ -64,6 +64,16 @@ pub enum ChainError {
     /// An index is not kept.
     #[error("the node does not keep the index {0}: start it with --index {0}")]
     NoIndex(&'static str),
+    /// An index is still being built.
+    #[error("the index {name} is still being built: it has {next} blocks, and the tip's height is {tip}")]
+    IndexBehind {
+        /// The index.
+        name: &'static str,
+        /// The first block that it does not have.
+        next: Height,
+        /// Height of the tip.
+        tip: Height,
+    },
     /// Bytes are no block, header or transaction.
     #[error("malformed: {0}")]
     Decode(#[from] DecodeError),

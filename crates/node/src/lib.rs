@@ -46,4 +46,5 @@ pub use pool::{Admitted, PackageVerdict, PackageVerdicts};
 pub use prove::prove_headers;
 pub use prover::{Afresh, Prover};
 pub use queries::{LedgerRpc, Queries, text_param};
-pub use run::{NodeConfig, NodeHandle, start};
+pub use run::{NodeConfig, NodeHandle, start, start_asked};
+pub use utxo::faces::{FaceArgs, FaceError, Faces};

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{BeaconConfig, NodeConfig, NodeLedger, index, start};
+use crate::{BeaconConfig, NodeConfig, NodeLedger, Queries, index, run::start_asked};
 
 /// Where a node keeps its things, and how others reach it.
 #[derive(Clone, Debug, Args)]
@@ -197,23 +197,46 @@ pub async fn follow<L: NodeLedger>(
     config: NodeConfig,
     tell: impl Fn(&Value, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    follow_with::<L, ()>(config, async |_| Ok(((), Vec::new())), tell).await
+}
+
+/// [`follow`], with more servers beside the RPC: `beside` starts them, and returns what holds them and their names and
+/// addresses.
+///
+/// # Errors
+/// As [`follow`], or why they do not start.
+pub async fn follow_with<L: NodeLedger, T>(
+    config: NodeConfig,
+    beside: impl AsyncFnOnce(Queries<L>) -> anyhow::Result<(T, Vec<(&'static str, SocketAddr)>)>,
+    tell: impl Fn(&Value, &str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let (chain, data_dir) = (config.spec.rules().name.clone(), config.data_dir.clone());
-    let node = start::<L>(config).await?;
+    let (node, queries) = start_asked::<L>(config).await?;
+    let (servers, more) = match beside(queries).await {
+        Ok(started) => started,
+        Err(error) => {
+            node.stop().await?;
+            return Err(error);
+        }
+    };
     let listen: Vec<String> = node.listen.iter().map(ToString::to_string).collect();
+    let more_text: String = more.iter().map(|(name, addr)| format!("{name:<6} {addr}\n")).collect();
     let text = format!(
-        "node of chain {chain} in {}\nRPC    http://{}\npeers  {}\nCtrl-C ends it",
+        "node of chain {chain} in {}\nRPC    http://{}\n{more_text}peers  {}\nCtrl-C ends it",
         data_dir.display(),
         node.rpc,
         listen.join(" ")
     );
-    let value = json!({ "event": "started", "chain": chain, "data_dir": data_dir,
+    let mut value = json!({ "event": "started", "chain": chain, "data_dir": data_dir,
         "rpc": format!("http://{}", node.rpc), "listen": listen });
+    more.iter().for_each(|(name, addr)| value[*name] = json!(addr));
     tell(&value, &text)?;
     tokio::select! {
         () = stop => eprintln!("stopping"),
         () = node.stopped() => {}
     }
+    drop(servers);
     node.stop().await?;
     tell(&json!({ "event": "stopped" }), "stopped")
 }

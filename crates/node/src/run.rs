@@ -110,6 +110,14 @@ pub struct Running<L> {
 /// # Errors
 /// [`NodeError`] if data directory, chain, network or RPC cannot be opened.
 pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, NodeError> {
+    Ok(start_asked::<L>(config).await?.0)
+}
+
+/// [`start`], with a place for questions to the node.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandle, Queries<L>), NodeError> {
     fs::create_dir_all(&config.data_dir)
         .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
@@ -150,7 +158,7 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
         }
     }
     if let Some((follower, beacon)) = follower {
-        follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries)?;
+        follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
     }
     let (mut node, files) = (Node::new(chain, Moment::now()), PoolFiles::new(&config.data_dir));
     node.set_database(database);
@@ -158,7 +166,7 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     let running = Running { node, stopping: false, news, files, commands };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
-    Ok(NodeHandle { rpc, listen, stop, task, server })
+    Ok((NodeHandle { rpc, listen, stop, task, server }, queries))
 }
 
 /// All that the RPC answers.

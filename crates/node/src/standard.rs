@@ -6,7 +6,7 @@
 mod chain;
 mod control;
 mod network;
-mod pool;
+pub(crate) mod pool;
 
 pub(crate) use chain::{block_id, confirmations, stored};
 

@@ -1,12 +1,17 @@
 //! Mass Net's ledger in a node: block candidates from the pool, transactions of blocks, and the RPC of coins.
 
 mod coins;
+mod electrum;
+mod esplora;
+pub mod faces;
 pub mod index;
 mod json;
+mod merkle;
 mod muhash;
 mod proofs;
 mod stats;
 mod transactions;
+mod view;
 
 use bitcoin::{
     OutPoint, Transaction, Txid,

@@ -55,12 +55,7 @@ impl Store {
     /// # Errors
     /// A fatal error.
     pub fn header(&self, id: &BlockId) -> Result<Option<Header>, StoreError> {
-        let headers = self.begin_read()?.open_table(HEADERS)?;
-        let found = headers.get(id.as_bytes())?;
-        Ok(found.map(|found| {
-            let (height, bytes) = found.value();
-            Header { id: *id, height: Height::new(height), bytes: bytes.to_vec() }
-        }))
+        read_header(&self.begin_read()?, id)
     }
 
     /// All headers of all branches from a height on, in the order of height, then of id.
@@ -121,8 +116,7 @@ impl Store {
     /// # Errors
     /// A fatal error.
     pub fn body(&self, id: &BlockId) -> Result<Option<Vec<u8>>, StoreError> {
-        let bodies = self.begin_read()?.open_table(BODIES)?;
-        Ok(bodies.get(id.as_bytes())?.map(|bytes| bytes.value().to_vec()))
+        read_body(&self.begin_read()?, id)
     }
 
     /// The block of the active chain at a height.
@@ -187,6 +181,22 @@ impl Snapshot {
         Ok(active.get(height.get())?.map(|id| BlockId::new(*id.value())))
     }
 
+    /// A header of any branch, as it was stored then.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn header(&self, id: &BlockId) -> Result<Option<Header>, StoreError> {
+        read_header(&self.txn, id)
+    }
+
+    /// The body of a block of any branch, as it was stored then.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn body(&self, id: &BlockId) -> Result<Option<Vec<u8>>, StoreError> {
+        read_body(&self.txn, id)
+    }
+
     /// What the active block at a height found where it changed the state; `None` if that has been pruned.
     ///
     /// # Errors
@@ -209,6 +219,20 @@ impl StateRead for Before {
         let found = replaced.binary_search_by(|replaced| replaced.key.as_slice().cmp(key));
         Ok(found.ok().and_then(|position| replaced.get(position)?.before.clone()))
     }
+}
+
+fn read_header(txn: &ReadTransaction, id: &BlockId) -> Result<Option<Header>, StoreError> {
+    let headers = txn.open_table(HEADERS)?;
+    let found = headers.get(id.as_bytes())?;
+    Ok(found.map(|found| {
+        let (height, bytes) = found.value();
+        Header { id: *id, height: Height::new(height), bytes: bytes.to_vec() }
+    }))
+}
+
+fn read_body(txn: &ReadTransaction, id: &BlockId) -> Result<Option<Vec<u8>>, StoreError> {
+    let bodies = txn.open_table(BODIES)?;
+    Ok(bodies.get(id.as_bytes())?.map(|bytes| bytes.value().to_vec()))
 }
 
 /// All entries of a table whose keys have a prefix, in the order of keys.

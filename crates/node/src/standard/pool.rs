@@ -212,7 +212,11 @@ fn test_one<L: NodeLedger>(
     Ok(accepted)
 }
 
-fn send<L: NodeLedger>(node: &mut Node<L>, bytes: Vec<u8>, rate_max: Option<Amount>) -> RpcResult<String> {
+pub(crate) fn send<L: NodeLedger>(
+    node: &mut Node<L>,
+    bytes: Vec<u8>,
+    rate_max: Option<Amount>,
+) -> RpcResult<String> {
     let chain = node.chain();
     let id = chain.ledger().transaction_id(&bytes).map_err(refusal::<L>)?;
     if !chain.pool().contains(&id) {
@@ -229,7 +233,11 @@ fn send<L: NodeLedger>(node: &mut Node<L>, bytes: Vec<u8>, rate_max: Option<Amou
     node.pay(bytes, Moment::now()).map(|id| L::write_id(&id)).map_err(refusal::<L>)
 }
 
-fn submit<L: NodeLedger>(node: &mut Node<L>, list: &[Vec<u8>], rate_max: Option<Amount>) -> RpcResult<Value> {
+pub(crate) fn submit<L: NodeLedger>(
+    node: &mut Node<L>,
+    list: &[Vec<u8>],
+    rate_max: Option<Amount>,
+) -> RpcResult<Value> {
     let mut before = Vec::new();
     for bytes in list {
         let preview = node.chain().preview_transaction(bytes, &before);
