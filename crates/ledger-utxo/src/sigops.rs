@@ -1,11 +1,11 @@
 //! What scripts may cost: signature operations (BIP-141) and what the interpreter reads for them.
 //!
 //! A block of weight limit 4,000,000 may cost 80,000, as in Bitcoin; other limits in proportion. To
-//! Bitcoin's count comes one for each 5,000 bytes (begun) of the transaction, for each input that the
-//! interpreter has to check: it reads the whole transaction for each, and without a bound many small
-//! inputs in one large transaction would take minutes. 5,000 bytes cost it less than a signature. A
-//! transaction of at most 400,000 weight, the most that Bitcoin's nodes relay, never reaches the limit
-//! by this: the worst, some 1,600 inputs of 41 bytes and 3 of witness, padded to 200,000 bytes, counts 66,600.
+//! Bitcoin's count comes, for each input that the interpreter has to check, what it costs to read the
+//! transaction, which it does for each input anew: without a bound, many small inputs in one large
+//! transaction would take minutes. 12,000 units of reading count one and take about as long as a
+//! signature. A transaction of at most 400,000 weight, the most that Bitcoin's nodes relay, stays below
+//! the limit as long as each of its inputs carries a signature (decision 0013).
 
 use bitcoin::{
     Script, Transaction, TxOut, Witness,
@@ -16,8 +16,12 @@ use crate::witness::{Kind, kind};
 
 /// Weight for which one signature operation is allowed.
 const WEIGHT_PER_OPERATION: u64 = 50;
-/// What counts one for every input that the interpreter checks.
-const BYTES_PER_OPERATION: u64 = 5_000;
+/// Units of reading that count one: 43 us, where a unit is what a byte of a long element takes.
+const READING_PER_OPERATION: u64 = 12_000;
+/// Units for each input, output and witness element, beside their bytes: memory is asked for and hashed.
+const READING_PER_INPUT: u64 = 200;
+const READING_PER_OUTPUT: u64 = 60;
+const READING_PER_ELEMENT: u64 = 16;
 /// Factor of operations outside of witnesses.
 const WITNESS_SCALE: u64 = 4;
 /// Keys that a multisig without a stated number may have.
@@ -34,13 +38,26 @@ pub const fn cost_max(weight_max: u64) -> u64 {
 pub fn cost(tx: &Transaction, spent: &[TxOut]) -> u64 {
     let outputs = tx.output.iter().map(|output| count(&output.script_pubkey, false));
     let outputs = outputs.fold(0u64, u64::saturating_add).saturating_mul(WITNESS_SCALE);
-    let size = u64::try_from(tx.total_size()).unwrap_or(u64::MAX);
-    let reading = size.div_ceil(BYTES_PER_OPERATION);
+    let reading = reading(tx).div_ceil(READING_PER_OPERATION);
     let inputs = spent.iter().zip(&tx.input).map(|(output, input)| {
         let read = if kind(&output.script_pubkey, &input.witness).is_interpreted() { reading } else { 0 };
         read.saturating_add(witness_operations(&output.script_pubkey, &input.witness))
     });
     inputs.fold(outputs, u64::saturating_add)
+}
+
+/// What it takes the interpreter to read a transaction.
+fn reading(tx: &Transaction) -> u64 {
+    let units = |count: usize, each: u64| u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(each);
+    let elements = tx.input.iter().fold(0usize, |sum, input| sum.saturating_add(input.witness.len()));
+    [
+        units(tx.total_size(), 1),
+        units(tx.input.len(), READING_PER_INPUT),
+        units(tx.output.len(), READING_PER_OUTPUT),
+        units(elements, READING_PER_ELEMENT),
+    ]
+    .into_iter()
+    .fold(0, u64::saturating_add)
 }
 
 /// Operations of one input (BIP-141). Tapscript has a budget of its own (BIP-342).

@@ -165,7 +165,7 @@ pub fn run(folder: &Path) {
         let [connect, again, verifier, signatures] = race(
             ROUNDS,
             [&mut || apply(&fresh), &mut || apply(&warm), &mut || verifier(&bare), &mut || {
-                verify_signatures(&purse, &signed)
+                verify_signatures(&purse, &signed);
             }],
         );
         let row = |what: &str, taken: Taken, serial: f64| {
