@@ -12,7 +12,7 @@ use bitcoin::{
 use bitcoinconsensus::{Utxo, VERIFY_ALL_PRE_TAPROOT, VERIFY_TAPROOT, verify_with_flags};
 use mass_consensus::ledger::{Ledger as _, StateDelta};
 use mass_ledger_utxo::{Coin, SpendContext, UtxoLedger, coin_key};
-use mass_primitives::{BlockId, Encode as _, Height};
+use mass_primitives::{BlockId, Encode as _, Height, Ticket};
 use mass_storage::{ConnectBlock, Store};
 use rayon::prelude::*;
 
@@ -62,6 +62,8 @@ fn store(folder: &Path, purse: &Purse) -> Store {
         header_bytes: &[],
         body: &[],
         delta: &delta,
+        ticket: Ticket::ZERO,
+        banned: &[],
         indexes: &[],
     };
     store.connect(&block).expect("it can be written");

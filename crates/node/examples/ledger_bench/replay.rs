@@ -11,7 +11,7 @@ use std::{
 use bitcoin::{OutPoint, TxOut};
 use mass_consensus::ledger::{Ledger as _, StateDelta};
 use mass_ledger_utxo::{UtxoLedger, body::Body};
-use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot};
+use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot, Ticket};
 use mass_storage::{ConnectBlock, Store};
 
 use crate::{
@@ -53,6 +53,8 @@ fn connect(store: &Store, height: u32, body: &[u8], delta: &StateDelta) {
         header_bytes: &header_bytes,
         body,
         delta,
+        ticket: Ticket::ZERO,
+        banned: &[],
         indexes: &[],
     };
     store.connect(&block).expect("it can be written");
