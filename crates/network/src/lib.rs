@@ -13,15 +13,19 @@
 mod behaviour;
 mod codec;
 mod config;
+mod discovery;
+mod faults;
 mod handle;
 pub mod memory;
 mod outbox;
+mod quota;
 mod redial;
 pub mod swarm;
 pub mod wire;
 
 pub use libp2p::{Multiaddr, PeerId};
 
-pub use config::{Config, message_id, peer_id};
+pub use config::{Config, DiscoveryConfig, message_id, peer_id};
+pub use faults::{Ban, Banned, Fault};
 pub use handle::{Command, Event, GossipToken, Network, RequestFailure, ResponseToken, Topic, Verdict};
 pub use swarm::SpawnError;

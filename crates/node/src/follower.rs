@@ -141,6 +141,8 @@ pub fn spawn<L: NodeLedger>(
         seed,
         peers: config.peers,
         max_connections: CONNECTIONS_MAX,
+        memory: None,
+        discovery: None,
     })?;
     let link = Link { follower, commands, sync: Sync::default() };
     tokio::spawn(link.run(events, queries));

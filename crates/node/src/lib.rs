@@ -6,6 +6,7 @@
 //! `docs/new-chain.md`. Mass Net's ledger is one of them.
 
 mod api;
+mod bans;
 mod chain;
 mod error;
 mod follower;
@@ -22,6 +23,8 @@ mod utxo;
 pub use {
     mass_consensus as consensus, mass_mempool as mempool, mass_primitives as primitives, mass_rpc as rpc,
 };
+
+pub use mass_network::DiscoveryConfig;
 
 pub use chain::{Chain, Notice, Parts};
 pub use error::{ChainError, NodeError};

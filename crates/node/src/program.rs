@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use mass_consensus::spec::ChainSpec;
-use mass_network::Multiaddr;
+use mass_network::{DiscoveryConfig, Multiaddr};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -29,10 +29,13 @@ pub struct NodeArgs {
     /// chain's port on this machine alone].
     #[arg(long, value_name = "MULTIADDR")]
     pub listen: Vec<Multiaddr>,
-    /// A peer to hold a connection to, as in /ip4/192.0.2.1/tcp/29330; may be given several times [default: those
-    /// of the chain spec].
+    /// A peer to hold a connection to, as in /ip4/192.0.2.1/tcp/29330; may be given several times.
     #[arg(long, value_name = "MULTIADDR")]
     pub peer: Vec<Multiaddr>,
+    /// Dial none but the peers given by --peer. Without, the node asks the peers of the chain spec and those that it
+    /// remembers for others.
+    #[arg(long)]
+    pub no_discovery: bool,
     /// Where a chain inherits its beacon: a peer of its parent's network; may be given several times [default:
     /// those of the parent's spec].
     #[arg(long, value_name = "MULTIADDR")]
@@ -60,10 +63,19 @@ impl NodeArgs {
             [] => vec![multiaddr(&format!("/ip4/127.0.0.1/tcp/{}", hints.peer_port))?],
             some => some.to_vec(),
         };
-        let peers = peers_or_default(&self.peer, &spec)?;
+        let peers = self.peer.clone();
+        let discovery = self.discovery(&spec)?;
         let beacon = self.beacon(&spec)?;
         let rpc = self.rpc.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], hints.rpc_port)));
-        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon })
+        Ok(NodeConfig { spec, data_dir, listen, peers, discovery, rpc, beacon })
+    }
+
+    fn discovery(&self, spec: &ChainSpec) -> anyhow::Result<Option<DiscoveryConfig>> {
+        if self.no_discovery {
+            return Ok(None);
+        }
+        let bootstrap = spec.hints().bootstrap.iter().map(multiaddr).collect::<Result<_, _>>()?;
+        Ok(Some(DiscoveryConfig { outbound: DiscoveryConfig::OUTBOUND, bootstrap }))
     }
 
     /// Where a chain that inherits its beacon gets it from.

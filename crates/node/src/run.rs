@@ -10,12 +10,13 @@ use std::{
 };
 
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
-use mass_network::{Command, Config, Event, Multiaddr, swarm};
-use mass_rpc::{MassServer as _, Methods, ServerHandle, serve};
+use mass_network::{Command, Config, DiscoveryConfig, Event, Multiaddr, swarm};
+use mass_rpc::{BansServer as _, MassServer as _, Methods, ServerHandle, serve};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     api::{Api, metrics},
+    bans::BansApi,
     chain::Chain,
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
@@ -41,6 +42,8 @@ pub struct NodeConfig {
     pub listen: Vec<Multiaddr>,
     /// Peers to hold a connection to.
     pub peers: Vec<Multiaddr>,
+    /// How other peers are found, if they are.
+    pub discovery: Option<DiscoveryConfig>,
     /// Address to listen on for RPC.
     pub rpc: SocketAddr,
     /// The chain whose beacon is inherited, if one is.
@@ -97,6 +100,7 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
+    methods.merge(BansApi(queries.clone()).into_rpc())?;
     methods.merge(L::methods(&queries))?;
     let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
     let follower = open_follower(&config)?;
@@ -110,6 +114,8 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
         seed,
         peers: config.peers,
         max_connections: CONNECTIONS_MAX,
+        memory: Some(config.data_dir.join("peers")),
+        discovery: config.discovery,
     })?;
     let (mut listen, mut early) = (Vec::new(), Vec::new());
     while listen.len() < config.listen.len() {

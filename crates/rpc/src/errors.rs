@@ -15,7 +15,11 @@ pub const VERIFY: i32 = -25;
 /// A block or transaction breaks a rule.
 pub const REJECTED: i32 = -26;
 
-fn error(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
+/// Neither an address nor a peer, or none that is banned.
+pub const INVALID_IP_OR_SUBNET: i32 = -30;
+
+/// An error with a code of this file.
+pub fn error(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(code, message, None::<()>)
 }
 

@@ -9,6 +9,7 @@
 
 mod answers;
 mod api;
+mod bans;
 pub mod errors;
 pub mod farm;
 pub mod metrics;
@@ -16,6 +17,7 @@ mod transport;
 
 pub use answers::{Ban, LastSeal, Pending, Status, Supply, Work};
 pub use api::{CoinsClient, CoinsServer, MassClient, MassServer};
+pub use bans::{Banned, BansClient, BansServer};
 pub use jsonrpsee::core::RegisterMethodError;
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::http_client::HttpClient;
