@@ -1,6 +1,6 @@
 //! What a network is made from, and the names that bind it to one chain.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use mass_primitives::ChainId;
@@ -28,6 +28,8 @@ pub struct Config {
     pub max_connections: u32,
     /// Where addresses of peers and bans are remembered; nothing outlives the process without.
     pub memory: Option<PathBuf>,
+    /// A SOCKS5 proxy through which all outgoing connections go.
+    pub proxy: Option<SocketAddr>,
     /// How others are found; without, only configured peers are dialed. The memory twin finds nobody.
     pub discovery: Option<DiscoveryConfig>,
 }
@@ -54,6 +56,7 @@ impl fmt::Debug for Config {
             .field("peers", &self.peers)
             .field("max_connections", &self.max_connections)
             .field("memory", &self.memory)
+            .field("proxy", &self.proxy)
             .field("discovery", &self.discovery)
             .finish_non_exhaustive()
     }

@@ -18,6 +18,7 @@ mod faults;
 mod handle;
 pub mod memory;
 mod outbox;
+mod proxy;
 mod quota;
 mod redial;
 pub mod swarm;

@@ -5,24 +5,27 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    error::Error,
     io,
-    net::{IpAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder,
+    Multiaddr, PeerId, Swarm, SwarmBuilder, Transport,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     gossipsub::{self, IdentTopic, MessageAcceptance, MessageId},
     identify,
+    identity::Keypair,
     multiaddr::Protocol,
     noise, ping,
     request_response::{
         self, InboundFailure, InboundRequestId, OutboundFailure, OutboundRequestId, ResponseChannel,
     },
     swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts},
-    tcp, yamux,
+    yamux,
 };
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
@@ -39,6 +42,7 @@ use crate::{
     faults::{Fault, Faults},
     handle::{Command, Event, GossipToken, Network, RequestFailure, ResponseToken, Topic, Verdict},
     outbox::Outbox,
+    proxy::ProxyTransport,
     redial::Redial,
     wire::{BLOCK_BYTES_MAX, Request, Response},
 };
@@ -110,6 +114,7 @@ pub fn spawn(config: Config) -> Result<Network, SpawnError> {
         discovery,
         seeks: search.outbound > 0,
         bootstrap: search.bootstrap,
+        proxied: config.proxy.is_some(),
         resolved,
         resolved_sender,
         memory: config.memory,
@@ -158,11 +163,23 @@ fn build(config: &Config, names: Names) -> Result<Swarm<Behaviour>, SpawnError> 
     let behaviour = Behaviour::new(&keypair, names, config.max_connections).map_err(SpawnError::Setup)?;
     let builder = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .with_other_transport(|key| transport(key, config.proxy))
         .map_err(|error| SpawnError::Setup(error.to_string()))?
         .with_behaviour(|_| behaviour)
         .map_err(|error| SpawnError::Setup(error.to_string()))?;
     Ok(builder.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(IDLE_TIMEOUT)).build())
+}
+
+/// TCP, through the proxy if there is one, encrypted by noise and shared by yamux.
+fn transport(
+    key: &Keypair,
+    proxy: Option<SocketAddr>,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
+    let upgraded = ProxyTransport::new(proxy)
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(yamux::Config::default());
+    Ok(upgraded.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed())
 }
 
 struct Driver {
@@ -182,6 +199,8 @@ struct Driver {
     /// Whether peers are looked for.
     seeks: bool,
     bootstrap: Vec<Multiaddr>,
+    /// Whether a proxy stands between: names are then its business.
+    proxied: bool,
     /// Addresses that the names of the bootstrap list led to.
     resolved: mpsc::Receiver<Vec<Endpoint>>,
     resolved_sender: mpsc::Sender<Vec<Endpoint>>,

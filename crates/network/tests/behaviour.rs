@@ -45,6 +45,7 @@ impl World {
             peers: peers.iter().map(|node| node.address.clone()).collect(),
             max_connections,
             memory: None,
+            proxy: None,
             discovery: None,
         };
         let network = match self {

@@ -25,6 +25,7 @@ fn config(seed: u8, bootstrap: Vec<Multiaddr>, memory: Option<PathBuf>) -> Confi
         peers: Vec::new(),
         max_connections: 16,
         memory,
+        proxy: None,
         discovery: Some(DiscoveryConfig { outbound: DiscoveryConfig::OUTBOUND, bootstrap }),
     }
 }

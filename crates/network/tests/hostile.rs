@@ -116,6 +116,7 @@ async fn node() -> (Network, Multiaddr, PeerId) {
         peers: Vec::new(),
         max_connections: 8,
         memory: None,
+        proxy: None,
         discovery: None,
     };
     let mut network = swarm::spawn(config).expect("loopback can be listened on");

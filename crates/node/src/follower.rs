@@ -142,6 +142,7 @@ pub fn spawn<L: NodeLedger>(
         peers: config.peers,
         max_connections: CONNECTIONS_MAX,
         memory: None,
+        proxy: None,
         discovery: None,
     })?;
     let link = Link { follower, commands, sync: Sync::default() };

@@ -36,6 +36,9 @@ pub struct NodeArgs {
     /// remembers for others.
     #[arg(long)]
     pub no_discovery: bool,
+    /// A SOCKS5 proxy for all connections that the node begins, as Tor's 127.0.0.1:9050. Names are resolved by it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub proxy: Option<SocketAddr>,
     /// Where a chain inherits its beacon: a peer of its parent's network; may be given several times [default:
     /// those of the parent's spec].
     #[arg(long, value_name = "MULTIADDR")]
@@ -67,7 +70,7 @@ impl NodeArgs {
         let discovery = self.discovery(&spec)?;
         let beacon = self.beacon(&spec)?;
         let rpc = self.rpc.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], hints.rpc_port)));
-        Ok(NodeConfig { spec, data_dir, listen, peers, discovery, rpc, beacon })
+        Ok(NodeConfig { spec, data_dir, listen, peers, proxy: self.proxy, discovery, rpc, beacon })
     }
 
     fn discovery(&self, spec: &ChainSpec) -> anyhow::Result<Option<DiscoveryConfig>> {

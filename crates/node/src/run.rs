@@ -42,6 +42,8 @@ pub struct NodeConfig {
     pub listen: Vec<Multiaddr>,
     /// Peers to hold a connection to.
     pub peers: Vec<Multiaddr>,
+    /// A SOCKS5 proxy for all connections that the node begins.
+    pub proxy: Option<SocketAddr>,
     /// How other peers are found, if they are.
     pub discovery: Option<DiscoveryConfig>,
     /// Address to listen on for RPC.
@@ -115,6 +117,7 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
         peers: config.peers,
         max_connections: CONNECTIONS_MAX,
         memory: Some(config.data_dir.join("peers")),
+        proxy: config.proxy,
         discovery: config.discovery,
     })?;
     let (mut listen, mut early) = (Vec::new(), Vec::new());

@@ -182,6 +182,7 @@ async fn peers_that_lie_hold_up_nothing() {
             peers: two.listen.clone(),
             max_connections: 8,
             memory: None,
+            proxy: None,
             discovery: None,
         };
         tokio::spawn(lie(config, good.clone()));

@@ -31,6 +31,7 @@ async fn node(dir: &Path, peers: &[&NodeHandle]) -> (NodeHandle, HttpClient) {
         data_dir: dir.to_path_buf(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         peers: peers.iter().flat_map(|peer| peer.listen.clone()).collect(),
+        proxy: None,
         discovery: None,
         rpc: "127.0.0.1:0".parse().unwrap(),
         beacon: None,

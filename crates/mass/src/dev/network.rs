@@ -224,6 +224,7 @@ impl Member {
                 data_dir: place.node(spec, number),
                 listen: vec!["/ip4/127.0.0.1/tcp/0".parse().context("a multiaddress")?],
                 peers: peers.to_vec(),
+                proxy: None,
                 discovery: None,
                 rpc: ([127, 0, 0, 1], port).into(),
                 beacon: beacon.cloned(),

@@ -36,6 +36,11 @@ impl Driver {
                     let ready = self.peers.ready();
                     self.discovery.any(&ready).into_iter().for_each(|peer| self.ask(peer));
                 }
+                Errand::Bootstrap if self.proxied => {
+                    for address in &self.bootstrap {
+                        dial(&mut self.swarm, address);
+                    }
+                }
                 Errand::Bootstrap => self.resolve(),
             }
         }

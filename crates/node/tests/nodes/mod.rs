@@ -21,6 +21,7 @@ pub async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeH
         data_dir: dir.to_path_buf(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         peers,
+        proxy: None,
         discovery: None,
         rpc: "127.0.0.1:0".parse().unwrap(),
         beacon: None,
