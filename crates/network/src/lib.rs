@@ -28,5 +28,8 @@ pub use libp2p::{Multiaddr, PeerId};
 
 pub use config::{Config, DiscoveryConfig, message_id, peer_id};
 pub use faults::{Ban, Banned, Fault};
-pub use handle::{Command, Event, GossipToken, Network, RequestFailure, ResponseToken, Topic, Verdict};
+pub use handle::{
+    AGENT_BYTES_MAX, Command, Event, GossipToken, Network, PeerDetails, RequestFailure, ResponseToken, Topic,
+    Traffic, Verdict,
+};
 pub use swarm::SpawnError;

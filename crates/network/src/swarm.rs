@@ -27,6 +27,7 @@ use libp2p::{
     swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts},
     yamux,
 };
+use mass_primitives::Encode as _;
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
 use tokio::{
@@ -40,7 +41,10 @@ use crate::{
     config::{COMMANDS_LEN, Config, DiscoveryConfig, EVENTS_LEN, Names, keypair},
     discovery::{Book, Discovery, Endpoint, Memory, Now, load},
     faults::{Fault, Faults},
-    handle::{Command, Event, GossipToken, Network, RequestFailure, ResponseToken, Topic, Verdict},
+    handle::{
+        AGENT_BYTES_MAX, Command, Event, GossipToken, Network, PeerDetails, RequestFailure, ResponseToken,
+        Topic, Traffic, Verdict,
+    },
     outbox::Outbox,
     proxy::ProxyTransport,
     redial::Redial,
@@ -263,6 +267,8 @@ impl Driver {
         match command {
             Command::Dial(address) if self.active => drop(dial(&mut self.swarm, &address)),
             Command::Dial(address) => debug!(%address, "not dialed while inactive"),
+            Command::Keep(address) => self.redial.keep(address, Instant::now()),
+            Command::Forget(address) => self.redial.forget(&address),
             Command::Publish { topic, bytes } => self.publish(topic, bytes),
             Command::Request { peer, request, id } => self.request(peer, request, id),
             Command::Respond { token, response } => self.respond(&token, response),
@@ -288,9 +294,11 @@ impl Driver {
             debug!(length = bytes.len(), "too long to be published");
             return;
         }
-        let topic = IdentTopic::new(self.names.topic(topic));
+        let (topic, length) = (IdentTopic::new(self.names.topic(topic)), bytes.len());
         if let Err(error) = self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
             debug!(%error, "not published");
+        } else {
+            self.peers.sent_to_all(length, unix());
         }
     }
 
@@ -299,6 +307,7 @@ impl Driver {
             Err(_) => RequestFailure::TooLarge,
             Ok(()) if !self.swarm.is_connected(&peer) => RequestFailure::NotConnected,
             Ok(()) => {
+                self.peers.sent(peer, request.to_bytes().len(), unix());
                 let own = self.swarm.behaviour_mut().sync.send_request(&peer, request);
                 self.requests.insert(own, (id, peer));
                 return;
@@ -310,10 +319,13 @@ impl Driver {
     fn respond(&mut self, token: &ResponseToken, response: Response) {
         let Some((peer, _, channel)) = self.channels.remove(&token.0) else { return };
         self.peers.answered(&peer);
+        let length = response.encoded_len();
         if let Err(error) = response.check() {
             debug!(%error, "response dropped");
         } else if self.swarm.behaviour_mut().sync.send_response(channel, response).is_err() {
             debug!("the request was gone before its response");
+        } else {
+            self.peers.sent(peer, length, unix());
         }
     }
 
@@ -376,6 +388,7 @@ impl Driver {
                 peer_id,
                 info,
             })) => {
+                self.peers.named(peer_id, &info.agent_version);
                 if self.on_identified(peer_id, connection_id, &info.protocol_version) {
                     self.learn_from(peer_id, connection_id, &info.listen_addrs, now);
                 }
@@ -437,6 +450,7 @@ impl Driver {
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source: from, message_id, message } => {
+                self.peers.received(from, message.data.len(), unix());
                 let id = <[u8; 32]>::try_from(message_id.0.as_slice());
                 match (self.topic(&message.topic), id) {
                     (Some(topic), _) if !self.peers.may_gossip(&from, topic, Instant::now()) => {
@@ -469,10 +483,12 @@ impl Driver {
                 }
                 let token = self.next_token;
                 self.next_token += 1;
+                self.peers.received(peer, request.to_bytes().len(), unix());
                 self.channels.insert(token, (peer, request_id, channel));
                 self.outbox.push(Event::Request { peer, request, token: ResponseToken(token) });
             }
             Sync::Message { peer, message: Message::Response { request_id, response }, .. } => {
+                self.peers.received(peer, response.encoded_len(), unix());
                 if let Some((id, _)) = self.requests.remove(&request_id) {
                     self.outbox.push(Event::Response { id, peer, response });
                 }
@@ -495,6 +511,11 @@ impl Driver {
     }
 }
 
+/// The time in unix seconds.
+fn unix() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 fn dial(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Option<ConnectionId> {
     let options = DialOpts::from(address.clone());
     let connection = options.connection_id();
@@ -508,8 +529,7 @@ fn dial(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Option<ConnectionI
 }
 
 fn now() -> Now {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Now { instant: Instant::now(), unix }
+    Now { instant: Instant::now(), unix: unix() }
 }
 
 fn is_malformed(error: &InboundFailure) -> bool {

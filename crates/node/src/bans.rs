@@ -41,12 +41,9 @@ fn who(text: &str) -> RpcResult<Who> {
     let single = text.strip_suffix("/32").or_else(|| text.strip_suffix("/128")).unwrap_or(text);
     let address = single.parse().map(|ip: IpAddr| Who::Address(ip.to_canonical()));
     let peer = || text.parse::<PeerId>().map(Who::Peer);
-    address.or_else(|_| peer()).map_err(|_| {
-        errors::error(
-            errors::INVALID_IP_OR_SUBNET,
-            format!("\"{text}\" is neither an IP address nor a peer's id"),
-        )
-    })
+    address
+        .or_else(|_| peer())
+        .map_err(|_| errors::not_bannable(format!("\"{text}\" is neither an IP address nor a peer's id")))
 }
 
 fn shown(ban: Ban) -> Banned {
@@ -94,7 +91,7 @@ impl<L: NodeLedger> BansServer for BansApi<L> {
                     .await
             }
             "remove" if self.unban(who).await? => Ok(()),
-            "remove" => Err(errors::error(errors::INVALID_IP_OR_SUBNET, "there is no such ban")),
+            "remove" => Err(errors::not_bannable("there is no such ban")),
             _ => Err(errors::invalid_parameter("command is add or remove")),
         }
     }

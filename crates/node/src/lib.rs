@@ -10,18 +10,23 @@ mod bans;
 mod chain;
 mod error;
 mod follower;
+mod index;
 mod ledger;
+mod methods;
 mod node;
 pub mod program;
 mod prove;
 mod prover;
 mod queries;
 mod run;
+mod scan;
+mod standard;
 mod sync;
-mod utxo;
+pub mod utxo;
 
 pub use {
     mass_consensus as consensus, mass_mempool as mempool, mass_primitives as primitives, mass_rpc as rpc,
+    mass_storage as storage,
 };
 
 pub use mass_network::DiscoveryConfig;
@@ -29,7 +34,9 @@ pub use mass_network::DiscoveryConfig;
 pub use chain::{Chain, Notice, Parts};
 pub use error::{ChainError, NodeError};
 pub use follower::BeaconConfig;
+pub use index::{BlockToIndex, IndexInfo, IndexReader, sorted};
 pub use ledger::{Candidate, Included, LedgerFault, NextBlock, NodeLedger};
+pub use methods::{Answer, Answering, Method};
 pub use node::{Moment, Node};
 pub use prove::prove_headers;
 pub use prover::{Afresh, Prover};

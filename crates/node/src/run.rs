@@ -21,8 +21,10 @@ use crate::{
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
     ledger::NodeLedger,
+    methods::{overlaid, serve_table},
     node::{Moment, Node},
     queries::{Queries, Query},
+    standard,
 };
 
 /// How often the clock is looked at.
@@ -50,6 +52,8 @@ pub struct NodeConfig {
     pub rpc: SocketAddr,
     /// The chain whose beacon is inherited, if one is.
     pub beacon: Option<BeaconConfig>,
+    /// Names of the indexes to keep; `None` for those that the ledger keeps by default.
+    pub indexes: Option<Vec<String>>,
 }
 
 /// A running node.
@@ -101,15 +105,16 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
-    let mut methods: Methods = Api(queries.clone()).into_rpc().into();
-    methods.merge(BansApi(queries.clone()).into_rpc())?;
-    methods.merge(L::methods(&queries))?;
+    let methods = all_methods::<L>(&queries)?;
     let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
-    let chain = Chain::<L>::open(&database, config.spec, beacon)
-        .map_err(|error| NodeError::Chain(database, error))?;
+    let mut chain = Chain::<L>::open(&database, config.spec, beacon)
+        .map_err(|error| NodeError::Chain(database.clone(), error))?;
+    chain
+        .keep_indexes(config.indexes.as_deref())
+        .map_err(|error| NodeError::Chain(database.clone(), error))?;
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),
@@ -135,10 +140,23 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries)?;
     }
-    let running = Running { node: Node::new(chain, Moment::now()), stopping: false, commands };
+    let mut node = Node::new(chain, Moment::now());
+    node.set_database(database);
+    let running = Running { node, stopping: false, commands };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
     Ok(NodeHandle { rpc, listen, stop, task, server })
+}
+
+/// All that the RPC answers.
+fn all_methods<L: NodeLedger>(queries: &Queries<L>) -> Result<Methods, NodeError> {
+    let mut methods: Methods = Api(queries.clone()).into_rpc().into();
+    methods.merge(BansApi(queries.clone()).into_rpc())?;
+    methods.merge(L::methods(queries))?;
+    let table = overlaid(standard::table(), L::table());
+    let served = serve_table(queries, &table, &methods)?;
+    methods.merge(served)?;
+    Ok(methods)
 }
 
 /// The parent's headers, if the chain inherits its beacon.
@@ -185,6 +203,16 @@ impl<L: NodeLedger> Running<L> {
         }
     }
 
+    /// Builds a part of the indexes that are behind; whether more is to be done.
+    fn build_indexes(&mut self) -> Result<bool, ChainError> {
+        let Some(built) = self.node.chain_mut().build_indexes()? else { return Ok(false) };
+        let tip = self.node.chain().store().tip()?.map(|tip| tip.height);
+        for index in built {
+            tracing::info!(index = index.name, blocks = %index.next, ?tip, "index built");
+        }
+        Ok(true)
+    }
+
     async fn run(
         mut self,
         early: Vec<Event>,
@@ -199,6 +227,7 @@ impl<L: NodeLedger> Running<L> {
         for event in early {
             self.node.event(event, Moment::now())?;
         }
+        let mut building = true;
         while !self.stopping {
             tokio::select! {
                 event = events.recv() => match event {
@@ -207,7 +236,11 @@ impl<L: NodeLedger> Running<L> {
                 },
                 Some(query) = queries.recv() => query(&mut self),
                 _ = stop.recv() => self.stopping = true,
-                _ = clock.tick() => self.node.tick(Moment::now())?,
+                _ = clock.tick() => {
+                    self.node.tick(Moment::now())?;
+                    building = true;
+                }
+                () = std::future::ready(()), if building => building = self.build_indexes()?,
             }
             for command in self.node.take_commands() {
                 if self.commands.send(command).await.is_err() {

@@ -1,8 +1,15 @@
 //! Mass Net's ledger in a node: block candidates from the pool, transactions of blocks, and the RPC of coins.
 
+mod coins;
+pub mod index;
+mod json;
+mod muhash;
+mod proofs;
+mod transactions;
+
 use bitcoin::{
     OutPoint, Transaction, Txid,
-    consensus::encode::{deserialize, serialize, serialize_hex},
+    consensus::encode::{deserialize, serialize},
     hashes::Hash as _,
 };
 use mass_consensus::{
@@ -11,23 +18,27 @@ use mass_consensus::{
 };
 use mass_ledger_utxo::{
     COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, SpendContext, Supply as LedgerSupply, UtxoLedger,
-    address, body::Body, coin_key, read_coin, reward::read_pending,
+    address, body::Body, coin_key, reward::read_pending,
 };
 use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool};
-use mass_primitives::{Amount, Encode as _, FarmerPublicKey, Height};
+use mass_primitives::{Amount, BlockId, Encode as _, FarmerPublicKey, Height};
 use mass_rpc::{CoinsServer, Methods, Pending, RpcResult, Supply, async_trait, errors};
-use serde_json::{Value, json};
+use mass_storage::IndexEntries;
+use serde_json::{Map, Value};
 
 use crate::{
     api::{fault, tree_node},
     chain::Chain,
     error::ChainError,
+    index::{BlockToIndex, IndexInfo},
     ledger::{Candidate, Included, NextBlock, NodeLedger},
+    methods::Method,
     queries::Queries,
 };
 
 impl NodeLedger for UtxoLedger {
     const KIND: &'static str = "utxo";
+    const INDEXES: &'static [IndexInfo] = index::INDEXES;
 
     fn open(spec: &ChainSpec) -> Result<Self, ChainError> {
         let bad = |error| ChainError::Params(Box::new(error));
@@ -102,12 +113,39 @@ impl NodeLedger for UtxoLedger {
         Ok(std::iter::once(coinbase).chain(payments).collect())
     }
 
+    fn index(
+        &self,
+        names: &[&'static str],
+        block: &BlockToIndex<'_>,
+    ) -> Result<Vec<IndexEntries>, ChainError> {
+        index::entries(self, names, block)
+    }
+
     fn write_id(id: &EntryId) -> String {
         Txid::from_byte_array(*id).to_string()
     }
 
     fn read_id(text: &str) -> Option<EntryId> {
         text.parse().ok().map(|id: Txid| id.to_byte_array())
+    }
+
+    fn describe_body(
+        chain: &Chain<Self>,
+        id: &BlockId,
+        body: &[u8],
+        verbosity: i64,
+    ) -> RpcResult<Map<String, Value>> {
+        transactions::describe_body(chain, id, body, verbosity)
+    }
+
+    fn relay_fee(chain: &Chain<Self>) -> f64 {
+        // The pool counts by 1,000 weight, people by 1,000 virtual bytes.
+        let rate = chain.ledger().pool_limits().min_fee_rate.get().saturating_mul(4);
+        json::amount(Amount::new(rate)).as_f64().unwrap_or(0.0)
+    }
+
+    fn table() -> Vec<Method<Self>> {
+        [transactions::table(), coins::table(), proofs::table()].into_iter().flatten().collect()
     }
 
     fn methods(queries: &Queries<Self>) -> Methods {
@@ -207,18 +245,6 @@ fn pending(chain: &Chain<UtxoLedger>, farmer: &FarmerPublicKey) -> RpcResult<Vec
     pending.collect()
 }
 
-fn output(chain: &Chain<UtxoLedger>, outpoint: &OutPoint) -> RpcResult<Value> {
-    let state = chain.store().snapshot().map_err(fault)?;
-    let Some(coin) = read_coin(&state, outpoint).map_err(fault)? else { return Ok(Value::Null) };
-    let tip = tree_node(chain, chain.engine().tip())?;
-    Ok(json!({
-        "bestblock": chain.engine().tip(), "confirmations": tip.height.get() - coin.height.get() + 1,
-        "value_maxwell": coin.amount, "coinbase": coin.coinbase,
-        "scriptPubKey": { "hex": serialize_hex(&coin.script),
-            "address": address::encode(&chain.ledger().params().address_prefix, &coin.script).ok() },
-    }))
-}
-
 #[async_trait]
 impl CoinsServer for CoinsApi {
     async fn supply(&self) -> RpcResult<Supply> {
@@ -227,10 +253,5 @@ impl CoinsServer for CoinsApi {
 
     async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {
         self.0.answer(move |node| pending(node.chain(), &farmer)).await
-    }
-
-    async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value> {
-        let txid: Txid = txid.parse().map_err(|_| errors::invalid_parameter("not a transaction id"))?;
-        self.0.answer(move |node| output(node.chain(), &OutPoint { txid, vout: n })).await
     }
 }

@@ -9,7 +9,7 @@ use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
 use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle};
 use mass_primitives::Height;
-use mass_rpc::{HttpClient, MassClient, ServeError, Status};
+use mass_rpc::{BitcoinClient, HttpClient, MassClient, ServeError, Status};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -228,6 +228,7 @@ impl Member {
                 discovery: None,
                 rpc: ([127, 0, 0, 1], port).into(),
                 beacon: beacon.cloned(),
+                indexes: None,
             })
         };
         // The first node is where commands look for one, unless another program is there.

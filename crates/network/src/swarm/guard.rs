@@ -2,7 +2,11 @@
 
 use libp2p::{core::ConnectedPoint, swarm::ConnectionId};
 
-use super::{Driver, PeerId, debug, now, peers::Admission, search::ip_of};
+use super::{
+    Driver, PeerId, debug, now,
+    peers::{Admission, Remote},
+    search::ip_of,
+};
 use crate::{
     discovery::{Now, select},
     faults::{Ban, Banned, Fault},
@@ -16,8 +20,9 @@ impl Driver {
         endpoint: &ConnectedPoint,
         now: Now,
     ) {
-        let (ip, incoming) = (ip_of(endpoint.get_remote_address()), endpoint.is_listener());
-        let is_first = self.peers.opened(peer, connection, (ip, incoming), now.instant);
+        let (address, is_inbound) = (endpoint.get_remote_address().clone(), endpoint.is_listener());
+        let ip = ip_of(&address);
+        let is_first = self.peers.opened(peer, connection, Remote { address, is_inbound }, now);
         if self.faults.is_banned(Some(&peer), ip, now.unix) {
             self.turn_away(peer);
         } else if !is_first && self.discovery.purpose(connection).is_some() {
@@ -25,7 +30,7 @@ impl Driver {
                 self.discovery.found(connection, now);
             }
             self.swarm.close_connection(connection);
-        } else if is_first && incoming {
+        } else if is_first && is_inbound {
             self.make_room(peer, now);
         }
     }

@@ -1,9 +1,12 @@
 //! How far each connected peer has come: it is ready once it named our chain and subscribed to our
 //! topics, so that a message published after `PeerConnected` reaches it. Also what it may ask of us, and what speaks for keeping it. Time is an argument.
 
-use super::{BTreeSet, ConnectionId, Duration, HashMap, Instant, IpAddr, PeerId, Topic};
+use super::{
+    AGENT_BYTES_MAX, BTreeSet, ConnectionId, Duration, HashMap, Instant, IpAddr, Multiaddr, PeerDetails,
+    PeerId, Topic, Traffic, search::ip_of,
+};
 use crate::{
-    discovery::{Candidate, Endpoint},
+    discovery::{Candidate, Endpoint, Now},
     quota::Quota,
 };
 
@@ -44,13 +47,20 @@ struct Peer {
     ready: bool,
     ip: Option<IpAddr>,
     listens: Vec<Endpoint>,
-    incoming: bool,
     ping: Option<Duration>,
     useful: Option<Instant>,
     open: u32,
     requests: Quota,
     questions: Quota,
     gossip: HashMap<Topic, Quota>,
+    details: PeerDetails,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Remote {
+    pub address: Multiaddr,
+    pub is_inbound: bool,
 }
 
 /// The connected peers.
@@ -72,13 +82,15 @@ impl Peers {
         &mut self,
         peer: PeerId,
         connection: ConnectionId,
-        from: (Option<IpAddr>, bool),
-        now: Instant,
+        Remote { address, is_inbound }: Remote,
+        now: Now,
     ) -> bool {
-        let (ip, incoming) = from;
-        let quota = |(room, per_second)| Quota::new(room, per_second, now);
+        let (ip, (sent, received)) = (ip_of(&address), Default::default());
+        let (since, agent) = (now.unix, String::new());
+        let details = PeerDetails { peer, address, is_inbound, since, agent, sent, received };
+        let quota = |(room, per_second)| Quota::new(room, per_second, now.instant);
         let state = self.0.entry(peer).or_insert_with(|| Peer {
-            since: now,
+            since: now.instant,
             connections: Vec::new(),
             topics: BTreeSet::new(),
             identified: false,
@@ -86,13 +98,13 @@ impl Peers {
             ready: false,
             ip,
             listens: Vec::new(),
-            incoming,
             ping: None,
             useful: None,
             open: 0,
             requests: quota(REQUESTS),
             questions: quota(QUESTIONS),
             gossip: Topic::ALL.map(|topic| (topic, quota(gossip(topic)))).into(),
+            details,
         });
         state.connections.push(connection);
         state.connections.len() == 1
@@ -173,7 +185,7 @@ impl Peers {
 
     /// Those that came by themselves.
     pub fn incoming(&self, now: Instant) -> Vec<Candidate> {
-        let incoming = self.0.iter().filter(|(_, state)| state.incoming);
+        let incoming = self.0.iter().filter(|(_, state)| state.details.is_inbound);
         let candidate = |(peer, state): (&PeerId, &Peer)| Candidate {
             peer: *peer,
             group: Endpoint::new(state.ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()), 0).group(),
@@ -207,11 +219,33 @@ impl Peers {
         self.0.get_mut(&peer).is_some_and(|state| !std::mem::replace(&mut state.refused, true))
     }
 
-    pub fn ready(&self) -> Vec<PeerId> {
-        let mut ready: Vec<_> =
-            self.0.iter().filter(|(_, state)| state.ready).map(|(peer, _)| *peer).collect();
-        ready.sort_unstable();
+    pub fn ready(&self) -> Vec<PeerDetails> {
+        let ready = self.0.values().filter(|state| state.ready);
+        let mut ready: Vec<_> = ready.map(|state| state.details.clone()).collect();
+        ready.sort_unstable_by_key(|details| details.peer);
         ready
+    }
+
+    /// What the peer says that it is.
+    pub fn named(&mut self, peer: PeerId, agent: &str) {
+        if let Some(state) = self.0.get_mut(&peer) {
+            let end = agent.floor_char_boundary(AGENT_BYTES_MAX);
+            state.details.agent = agent.get(..end).unwrap_or_default().to_owned();
+        }
+    }
+
+    pub fn sent(&mut self, peer: PeerId, bytes: usize, unix: u64) {
+        self.0.get_mut(&peer).into_iter().for_each(|state| count(&mut state.details.sent, bytes, unix));
+    }
+
+    /// What goes to all peers.
+    pub fn sent_to_all(&mut self, bytes: usize, unix: u64) {
+        let ready = self.0.values_mut().filter(|state| state.ready);
+        ready.for_each(|state| count(&mut state.details.sent, bytes, unix));
+    }
+
+    pub fn received(&mut self, peer: PeerId, bytes: usize, unix: u64) {
+        self.0.get_mut(&peer).into_iter().for_each(|state| count(&mut state.details.received, bytes, unix));
     }
 
     pub fn next_deadline(&self, timeout: Duration) -> Option<Instant> {
@@ -239,6 +273,11 @@ impl Peers {
         state.ready = true;
         Progress::Ready(state.connections.clone())
     }
+}
+
+fn count(traffic: &mut Traffic, bytes: usize, unix: u64) {
+    traffic.bytes = traffic.bytes.saturating_add(bytes as u64);
+    traffic.last = unix;
 }
 
 impl Peer {

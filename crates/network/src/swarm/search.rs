@@ -33,7 +33,7 @@ impl Driver {
             match errand {
                 Errand::Dial(endpoint, purpose) => self.try_out(endpoint, purpose, now),
                 Errand::Ask => {
-                    let ready = self.peers.ready();
+                    let ready: Vec<PeerId> = self.peers.ready().iter().map(|details| details.peer).collect();
                     self.discovery.any(&ready).into_iter().for_each(|peer| self.ask(peer));
                 }
                 Errand::Bootstrap if self.proxied => {

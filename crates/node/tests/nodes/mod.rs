@@ -10,7 +10,7 @@ use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
 use mass_node::{NodeConfig, NodeHandle, start};
 use mass_primitives::{BlockId, Decode, Difficulty, Encode};
-use mass_rpc::{HttpClient, MassClient, client};
+use mass_rpc::{BitcoinClient, HttpClient, MassClient, client};
 
 use crate::farm::Farm;
 
@@ -25,6 +25,7 @@ pub async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeH
         discovery: None,
         rpc: "127.0.0.1:0".parse().unwrap(),
         beacon: None,
+        indexes: None,
     })
     .await
     .unwrap();
