@@ -1,5 +1,5 @@
-//! Which libp2p protocols a node speaks and how they are set: gossip, sync, identification, and the
-//! limit of connections. No discovery: peers are configured or dialed by command.
+//! Which libp2p protocols a node speaks and how they are set: gossip, sync, the exchange of addresses, identification,
+//! pings, and the limit of connections. Whom to dial is decided elsewhere.
 
 use std::{collections::HashMap, iter, time::Duration};
 
@@ -12,23 +12,27 @@ use libp2p::{
     },
     identify,
     identity::Keypair,
+    ping,
     request_response::{self, ProtocolSupport},
     swarm::NetworkBehaviour,
 };
 
 use crate::{
-    codec::SyncCodec,
+    codec::{Codec, Message},
     config::{Names, message_id},
+    discovery::exchange::{Answer, Question},
     handle::Topic,
-    wire::BLOCK_BYTES_MAX,
+    wire::{BLOCK_BYTES_MAX, Request, Response},
 };
 
 /// Room for the envelope around the largest gossip message.
 const ENVELOPE_BYTES_MAX: usize = 1024;
 /// Two nodes may dial each other at the same moment.
 const CONNECTIONS_PER_PEER_MAX: u32 = 2;
+const CONTENDERS: u32 = 4;
 const PENDING_MAX: u32 = 32;
-const SYNC_STREAMS_MAX: usize = 16;
+const STREAMS_MAX: usize = 16;
+const PING_EVERY: Duration = Duration::from_secs(30);
 const SYNC_TIMEOUT: Duration = Duration::from_secs(20);
 /// What one invalid message costs its sender, squared in their number; below -80 it is ignored.
 const INVALID_MESSAGE_WEIGHT: f64 = -25.0;
@@ -37,40 +41,49 @@ const INVALID_MESSAGE_WEIGHT: f64 = -25.0;
 pub(crate) struct Behaviour {
     pub limits: connection_limits::Behaviour,
     pub gossip: gossipsub::Behaviour,
-    pub sync: request_response::Behaviour<SyncCodec>,
+    pub sync: request_response::Behaviour<Codec<Request, Response>>,
+    pub exchange: request_response::Behaviour<Codec<Question, Answer>>,
     pub identify: identify::Behaviour,
+    pub ping: ping::Behaviour,
 }
 
 impl Behaviour {
     /// # Errors
     /// What libp2p finds wrong with the settings.
     pub fn new(keypair: &Keypair, names: Names, max_connections: u32) -> Result<Self, String> {
-        let protocol = StreamProtocol::try_from_owned(names.sync()).map_err(|error| error.to_string())?;
-        let sync = request_response::Config::default()
-            .with_request_timeout(SYNC_TIMEOUT)
-            .with_max_concurrent_streams(SYNC_STREAMS_MAX);
         let identify = identify::Config::new(names.identity(), keypair.public())
             .with_agent_version(concat!("mass/", env!("CARGO_PKG_VERSION")).to_owned())
             .with_cache_size(0);
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits(max_connections)),
             gossip: gossip(names)?,
-            sync: request_response::Behaviour::with_codec(
-                SyncCodec,
-                iter::once((protocol, ProtocolSupport::Full)),
-                sync,
-            ),
+            sync: asking(names.sync())?,
+            exchange: asking(names.exchange())?,
             identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_EVERY)),
         })
     }
 }
 
-/// A quarter of the connections is kept for peers that we choose ourselves.
+/// # Errors
+/// What libp2p finds wrong with the name.
+fn asking<Q: Message, A: Message>(name: String) -> Result<request_response::Behaviour<Codec<Q, A>>, String> {
+    let protocol = StreamProtocol::try_from_owned(name).map_err(|error| error.to_string())?;
+    let config = request_response::Config::default()
+        .with_request_timeout(SYNC_TIMEOUT)
+        .with_max_concurrent_streams(STREAMS_MAX);
+    let protocols = iter::once((protocol, ProtocolSupport::Full));
+    Ok(request_response::Behaviour::with_codec(Codec::default(), protocols, config))
+}
+
+/// A quarter of the connections is kept for peers that we choose ourselves. A few more may come than can stay, so that one that is
+/// harder to replace takes the place of another.
 pub(crate) fn limits(max_connections: u32) -> ConnectionLimits {
     let pending = max_connections.min(PENDING_MAX);
+    let contenders = max_connections.min(CONTENDERS);
     ConnectionLimits::default()
-        .with_max_established(Some(max_connections))
-        .with_max_established_incoming(Some(max_connections - max_connections / 4))
+        .with_max_established(Some(max_connections + contenders))
+        .with_max_established_incoming(Some(max_connections - max_connections / 4 + contenders))
         .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX))
         .with_max_pending_incoming(Some(pending))
         .with_max_pending_outgoing(Some(pending))

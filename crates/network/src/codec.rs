@@ -1,7 +1,7 @@
-//! Puts the sync messages on a stream: one message per direction, ended by the end of the stream, so
+//! Puts messages on a stream: one message per direction, ended by the end of the stream, so
 //! that no length has to be believed. Reading stops at the bound.
 
-use std::io;
+use std::{io, marker::PhantomData};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::{StreamProtocol, request_response};
@@ -9,15 +9,44 @@ use mass_primitives::{Decode, Encode};
 
 use crate::wire::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, Request, Response};
 
-/// Reads and writes sync messages.
-#[derive(Clone, Debug, Default)]
-pub struct SyncCodec;
+/// What goes over a stream by itself.
+pub trait Message: Encode + Decode + Send + Sync + 'static {
+    /// Length of an encoding at the most.
+    const BYTES_MAX: usize;
+}
 
-async fn read_message<T, M>(io: &mut T, bound: usize) -> io::Result<M>
+impl Message for Request {
+    const BYTES_MAX: usize = REQUEST_BYTES_MAX;
+}
+
+impl Message for Response {
+    const BYTES_MAX: usize = RESPONSE_BYTES_MAX;
+}
+
+/// Reads and writes questions `Q` and their answers `A`.
+#[derive(Debug)]
+pub struct Codec<Q, A>(PhantomData<fn() -> (Q, A)>);
+
+impl<Q, A> Clone for Codec<Q, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Q, A> Copy for Codec<Q, A> {}
+
+impl<Q, A> Default for Codec<Q, A> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+async fn read_message<T, M>(io: &mut T) -> io::Result<M>
 where
     T: AsyncRead + Unpin + Send,
-    M: Decode,
+    M: Message,
 {
+    let bound = M::BYTES_MAX;
     let limit = u64::try_from(bound).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     io.take(limit).read_to_end(&mut bytes).await?;
@@ -34,42 +63,37 @@ fn invalid(cause: &impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, cause.to_string())
 }
 
-impl request_response::Codec for SyncCodec {
+impl<Q: Message, A: Message> request_response::Codec for Codec<Q, A> {
     type Protocol = StreamProtocol;
-    type Request = Request;
-    type Response = Response;
+    type Request = Q;
+    type Response = A;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Request>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Q>
     where
         T: AsyncRead + Unpin + Send,
     {
-        read_message(io, REQUEST_BYTES_MAX).await
+        read_message(io).await
     }
 
-    async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Response>
+    async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<A>
     where
         T: AsyncRead + Unpin + Send,
     {
-        read_message(io, RESPONSE_BYTES_MAX).await
+        read_message(io).await
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: Request) -> io::Result<()>
+    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, question: Q) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
-        io.write_all(&request.to_bytes()).await
+        io.write_all(&question.to_bytes()).await
     }
 
-    async fn write_response<T>(
-        &mut self,
-        _: &StreamProtocol,
-        io: &mut T,
-        response: Response,
-    ) -> io::Result<()>
+    async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, answer: A) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
-        io.write_all(&response.to_bytes()).await
+        io.write_all(&answer.to_bytes()).await
     }
 }
 
@@ -78,7 +102,7 @@ mod tests {
     use super::*;
 
     async fn read(bytes: Vec<u8>) -> io::Result<Response> {
-        read_message(&mut futures::io::Cursor::new(bytes), RESPONSE_BYTES_MAX).await
+        read_message(&mut futures::io::Cursor::new(bytes)).await
     }
 
     #[tokio::test]

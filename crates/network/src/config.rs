@@ -1,6 +1,6 @@
 //! What a network is made from, and the names that bind it to one chain.
 
-use std::fmt;
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use mass_primitives::ChainId;
@@ -26,6 +26,26 @@ pub struct Config {
     pub peers: Vec<Multiaddr>,
     /// Connections at the most, in both directions together.
     pub max_connections: u32,
+    /// Where addresses of peers and bans are remembered; nothing outlives the process without.
+    pub memory: Option<PathBuf>,
+    /// A SOCKS5 proxy through which all outgoing connections go.
+    pub proxy: Option<SocketAddr>,
+    /// How others are found; without, only configured peers are dialed. The memory twin finds nobody.
+    pub discovery: Option<DiscoveryConfig>,
+}
+
+/// How others are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscoveryConfig {
+    /// Connections of our own choice, each to another network.
+    pub outbound: usize,
+    /// Where to begin: peers by address or by name (`/dns4/seed.example/tcp/29330`).
+    pub bootstrap: Vec<Multiaddr>,
+}
+
+impl DiscoveryConfig {
+    /// Connections of our own choice that are enough to be hard to surround.
+    pub const OUTBOUND: usize = 8;
 }
 
 impl fmt::Debug for Config {
@@ -35,6 +55,9 @@ impl fmt::Debug for Config {
             .field("listen", &self.listen)
             .field("peers", &self.peers)
             .field("max_connections", &self.max_connections)
+            .field("memory", &self.memory)
+            .field("proxy", &self.proxy)
+            .field("discovery", &self.discovery)
             .finish_non_exhaustive()
     }
 }
@@ -70,6 +93,10 @@ impl Names {
 
     pub fn sync(self) -> String {
         format!("/mass/{}/sync/1", self.0)
+    }
+
+    pub fn exchange(self) -> String {
+        format!("/mass/{}/addresses/1", self.0)
     }
 
     pub fn topic(self, topic: Topic) -> String {

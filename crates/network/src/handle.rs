@@ -4,7 +4,10 @@
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::wire::{Request, Response};
+use crate::{
+    faults::{Ban, Banned, Fault},
+    wire::{Request, Response},
+};
 
 /// Commands in, events out. Dropping either end stops the network.
 pub type Network = (mpsc::Sender<Command>, mpsc::Receiver<Event>);
@@ -119,6 +122,19 @@ pub enum Command {
     SetActive(bool),
     /// Drop all connections to a peer. A configured peer is dialed again later.
     Disconnect(PeerId),
+    /// A peer did what no honest node does. It may be banned for it, and is sent away in any case.
+    Fault {
+        /// Who.
+        peer: PeerId,
+        /// What.
+        fault: Fault,
+    },
+    /// Keep somebody out, and send away who is there.
+    Ban(Ban),
+    /// End a ban. The answer is whether there was one.
+    Unban(Banned, oneshot::Sender<bool>),
+    /// The bans that hold.
+    Bans(oneshot::Sender<Vec<Ban>>),
     /// The peers connected now.
     Peers(oneshot::Sender<Vec<PeerDetails>>),
     /// End.

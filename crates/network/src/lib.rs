@@ -13,16 +13,21 @@
 mod behaviour;
 mod codec;
 mod config;
+mod discovery;
+mod faults;
 mod handle;
 pub mod memory;
 mod outbox;
+mod proxy;
+mod quota;
 mod redial;
 pub mod swarm;
 pub mod wire;
 
 pub use libp2p::{Multiaddr, PeerId};
 
-pub use config::{Config, message_id, peer_id};
+pub use config::{Config, DiscoveryConfig, message_id, peer_id};
+pub use faults::{Ban, Banned, Fault};
 pub use handle::{
     AGENT_BYTES_MAX, Command, Event, GossipToken, Network, PeerDetails, RequestFailure, ResponseToken, Topic,
     Traffic, Verdict,

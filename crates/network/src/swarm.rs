@@ -5,47 +5,64 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    error::Error,
     io,
-    net::{IpAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder,
+    Multiaddr, PeerId, Swarm, SwarmBuilder, Transport,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     gossipsub::{self, IdentTopic, MessageAcceptance, MessageId},
     identify,
+    identity::Keypair,
     multiaddr::Protocol,
-    noise,
-    request_response::{self, InboundRequestId, OutboundFailure, OutboundRequestId, ResponseChannel},
+    noise, ping,
+    request_response::{
+        self, InboundFailure, InboundRequestId, OutboundFailure, OutboundRequestId, ResponseChannel,
+    },
     swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts},
-    tcp, yamux,
+    yamux,
 };
 use mass_primitives::Encode as _;
+use rand::{RngCore as _, SeedableRng as _};
+use rand_chacha::ChaCha12Rng;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
     behaviour::{Behaviour, BehaviourEvent, limits},
-    config::{COMMANDS_LEN, Config, EVENTS_LEN, Names, keypair},
+    config::{COMMANDS_LEN, Config, DiscoveryConfig, EVENTS_LEN, Names, keypair},
+    discovery::{Book, Discovery, Endpoint, Memory, Now, load},
+    faults::{Fault, Faults},
     handle::{
         AGENT_BYTES_MAX, Command, Event, GossipToken, Network, PeerDetails, RequestFailure, ResponseToken,
         Topic, Traffic, Verdict,
     },
     outbox::Outbox,
+    proxy::ProxyTransport,
     redial::Redial,
     wire::{BLOCK_BYTES_MAX, Request, Response},
 };
 
+mod guard;
 mod peers;
+mod search;
 
-use peers::{Peers, Progress, Remote};
+use peers::{Peers, Progress};
 
 /// How long a new peer may take to say of which chain it is.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often what is known of peers is written down.
+const SAVE_EVERY: Duration = Duration::from_secs(600);
+/// With fewer addresses in the book any peer is asked for some.
+const BOOK_SMALL: usize = 100;
 /// Gossip keeps connections busy; this only has to exceed its heartbeat.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
@@ -79,6 +96,12 @@ pub fn spawn(config: Config) -> Result<Network, SpawnError> {
     }
     let (command_sender, commands) = mpsc::channel(COMMANDS_LEN);
     let (events, event_receiver) = mpsc::channel(EVENTS_LEN);
+    let (resolved_sender, resolved) = mpsc::channel(1);
+    let now = Instant::now();
+    let Memory { book, anchors, faults } = remember(config.memory.as_deref())?;
+    let search = config.discovery.unwrap_or(DiscoveryConfig { outbound: 0, bootstrap: Vec::new() });
+    let discovery =
+        Discovery::new((book, anchors), search.outbound, !search.bootstrap.is_empty(), rng()?, now);
     let driver = Driver {
         names,
         swarm,
@@ -88,12 +111,41 @@ pub fn spawn(config: Config) -> Result<Network, SpawnError> {
         requests: HashMap::new(),
         channels: HashMap::new(),
         next_token: 0,
-        redial: Redial::new(config.peers, Instant::now()),
+        redial: Redial::new(config.peers, now),
         max_connections: config.max_connections,
         active: true,
+        faults,
+        discovery,
+        seeks: search.outbound > 0,
+        bootstrap: search.bootstrap,
+        proxied: config.proxy.is_some(),
+        resolved,
+        resolved_sender,
+        memory: config.memory,
+        save_at: now + SAVE_EVERY,
     };
     tokio::spawn(driver.run());
     Ok((command_sender, event_receiver))
+}
+
+/// What was remembered. A file that is damaged is begun anew: all in it is found again.
+fn remember(path: Option<&Path>) -> Result<Memory, SpawnError> {
+    let found = path.map(load).transpose().unwrap_or_else(|error| {
+        warn!(%error, "what was known of peers is lost");
+        None
+    });
+    if let Some(memory) = found.flatten() {
+        return Ok(memory);
+    }
+    let mut key = [0; 32];
+    rng()?.fill_bytes(&mut key);
+    Ok(Memory { book: Book::new(key), anchors: Vec::new(), faults: Faults::default() })
+}
+
+fn rng() -> Result<ChaCha12Rng, SpawnError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| SpawnError::Setup(error.to_string()))?;
+    Ok(ChaCha12Rng::from_seed(seed))
 }
 
 /// libp2p shares a port with whoever else does; two nodes on one port would each get half of the peers.
@@ -115,11 +167,23 @@ fn build(config: &Config, names: Names) -> Result<Swarm<Behaviour>, SpawnError> 
     let behaviour = Behaviour::new(&keypair, names, config.max_connections).map_err(SpawnError::Setup)?;
     let builder = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .with_other_transport(|key| transport(key, config.proxy))
         .map_err(|error| SpawnError::Setup(error.to_string()))?
         .with_behaviour(|_| behaviour)
         .map_err(|error| SpawnError::Setup(error.to_string()))?;
     Ok(builder.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(IDLE_TIMEOUT)).build())
+}
+
+/// TCP, through the proxy if there is one, encrypted by noise and shared by yamux.
+fn transport(
+    key: &Keypair,
+    proxy: Option<SocketAddr>,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
+    let upgraded = ProxyTransport::new(proxy)
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(yamux::Config::default());
+    Ok(upgraded.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed())
 }
 
 struct Driver {
@@ -134,14 +198,30 @@ struct Driver {
     redial: Redial,
     max_connections: u32,
     active: bool,
+    faults: Faults,
+    discovery: Discovery,
+    /// Whether peers are looked for.
+    seeks: bool,
+    bootstrap: Vec<Multiaddr>,
+    /// Whether a proxy stands between: names are then its business.
+    proxied: bool,
+    /// Addresses that the names of the bootstrap list led to.
+    resolved: mpsc::Receiver<Vec<Endpoint>>,
+    resolved_sender: mpsc::Sender<Vec<Endpoint>>,
+    memory: Option<PathBuf>,
+    save_at: Instant,
 }
 
 impl Driver {
     async fn run(mut self) {
+        self.drive().await;
+        self.save();
+    }
+
+    /// Runs until it is told to end, or nobody is left to tell.
+    async fn drive(&mut self) {
         loop {
-            let now = Instant::now();
-            let redial = self.redial.next().filter(|_| self.active);
-            let wake = [redial, self.peers.next_deadline(GREETING_TIMEOUT)].into_iter().flatten().min();
+            let wake = self.wake();
             tokio::select! {
                 command = self.commands.recv() => match command {
                     None | Some(Command::Stop) => return,
@@ -151,19 +231,35 @@ impl Driver {
                     return;
                 },
                 event = self.swarm.select_next_some(), if !self.outbox.is_full() => self.on_event(event),
-                () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => self.on_time(),
+                Some(endpoints) = self.resolved.recv() => self.on_resolved(endpoints),
+                () = sleep_until(wake) => self.on_time(),
             }
         }
     }
 
+    /// When something is due.
+    fn wake(&self) -> Instant {
+        let redial = self.redial.next().filter(|_| self.active);
+        let search = Some(self.discovery.next()).filter(|_| self.active && self.seeks);
+        let greeting = self.peers.next_deadline(GREETING_TIMEOUT);
+        [redial, search, greeting].into_iter().flatten().fold(self.save_at, Instant::min)
+    }
+
     fn on_time(&mut self) {
-        let now = Instant::now();
-        for peer in self.peers.expire(now, GREETING_TIMEOUT) {
+        let now = now();
+        for peer in self.peers.expire(now.instant, GREETING_TIMEOUT) {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         if self.active {
             let swarm = &mut self.swarm;
-            self.redial.dial_due(now, |address| dial(swarm, address));
+            self.redial.dial_due(now.instant, |address| dial(swarm, address));
+        }
+        if self.active && self.seeks {
+            self.search(now);
+        }
+        if self.save_at <= now.instant {
+            self.save_at = now.instant + SAVE_EVERY;
+            self.save();
         }
     }
 
@@ -182,6 +278,12 @@ impl Driver {
             }
             Command::SetActive(active) => self.set_active(active),
             Command::Disconnect(peer) => drop(self.swarm.disconnect_peer_id(peer)),
+            Command::Fault { peer, fault } => self.on_fault(peer, fault),
+            Command::Ban(ban) => self.on_ban(ban),
+            Command::Unban(who, reply) => {
+                let _ = reply.send(self.faults.unban(&who));
+            }
+            Command::Bans(reply) => drop(reply.send(self.faults.bans(now().unix))),
             Command::Peers(reply) => drop(reply.send(self.peers.ready())),
             Command::Stop => {}
         }
@@ -216,6 +318,7 @@ impl Driver {
 
     fn respond(&mut self, token: &ResponseToken, response: Response) {
         let Some((peer, _, channel)) = self.channels.remove(&token.0) else { return };
+        self.peers.answered(&peer);
         let length = response.encoded_len();
         if let Err(error) = response.check() {
             debug!(%error, "response dropped");
@@ -228,7 +331,10 @@ impl Driver {
 
     fn report(&mut self, message: &MessageId, from: &PeerId, verdict: Verdict) {
         let acceptance = match verdict {
-            Verdict::Accept => MessageAcceptance::Accept,
+            Verdict::Accept => {
+                self.peers.useful(from, Instant::now());
+                MessageAcceptance::Accept
+            }
             Verdict::Reject => MessageAcceptance::Reject,
             Verdict::Ignore => MessageAcceptance::Ignore,
         };
@@ -250,18 +356,19 @@ impl Driver {
     }
 
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
-        let now = Instant::now();
+        let now = now();
         match event {
             SwarmEvent::NewListenAddr { address, .. } => {
+                Endpoint::of(&address).into_iter().for_each(|own| self.discovery.own(own));
                 let address = address.with_p2p(*self.swarm.local_peer_id()).unwrap_or_else(|address| address);
                 self.outbox.push(Event::Listening(address));
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                let (address, is_inbound) = (endpoint.get_remote_address().clone(), endpoint.is_listener());
-                self.peers.opened(peer_id, connection_id, Remote { address, is_inbound }, (now, unix()));
+                self.on_opened(peer_id, connection_id, &endpoint, now);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
-                self.redial.ended(connection_id, now);
+                self.redial.ended(connection_id, now.instant);
+                self.discovery.ended(connection_id, now);
                 if !self.swarm.is_connected(&peer_id) {
                     self.fail_requests(peer_id);
                 }
@@ -271,17 +378,24 @@ impl Driver {
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 debug!(%error, "dialing failed");
-                self.redial.ended(connection_id, now);
+                self.redial.ended(connection_id, now.instant);
+                self.on_dial_failed(connection_id, &error, now);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.on_sync(event),
             SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+                connection_id,
                 peer_id,
                 info,
-                ..
             })) => {
                 self.peers.named(peer_id, &info.agent_version);
-                self.on_identified(peer_id, &info.protocol_version);
+                if self.on_identified(peer_id, connection_id, &info.protocol_version) {
+                    self.learn_from(peer_id, connection_id, &info.listen_addrs, now);
+                }
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Exchange(event)) => self.on_exchange(event, now),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, result: Ok(time), .. })) => {
+                self.peers.ping(&peer, time);
             }
             other => debug!(event = ?other, "passed over"),
         }
@@ -298,21 +412,34 @@ impl Driver {
         }
     }
 
-    fn on_identified(&mut self, peer: PeerId, protocol: &str) {
+    /// Whether the peer is of our chain.
+    fn on_identified(&mut self, peer: PeerId, connection: ConnectionId, protocol: &str) -> bool {
         if protocol == self.names.identity() {
             let progress = self.peers.identified(peer);
             self.on_progress(peer, progress);
-        } else if self.peers.refuse(peer) {
+            return true;
+        }
+        self.discovery.strange(connection);
+        if self.peers.refuse(peer) {
             debug!(%peer, protocol, "of another chain");
             self.outbox.push(Event::PeerRefused(peer));
             let _ = self.swarm.disconnect_peer_id(peer);
         }
+        false
     }
 
     fn on_progress(&mut self, peer: PeerId, progress: Progress) {
         if let Progress::Ready(connections) = progress {
-            connections.into_iter().for_each(|connection| self.redial.settled(connection));
+            let now = now();
+            let chosen = connections.iter().any(|connection| self.discovery.purpose(*connection).is_some());
+            for connection in connections {
+                self.redial.settled(connection);
+                self.discovery.found(connection, now);
+            }
             self.outbox.push(Event::PeerConnected(peer));
+            if chosen || self.seeks && self.discovery.book().len() < BOOK_SMALL {
+                self.ask(peer);
+            }
         }
     }
 
@@ -326,6 +453,10 @@ impl Driver {
                 self.peers.received(from, message.data.len(), unix());
                 let id = <[u8; 32]>::try_from(message_id.0.as_slice());
                 match (self.topic(&message.topic), id) {
+                    (Some(topic), _) if !self.peers.may_gossip(&from, topic, Instant::now()) => {
+                        debug!(%from, ?topic, "more than anybody has reason to tell");
+                        self.report(&message_id, &from, Verdict::Ignore);
+                    }
                     (Some(topic), Ok(id)) if message.data.len() <= BLOCK_BYTES_MAX => {
                         let token = GossipToken { id, from };
                         self.outbox.push(Event::Gossip { topic, from, token, bytes: message.data });
@@ -347,6 +478,9 @@ impl Driver {
         use request_response::{Event as Sync, Message};
         match event {
             Sync::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
+                if !self.may_ask(peer) {
+                    return;
+                }
                 let token = self.next_token;
                 self.next_token += 1;
                 self.peers.received(peer, request.to_bytes().len(), unix());
@@ -364,9 +498,13 @@ impl Driver {
                     self.outbox.push(Event::RequestFailed { id, peer, reason: failure(&error) });
                 }
             }
-            Sync::InboundFailure { request_id, error, .. } => {
+            Sync::InboundFailure { peer, request_id, error, .. } => {
                 debug!(%error, "request of a peer failed");
-                self.channels.retain(|_, (_, own, _)| *own != request_id);
+                let lost = self.channels.extract_if(|_, (_, own, _)| *own == request_id).count();
+                (0..lost).for_each(|_| self.peers.answered(&peer));
+                if is_malformed(&error) {
+                    self.on_fault(peer, Fault::Malformed);
+                }
             }
             Sync::ResponseSent { .. } => {}
         }
@@ -388,6 +526,14 @@ fn dial(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Option<ConnectionI
             None
         }
     }
+}
+
+fn now() -> Now {
+    Now { instant: Instant::now(), unix: unix() }
+}
+
+fn is_malformed(error: &InboundFailure) -> bool {
+    matches!(error, InboundFailure::Io(error) if error.kind() == io::ErrorKind::InvalidData)
 }
 
 fn failure(error: &OutboundFailure) -> RequestFailure {

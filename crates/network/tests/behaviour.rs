@@ -44,6 +44,9 @@ impl World {
             seed: [seed; 32],
             peers: peers.iter().map(|node| node.address.clone()).collect(),
             max_connections,
+            memory: None,
+            proxy: None,
+            discovery: None,
         };
         let network = match self {
             Self::Tcp => swarm::spawn(config).expect("loopback can be listened on"),

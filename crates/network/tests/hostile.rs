@@ -109,7 +109,16 @@ async fn serve(mut swarm: Swarm<Behaviour>, answer: Vec<u8>) {
 
 async fn node() -> (Network, Multiaddr, PeerId) {
     let listen = vec!["/ip4/127.0.0.1/tcp/0".parse().expect("a valid address")];
-    let config = Config { chain_id: CHAIN, listen, seed: [1; 32], peers: Vec::new(), max_connections: 8 };
+    let config = Config {
+        chain_id: CHAIN,
+        listen,
+        seed: [1; 32],
+        peers: Vec::new(),
+        max_connections: 8,
+        memory: None,
+        proxy: None,
+        discovery: None,
+    };
     let mut network = swarm::spawn(config).expect("loopback can be listened on");
     let Some(Event::Listening(address)) = network.1.recv().await else { panic!("listening comes first") };
     (network, address, mass_network::peer_id([1; 32]))

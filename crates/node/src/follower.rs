@@ -160,6 +160,9 @@ pub fn spawn<L: NodeLedger>(
         seed,
         peers: config.peers,
         max_connections: CONNECTIONS_MAX,
+        memory: None,
+        proxy: None,
+        discovery: None,
     })?;
     let link = Link { follower, commands, sync: Sync::default() };
     tokio::spawn(link.run(events, queries));

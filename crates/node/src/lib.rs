@@ -6,6 +6,7 @@
 //! `docs/new-chain.md`. Mass Net's ledger is one of them.
 
 mod api;
+mod bans;
 mod chain;
 mod error;
 pub mod export;
@@ -33,6 +34,8 @@ pub use {
     mass_consensus as consensus, mass_mempool as mempool, mass_primitives as primitives, mass_rpc as rpc,
     mass_storage as storage,
 };
+
+pub use mass_network::DiscoveryConfig;
 
 pub use chain::{Chain, Notice, Parts};
 pub use error::{ChainError, NodeError};

@@ -14,7 +14,7 @@ use mass_consensus::{
     header::{HEADER_BYTES, Header},
 };
 use mass_network::{
-    Command, Event, GossipToken, Multiaddr, PeerId, Topic, Verdict,
+    Command, Event, Fault, GossipToken, Multiaddr, PeerId, Topic, Verdict,
     wire::{HEADERS_MAX, Request, Response},
 };
 use mass_primitives::{BlockId, Decode as _, Encode as _, SealSignature, VrfProof};
@@ -315,7 +315,7 @@ impl<L: NodeLedger> Node<L> {
                 tracing::debug!(%peer, %reason, "request failed");
                 self.sync.answered(id, 0, now.instant);
                 if reason.is_peer_fault() {
-                    self.outbox.push(Command::Disconnect(peer));
+                    self.outbox.push(Command::Fault { peer, fault: Fault::Malformed });
                 }
             }
         }
@@ -418,7 +418,7 @@ impl<L: NodeLedger> Node<L> {
         Ok(())
     }
 
-    /// What came, unless it was bad, for which the peer is dropped.
+    /// What came, unless it was bad by itself: no honest peer passes that on, so the peer is dropped and banned.
     fn judge(
         &mut self,
         peer: PeerId,
@@ -429,7 +429,7 @@ impl<L: NodeLedger> Node<L> {
             Err(error) if error.is_fatal() => Err(error),
             Err(error) => {
                 tracing::warn!(%peer, %error, "bad answer");
-                self.outbox.push(Command::Disconnect(peer));
+                self.outbox.push(Command::Fault { peer, fault: Fault::BadHeader });
                 Ok(None)
             }
         }

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use mass_consensus::spec::{ChainSpec, Checkpoint};
-use mass_network::Multiaddr;
+use mass_network::{DiscoveryConfig, Multiaddr};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -29,10 +29,16 @@ pub struct NodeArgs {
     /// chain's port on this machine alone].
     #[arg(long, value_name = "MULTIADDR")]
     pub listen: Vec<Multiaddr>,
-    /// A peer to hold a connection to, as in /ip4/192.0.2.1/tcp/29330; may be given several times [default: those
-    /// of the chain spec].
+    /// A peer to hold a connection to, as in /ip4/192.0.2.1/tcp/29330; may be given several times.
     #[arg(long, value_name = "MULTIADDR")]
     pub peer: Vec<Multiaddr>,
+    /// Dial none but the peers given by --peer. Without, the node asks the peers of the chain spec and those that it
+    /// remembers for others.
+    #[arg(long)]
+    pub no_discovery: bool,
+    /// A SOCKS5 proxy for all connections that the node begins, as Tor's 127.0.0.1:9050. Names are resolved by it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub proxy: Option<SocketAddr>,
     /// Where a chain inherits its beacon: a peer of its parent's network; may be given several times [default:
     /// those of the parent's spec].
     #[arg(long, value_name = "MULTIADDR")]
@@ -75,11 +81,29 @@ impl NodeArgs {
             [] => vec![multiaddr(&format!("/ip4/127.0.0.1/tcp/{}", hints.peer_port))?],
             some => some.to_vec(),
         };
-        let peers = peers_or_default(&self.peer, &spec)?;
+        let peers = self.peer.clone();
+        let discovery = self.discovery(&spec)?;
         let beacon = self.beacon(&spec)?;
         let rpc = self.rpc.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], hints.rpc_port)));
-        let (indexes, reverify) = (self.indexes::<L>()?, self.reverify);
-        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon, reverify, indexes, generator: None })
+        Ok(NodeConfig {
+            listen,
+            peers,
+            proxy: self.proxy,
+            discovery,
+            rpc,
+            beacon,
+            reverify: self.reverify,
+            indexes: self.indexes::<L>()?,
+            ..NodeConfig::new(spec, data_dir)
+        })
+    }
+
+    fn discovery(&self, spec: &ChainSpec) -> anyhow::Result<Option<DiscoveryConfig>> {
+        if self.no_discovery {
+            return Ok(None);
+        }
+        let bootstrap = spec.hints().bootstrap.iter().map(multiaddr).collect::<Result<_, _>>()?;
+        Ok(Some(DiscoveryConfig { outbound: DiscoveryConfig::OUTBOUND, bootstrap }))
     }
 
     /// The indexes that are asked for.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write as _,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -11,12 +11,13 @@ use std::{
 };
 
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
-use mass_network::{Command, Config, Event, Multiaddr, swarm};
-use mass_rpc::{MassServer as _, Methods, ServerHandle, serve};
+use mass_network::{Command, Config, DiscoveryConfig, Event, Multiaddr, swarm};
+use mass_rpc::{BansServer as _, MassServer as _, Methods, ServerHandle, serve};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     api::{Api, metrics},
+    bans::BansApi,
     chain::Chain,
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
@@ -50,6 +51,10 @@ pub struct NodeConfig {
     pub listen: Vec<Multiaddr>,
     /// Peers to hold a connection to.
     pub peers: Vec<Multiaddr>,
+    /// A SOCKS5 proxy for all connections that the node begins.
+    pub proxy: Option<SocketAddr>,
+    /// How other peers are found, if they are.
+    pub discovery: Option<DiscoveryConfig>,
     /// Address to listen on for RPC.
     pub rpc: SocketAddr,
     /// The chain whose beacon is inherited, if one is.
@@ -60,6 +65,26 @@ pub struct NodeConfig {
     pub indexes: Option<Vec<String>>,
     /// Who makes blocks on demand, if somebody does.
     pub generator: Option<Generator>,
+}
+
+impl NodeConfig {
+    /// A node on this machine alone: it takes any port for RPC, listens for no peers, dials nobody.
+    #[must_use]
+    pub const fn new(spec: ChainSpec, data_dir: PathBuf) -> Self {
+        Self {
+            spec,
+            data_dir,
+            listen: Vec::new(),
+            peers: Vec::new(),
+            proxy: None,
+            discovery: None,
+            rpc: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            beacon: None,
+            reverify: false,
+            indexes: None,
+            generator: None,
+        }
+    }
 }
 
 /// A running node.
@@ -144,6 +169,9 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
         seed,
         peers: config.peers,
         max_connections: CONNECTIONS_MAX,
+        memory: Some(config.data_dir.join("peers")),
+        proxy: config.proxy,
+        discovery: config.discovery,
     })?;
     let (mut listen, mut early) = (Vec::new(), Vec::new());
     while listen.len() < config.listen.len() {
@@ -176,6 +204,7 @@ fn all_methods<L: NodeLedger>(
     generating: Option<Method<L>>,
 ) -> Result<Methods, NodeError> {
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
+    methods.merge(BansApi(queries.clone()).into_rpc())?;
     methods.merge(L::methods(queries))?;
     methods.merge(news.methods::<L>()?)?;
     let mut table = overlaid(standard::table(), L::table());

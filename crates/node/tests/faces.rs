@@ -47,17 +47,7 @@ impl Place {
             esplora_origin: Some("https://wallet.example".parse().unwrap()),
             esplora_genesis: Some("11".repeat(32).parse().unwrap()),
         };
-        let mut config = NodeConfig {
-            spec: farm.spec.clone(),
-            data_dir: dir.path().to_path_buf(),
-            listen: Vec::new(),
-            peers: Vec::new(),
-            rpc: any,
-            beacon: None,
-            reverify: false,
-            generator: None,
-            indexes: None,
-        };
+        let mut config = NodeConfig::new(farm.spec.clone(), dir.path().to_path_buf());
         args.prepare(&mut config);
         let (node, queries) = start_asked::<UtxoLedger>(config).await.unwrap();
         let faces = args.start(queries).await.unwrap();

@@ -15,7 +15,7 @@ use mass_network::{
     wire::{HEADERS_MAX, Request, Response},
 };
 use mass_primitives::{BlockId, ChainWeight, Encode, Height};
-use mass_rpc::{BitcoinClient, HttpClient, MassClient};
+use mass_rpc::{BansClient as _, BitcoinClient, HttpClient, MassClient};
 use nodes::{node, reaches};
 
 /// Farms one block.
@@ -186,6 +186,9 @@ async fn peers_that_lie_hold_up_nothing() {
             seed: [seed; 32],
             peers: two.listen.clone(),
             max_connections: 8,
+            memory: None,
+            proxy: None,
+            discovery: None,
         };
         tokio::spawn(lie(config, good.clone()));
     }
@@ -202,7 +205,54 @@ async fn peers_that_lie_hold_up_nothing() {
     reaches(&rpc_two, tip).await;
     tip = mine(&farm, &rpc_one).await;
     reaches(&rpc_two, tip).await;
+    let liars = (1..4).map(|seed| mass_network::peer_id([seed; 32]).to_string());
+    let honest = one.listen[0].to_string();
+    let banned = async {
+        loop {
+            let bans = rpc_two.list_banned().await.unwrap();
+            if !bans.is_empty() {
+                return bans;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let bans = tokio::time::timeout(Duration::from_secs(30), banned).await.expect("liars are banned");
+    let liars: Vec<String> = liars.collect();
+    assert!(
+        bans.iter().all(|ban| liars.contains(&ban.address) && !honest.contains(&ban.address)),
+        "{bans:?}"
+    );
     for handle in [one, two] {
         tokio::time::timeout(Duration::from_secs(5), handle.stop()).await.expect("a node ends").unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bans_are_set_and_ended_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let (handle, rpc) = node(&ChainSpec::built_in("dev").unwrap(), dir.path(), vec![]).await;
+    let (address, peer) = ("192.0.2.1", mass_network::peer_id([1; 32]).to_string());
+    rpc.set_ban(address.to_owned(), "add".to_owned(), Some(60), None).await.unwrap();
+    rpc.set_ban(peer.clone(), "add".to_owned(), None, None).await.unwrap();
+    let bans = rpc.list_banned().await.unwrap();
+    let shown = |ban: &mass_rpc::Banned| (ban.address.clone(), ban.ban_duration, ban.ban_reason.clone());
+    let by_hand = |address: &str, seconds| (address.to_owned(), seconds, "by hand".to_owned());
+    let mut found: Vec<_> = bans.iter().map(shown).collect();
+    found.sort();
+    let mut expected = [by_hand(&peer, 24 * 3600), by_hand(address, 60)];
+    expected.sort();
+    assert_eq!(found, expected);
+    rpc.set_ban(address.to_owned(), "remove".to_owned(), None, None).await.unwrap();
+    for (subnet, command, absolute) in [
+        (address, "remove", None),
+        ("nobody", "add", None),
+        (address, "keep", None),
+        (address, "add", Some(true)),
+    ] {
+        let refused = rpc.set_ban(subnet.to_owned(), command.to_owned(), Some(1), absolute).await;
+        assert!(refused.is_err(), "{subnet} {command}");
+    }
+    rpc.clear_banned().await.unwrap();
+    assert_eq!(rpc.list_banned().await.unwrap(), []);
+    handle.stop().await.unwrap();
 }

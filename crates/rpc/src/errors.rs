@@ -39,6 +39,8 @@ codes! {
     WARMING_UP = -28, warming_up;
     /// The peer is not connected.
     NOT_CONNECTED = -29, not_connected;
+    /// Neither an address nor a peer, or none that is banned.
+    NOT_BANNABLE = -30, not_bannable;
     /// The request is none.
     INVALID_REQUEST = -32600, invalid_request;
     /// There is no such method.

@@ -10,6 +10,7 @@
 
 mod answers;
 mod api;
+mod bans;
 pub mod errors;
 pub mod farm;
 pub mod metrics;
@@ -20,6 +21,7 @@ mod version_one;
 
 pub use answers::{Ban, CheckpointStatus, LastSeal, Pending, Status, Supply, Work};
 pub use api::{BitcoinClient, CoinsClient, CoinsServer, MassClient, MassServer};
+pub use bans::{Banned, BansClient, BansServer};
 pub use jsonrpsee::core::RegisterMethodError;
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::http_client::HttpClient;

@@ -27,15 +27,9 @@ fn spec() -> ChainSpec {
 
 async fn node(dir: &Path, peers: &[&NodeHandle]) -> (NodeHandle, HttpClient) {
     let config = NodeConfig {
-        spec: spec(),
-        data_dir: dir.to_path_buf(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         peers: peers.iter().flat_map(|peer| peer.listen.clone()).collect(),
-        rpc: "127.0.0.1:0".parse().unwrap(),
-        beacon: None,
-        reverify: false,
-        indexes: None,
-        generator: None,
+        ..NodeConfig::new(spec(), dir.to_path_buf())
     };
     let handle = start::<Notes>(config).await.unwrap();
     let client = client(&format!("http://{}", handle.rpc)).unwrap();

@@ -220,15 +220,11 @@ impl Member {
     ) -> anyhow::Result<Self> {
         let config = |port: u16| {
             anyhow::Ok(NodeConfig {
-                spec: spec.clone(),
-                data_dir: place.node(spec, number),
                 listen: vec!["/ip4/127.0.0.1/tcp/0".parse().context("a multiaddress")?],
                 peers: peers.to_vec(),
                 rpc: ([127, 0, 0, 1], port).into(),
                 beacon: beacon.cloned(),
-                reverify: false,
-                indexes: None,
-                generator: None,
+                ..NodeConfig::new(spec.clone(), place.node(spec, number))
             })
         };
         // The first node is where commands look for one, unless another program is there.

@@ -8,11 +8,15 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::{Config, message_id, peer_id},
+    faults::{Banned, Faults},
     handle::{
         Command, Event, GossipToken, PeerDetails, RequestFailure, ResponseToken, Topic, Traffic, Verdict,
     },
     wire::{BLOCK_BYTES_MAX, Request, Response},
 };
+
+/// Here no time passes for bans and points.
+const NO_TIME: u64 = 0;
 
 /// Position of a node in its world; its address.
 pub(super) type NodeNumber = u64;
@@ -28,6 +32,7 @@ struct Member {
     seen: BTreeSet<[u8; 32]>,
     held: BTreeMap<[u8; 32], (Topic, Vec<u8>, PeerId)>,
     inbox: mpsc::UnboundedSender<Event>,
+    faults: Faults,
 }
 
 impl Member {
@@ -70,6 +75,7 @@ impl World {
             seen: BTreeSet::new(),
             held: BTreeMap::new(),
             inbox,
+            faults: Faults::default(),
         };
         let address = Multiaddr::empty().with(Protocol::Memory(number)).with(Protocol::P2p(member.peer));
         member.tell(Event::Listening(address));
@@ -113,13 +119,38 @@ impl World {
             Command::Respond { token, response } => self.respond(number, &token, response),
             Command::Report { token, verdict } => self.report(number, token, verdict),
             Command::SetActive(active) => self.set_active(number, active),
-            Command::Disconnect(peer) => {
-                if let Some(other) = self.linked(number, peer) {
-                    self.unlink(number, other);
+            Command::Disconnect(peer) => self.part(number, peer),
+            Command::Fault { peer, fault } => {
+                if let Some(member) = self.members.get_mut(&number) {
+                    member.faults.count(peer, None, fault, NO_TIME);
                 }
+                self.part(number, peer);
+            }
+            Command::Ban(ban) => {
+                let who = ban.who;
+                if let Some(member) = self.members.get_mut(&number) {
+                    member.faults.ban(ban);
+                }
+                if let Banned::Peer(peer) = who {
+                    self.part(number, peer);
+                }
+            }
+            Command::Unban(who, reply) => {
+                let member = self.members.get_mut(&number);
+                let _ = reply.send(member.is_some_and(|member| member.faults.unban(&who)));
+            }
+            Command::Bans(reply) => {
+                let bans = self.members.get(&number).map(|member| member.faults.bans(NO_TIME));
+                drop(reply.send(bans.unwrap_or_default()));
             }
             Command::Peers(reply) => drop(reply.send(self.peers(number))),
             Command::Stop => {}
+        }
+    }
+
+    fn part(&mut self, number: NodeNumber, peer: PeerId) {
+        if let Some(other) = self.linked(number, peer) {
+            self.unlink(number, other);
         }
     }
 
@@ -127,7 +158,9 @@ impl World {
         let Some(Protocol::Memory(other)) = address.iter().next() else { return };
         let (Some(own), Some(theirs)) = (self.members.get(&number), self.members.get(&other)) else { return };
         let known = number == other || own.links.contains(&other);
-        if known || !own.has_room() || !theirs.has_room() {
+        let banned = own.faults.is_banned(Some(&theirs.peer), None, NO_TIME)
+            || theirs.faults.is_banned(Some(&own.peer), None, NO_TIME);
+        if known || banned || !own.has_room() || !theirs.has_room() {
             return;
         }
         let same_chain = own.chain_id == theirs.chain_id;

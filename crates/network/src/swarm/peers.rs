@@ -1,10 +1,41 @@
 //! How far each connected peer has come: it is ready once it named our chain and subscribed to our
-//! topics, so that a message published after `PeerConnected` reaches it. Time is an argument.
+//! topics, so that a message published after `PeerConnected` reaches it. Also what it may ask of us, and what speaks for keeping it. Time is an argument.
 
 use super::{
-    AGENT_BYTES_MAX, BTreeSet, ConnectionId, Duration, HashMap, Instant, Multiaddr, PeerDetails, PeerId,
-    Topic, Traffic,
+    AGENT_BYTES_MAX, BTreeSet, ConnectionId, Duration, HashMap, Instant, IpAddr, Multiaddr, PeerDetails,
+    PeerId, Topic, Traffic, search::ip_of,
 };
+use crate::{
+    discovery::{Candidate, Endpoint, Now},
+    quota::Quota,
+};
+
+/// Requests that one peer may have open at a time; an answer may be as long as a response.
+const REQUESTS_OPEN_MAX: u32 = 8;
+/// Requests at once and in each second: a sync of empty blocks asks for some eighty.
+const REQUESTS: (f64, f64) = (2000.0, 400.0);
+/// Questions for addresses.
+const QUESTIONS: (f64, f64) = (2.0, 1.0 / 60.0);
+
+/// Messages of a topic at once and in each second, far above what any chain makes.
+const fn gossip(topic: Topic) -> (f64, f64) {
+    match topic {
+        Topic::Blocks => (200.0, 10.0),
+        Topic::Transactions => (10_000.0, 500.0),
+        Topic::Evidence => (100.0, 5.0),
+    }
+}
+
+/// Whether a peer may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It may.
+    Granted,
+    /// It waits for too many answers.
+    Busy,
+    /// It asks more than any node has reason to.
+    Flood,
+}
 
 #[derive(Debug)]
 struct Peer {
@@ -14,6 +45,14 @@ struct Peer {
     identified: bool,
     refused: bool,
     ready: bool,
+    ip: Option<IpAddr>,
+    listens: Vec<Endpoint>,
+    ping: Option<Duration>,
+    useful: Option<Instant>,
+    open: u32,
+    requests: Quota,
+    questions: Quota,
+    gossip: HashMap<Topic, Quota>,
     details: PeerDetails,
 }
 
@@ -38,27 +77,123 @@ pub(super) enum Progress {
 }
 
 impl Peers {
-    /// `unix` is the time in unix seconds.
+    /// A connection came about. Whether it is the first one to the peer.
     pub fn opened(
         &mut self,
         peer: PeerId,
         connection: ConnectionId,
         Remote { address, is_inbound }: Remote,
-        (now, unix): (Instant, u64),
-    ) {
-        let (sent, received) = (Traffic::default(), Traffic::default());
-        let details =
-            PeerDetails { peer, address, is_inbound, since: unix, agent: String::new(), sent, received };
-        let fresh = || Peer {
-            since: now,
+        now: Now,
+    ) -> bool {
+        let (ip, (sent, received)) = (ip_of(&address), Default::default());
+        let (since, agent) = (now.unix, String::new());
+        let details = PeerDetails { peer, address, is_inbound, since, agent, sent, received };
+        let quota = |(room, per_second)| Quota::new(room, per_second, now.instant);
+        let state = self.0.entry(peer).or_insert_with(|| Peer {
+            since: now.instant,
             connections: Vec::new(),
             topics: BTreeSet::new(),
             identified: false,
             refused: false,
             ready: false,
+            ip,
+            listens: Vec::new(),
+            ping: None,
+            useful: None,
+            open: 0,
+            requests: quota(REQUESTS),
+            questions: quota(QUESTIONS),
+            gossip: Topic::ALL.map(|topic| (topic, quota(gossip(topic)))).into(),
             details,
+        });
+        state.connections.push(connection);
+        state.connections.len() == 1
+    }
+
+    pub fn is_ready(&self, peer: &PeerId) -> bool {
+        self.0.get(peer).is_some_and(|state| state.ready)
+    }
+
+    /// Where a peer came from.
+    pub fn ip(&self, peer: &PeerId) -> Option<IpAddr> {
+        self.0.get(peer).and_then(|state| state.ip)
+    }
+
+    /// Whether a connection leads there already. Behind one address of the internet we talk with one node.
+    pub fn is_connected(&self, endpoint: &Endpoint) -> bool {
+        let there = |state: &Peer| {
+            state.listens.contains(endpoint) || endpoint.is_global() && state.ip == Some(endpoint.ip())
         };
-        self.0.entry(peer).or_insert_with(fresh).connections.push(connection);
+        self.0.values().any(there)
+    }
+
+    /// A peer says where it listens.
+    pub fn listens(&mut self, peer: &PeerId, endpoints: &[Endpoint]) {
+        if let Some(state) = self.0.get_mut(peer) {
+            state.listens = endpoints.to_vec();
+        }
+    }
+
+    /// The peers at an address.
+    pub fn at(&self, ip: IpAddr) -> Vec<PeerId> {
+        let there = self.0.iter().filter(|(_, state)| state.ip == Some(ip));
+        there.map(|(peer, _)| *peer).collect()
+    }
+
+    pub fn ping(&mut self, peer: &PeerId, time: Duration) {
+        if let Some(state) = self.0.get_mut(peer) {
+            state.ping = Some(state.ping.map_or(time, |least| least.min(time)));
+        }
+    }
+
+    /// A peer brought something new that was good.
+    pub fn useful(&mut self, peer: &PeerId, now: Instant) {
+        if let Some(state) = self.0.get_mut(peer) {
+            state.useful = Some(now);
+        }
+    }
+
+    /// A peer asks.
+    pub fn asks(&mut self, peer: &PeerId, now: Instant) -> Admission {
+        let Some(state) = self.0.get_mut(peer) else { return Admission::Busy };
+        if !state.requests.take(1.0, now) {
+            return Admission::Flood;
+        }
+        if state.open >= REQUESTS_OPEN_MAX {
+            return Admission::Busy;
+        }
+        state.open += 1;
+        Admission::Granted
+    }
+
+    /// A request of a peer's is over.
+    pub fn answered(&mut self, peer: &PeerId) {
+        if let Some(state) = self.0.get_mut(peer) {
+            state.open = state.open.saturating_sub(1);
+        }
+    }
+
+    /// Whether a peer may ask for addresses again.
+    pub fn may_question(&mut self, peer: &PeerId, now: Instant) -> bool {
+        self.0.get_mut(peer).is_some_and(|state| state.questions.take(1.0, now))
+    }
+
+    pub fn may_gossip(&mut self, peer: &PeerId, topic: Topic, now: Instant) -> bool {
+        let quota = self.0.get_mut(peer).and_then(|state| state.gossip.get_mut(&topic));
+        quota.is_some_and(|quota| quota.take(1.0, now))
+    }
+
+    /// Those that came by themselves.
+    pub fn incoming(&self, now: Instant) -> Vec<Candidate> {
+        let incoming = self.0.iter().filter(|(_, state)| state.details.is_inbound);
+        let candidate = |(peer, state): (&PeerId, &Peer)| Candidate {
+            peer: *peer,
+            group: Endpoint::new(state.ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()), 0).group(),
+            age: now.saturating_duration_since(state.since),
+            useful: state.useful.map(|useful| now.saturating_duration_since(useful)),
+            ping: state.ping,
+        };
+        incoming.map(candidate).collect()
     }
 
     /// Whether the peer was ready and is gone now.

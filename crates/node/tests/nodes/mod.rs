@@ -28,15 +28,10 @@ pub async fn node_with(
     indexes: Option<Vec<String>>,
 ) -> (NodeHandle, HttpClient) {
     let handle = start::<UtxoLedger>(NodeConfig {
-        spec: spec.clone(),
-        data_dir: dir.to_path_buf(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         peers,
-        rpc: "127.0.0.1:0".parse().unwrap(),
-        beacon: None,
-        reverify: false,
         indexes,
-        generator: None,
+        ..NodeConfig::new(spec.clone(), dir.to_path_buf())
     })
     .await
     .unwrap();

@@ -447,7 +447,7 @@ impl Station {
                     self.flood(&gossip, |to| to != from, world);
                 }
             }
-            Command::Disconnect(peer) => {
+            Command::Disconnect(peer) | Command::Fault { peer, .. } => {
                 let Some(other) = world.setting.names.get(&peer).copied() else { return };
                 if let Some(link) = self.links.get_mut(&other).filter(|link| link.up) {
                     link.up = false;
@@ -455,12 +455,7 @@ impl Station {
                     self.local.push_back(Event::PeerDisconnected(peer));
                 }
             }
-            Command::Dial(_)
-            | Command::Keep(_)
-            | Command::Forget(_)
-            | Command::SetActive(_)
-            | Command::Peers(_)
-            | Command::Stop => {}
+            _ => {}
         }
     }
 

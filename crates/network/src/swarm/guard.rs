@@ -1,0 +1,87 @@
+//! Who is let in, who has to leave, and how much each may ask.
+
+use libp2p::{core::ConnectedPoint, swarm::ConnectionId};
+
+use super::{
+    Driver, PeerId, debug, now,
+    peers::{Admission, Remote},
+    search::ip_of,
+};
+use crate::{
+    discovery::{Now, select},
+    faults::{Ban, Banned, Fault},
+};
+
+impl Driver {
+    pub(super) fn on_opened(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        endpoint: &ConnectedPoint,
+        now: Now,
+    ) {
+        let (address, is_inbound) = (endpoint.get_remote_address().clone(), endpoint.is_listener());
+        let ip = ip_of(&address);
+        let is_first = self.peers.opened(peer, connection, Remote { address, is_inbound }, now);
+        if self.faults.is_banned(Some(&peer), ip, now.unix) {
+            self.turn_away(peer);
+        } else if !is_first && self.discovery.purpose(connection).is_some() {
+            if self.peers.is_ready(&peer) {
+                self.discovery.found(connection, now);
+            }
+            self.swarm.close_connection(connection);
+        } else if is_first && is_inbound {
+            self.make_room(peer, now);
+        }
+    }
+
+    /// If more came by themselves than may stay, one leaves: the newest, unless another one is easier to replace.
+    fn make_room(&mut self, newest: PeerId, now: Now) {
+        let incoming = self.peers.incoming(now.instant);
+        if incoming.len() > incoming_max(self.max_connections) {
+            let leaves = select(incoming).unwrap_or(newest);
+            debug!(peer = %leaves, "makes room");
+            self.turn_away(leaves);
+        }
+    }
+
+    /// Sends a peer away before it is anybody.
+    fn turn_away(&mut self, peer: PeerId) {
+        self.peers.refuse(peer);
+        let _ = self.swarm.disconnect_peer_id(peer);
+    }
+
+    pub(super) fn on_fault(&mut self, peer: PeerId, fault: Fault) {
+        let banned = self.faults.count(peer, self.peers.ip(&peer), fault, now().unix);
+        debug!(%peer, fault = fault.name(), banned, "sent away");
+        let _ = self.swarm.disconnect_peer_id(peer);
+    }
+
+    pub(super) fn on_ban(&mut self, ban: Ban) {
+        let leaving = match ban.who {
+            Banned::Peer(peer) => vec![peer],
+            Banned::Address(ip) => self.peers.at(ip),
+        };
+        self.faults.ban(ban);
+        for peer in leaving {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+    }
+
+    /// Whether a peer's request is looked at. Who waits for too many answers is refused, who floods is at fault.
+    pub(super) fn may_ask(&mut self, peer: PeerId) -> bool {
+        match self.peers.asks(&peer, now().instant) {
+            Admission::Granted => true,
+            Admission::Busy => false,
+            Admission::Flood => {
+                self.on_fault(peer, Fault::Flood);
+                false
+            }
+        }
+    }
+}
+
+/// Connections that others may begin: a quarter is kept for those that we choose ourselves.
+pub(super) fn incoming_max(max_connections: u32) -> usize {
+    (max_connections - max_connections / 4) as usize
+}
