@@ -75,7 +75,7 @@ impl NodeUrl {
 pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     match command {
         Command::Run(args) => {
-            let config = args.node.config(chain::load(&args.chain)?)?;
+            let config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             let tell = |value: &Value, text: &str| output.line(value, text);
             runtime::block_on(program::follow::<UtxoLedger>(config, tell))?;
         }

@@ -26,6 +26,7 @@ use mass_storage::{ConnectBlock, NewHeader, Store, Tip};
 
 use crate::{
     error::ChainError,
+    index,
     ledger::{NextBlock, NodeLedger},
     prove::prove_stored,
     prover::{Afresh, Prover},
@@ -106,8 +107,9 @@ impl<L: NodeLedger> Chain<L> {
     /// [`ChainError`] if the database is damaged.
     pub fn with(parts: Parts<L>) -> Result<Self, ChainError> {
         let Parts { spec, ledger, store, prover, beacon } = parts;
+        index::drop_unknown::<L>(&store)?;
         let genesis = open_genesis(&spec, &ledger, &store)?;
-        let engine = restore(&spec, &store, &*prover, genesis, beacon)?;
+        let engine = restore((&spec, &ledger), &store, &*prover, genesis, beacon)?;
         let pool = Pool::new(ledger.pool_limits());
         let (prepared, orphaned, unstored) = (BTreeMap::new(), Vec::new(), Vec::new());
         Ok(Self { spec, prover, ledger, store, engine, pool, prepared, orphaned, unstored })
@@ -231,10 +233,8 @@ impl<L: NodeLedger> Chain<L> {
     /// Fatal ones only.
     pub fn body(&self, id: &BlockId) -> Result<Option<Vec<u8>>, ChainError> {
         let Some(content) = self.store.body(id)? else { return Ok(None) };
-        if id == self.engine.tree().genesis() {
-            return Ok(Some(content));
-        }
-        Ok(Some(read_content(&content)?.1.to_vec()))
+        let is_genesis = id == self.engine.tree().genesis();
+        Ok(Some(if is_genesis { content } else { read_content(&content)?.1.to_vec() }))
     }
 
     /// The bytes of a stored block, as peers want it.
@@ -411,16 +411,20 @@ impl<L: NodeLedger> Chain<L> {
             }
             Err(ApplyError::State(error)) => return Err(error.into()),
         };
+        let height = block.header().sealed().seal.claim.height;
+        let indexes = index::entries(&self.ledger, &self.store, &state, (height, id, block.body()))?;
+        drop(state);
         let block = block.executed(delta);
         let sealed = block.header().sealed();
         self.store.connect(&ConnectBlock {
             id,
-            height: sealed.seal.claim.height,
+            height,
             parent: Some(sealed.header.parent),
             seal: Some((*sealed.seal.claim.farmer(), sealed.seal.claim.slot)),
             header_bytes: &sealed.to_bytes(),
             body: &block.content(),
             delta: block.delta(),
+            indexes: &indexes,
         })?;
         if is_alone {
             self.unstored.clear();
@@ -439,7 +443,7 @@ impl<L: NodeLedger> Chain<L> {
         let included = self.ledger.transactions(body).map_err(refusal)?;
         // The tip goes first, and what it holds may spend what the blocks below hold.
         self.orphaned.splice(..0, included.into_iter().filter_map(|tx| tx.bytes));
-        self.store.disconnect_tip()?;
+        index::disconnect_tip(&self.ledger, &self.store)?;
         Ok(())
     }
 
@@ -504,6 +508,7 @@ fn open_genesis<L: NodeLedger>(spec: &ChainSpec, ledger: &L, store: &Store) -> R
             header_bytes: &header.to_bytes(),
             body: &body,
             delta: &delta,
+            indexes: &index::entries(ledger, store, &store.snapshot()?, (Height::ZERO, id, &body))?,
         })?,
         Some(found) if found != id => {
             return Err(ChainError::Database(format!("genesis is {found}, not {id}")));
@@ -515,7 +520,7 @@ fn open_genesis<L: NodeLedger>(spec: &ChainSpec, ledger: &L, store: &Store) -> R
 
 /// An engine as it was when the database was last written.
 fn restore<L: NodeLedger>(
-    spec: &ChainSpec,
+    (spec, ledger): (&ChainSpec, &L),
     store: &Store,
     prover: &dyn Prover<L>,
     genesis: BlockId,
@@ -536,7 +541,7 @@ fn restore<L: NodeLedger>(
             engine.restore_tip(id);
             break;
         }
-        store.disconnect_tip()?;
+        index::disconnect_tip(ledger, store)?;
     }
     Ok(engine)
 }
@@ -554,6 +559,13 @@ fn restore_header(engine: &mut Engine, store: &Store, proven: &ProvenHeader) -> 
         Err(LinkError::Beacon | LinkError::Parent(_)) if engine.tree().spec().inherits_beacon() => Ok(()),
         other => Ok(other?),
     }
+}
+
+/// The body of a stored block at a height, as the ledger wrote it.
+pub(crate) fn read_body(store: &Store, height: Height, id: &BlockId) -> Result<Vec<u8>, ChainError> {
+    let content = store.body(id)?.ok_or_else(|| ChainError::Database(format!("no body of {id}")))?;
+    // The genesis block's has no evidence beside it.
+    Ok(if height == Height::ZERO { content } else { read_content(&content)?.1.to_vec() })
 }
 
 fn read_content(content: &[u8]) -> Result<(Vec<Evidence>, &[u8]), ChainError> {

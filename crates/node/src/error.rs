@@ -53,6 +53,17 @@ pub enum ChainError {
     /// Storage holds another chain or was changed from outside.
     #[error("the database does not fit the chain: {0}")]
     Database(String),
+    /// The ledger has no index of this name.
+    #[error("there is no index {got:?}; there are {known:?}")]
+    UnknownIndex {
+        /// The name.
+        got: String,
+        /// The names that there are.
+        known: Vec<&'static str>,
+    },
+    /// An index is not kept.
+    #[error("the node does not keep the index {0}: start it with --index {0}")]
+    NoIndex(&'static str),
     /// Bytes are no block, header or transaction.
     #[error("malformed: {0}")]
     Decode(#[from] DecodeError),

@@ -12,8 +12,13 @@ use mass_consensus::{
 use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool};
 use mass_primitives::Height;
 use mass_rpc::Methods;
+use mass_storage::IndexEntries;
 
-use crate::{error::ChainError, queries::Queries};
+use crate::{
+    error::ChainError,
+    index::{BlockToIndex, IndexInfo, sorted},
+    queries::Queries,
+};
 
 /// An error of a ledger, whose type only the ledger knows.
 pub type LedgerFault = Box<dyn Error + Send + Sync>;
@@ -56,6 +61,9 @@ pub struct Candidate {
 pub trait NodeLedger: Ledger + Sized + Send + 'static {
     /// The `kind` that chain specs name it by.
     const KIND: &'static str;
+
+    /// The indexes that the ledger can keep.
+    const INDEXES: &'static [IndexInfo] = &[];
 
     /// The ledger of a chain, by the parameters in its spec.
     ///
@@ -105,6 +113,20 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
     /// # Errors
     /// The ledger's error if the body is malformed.
     fn transactions(&self, body: &[u8]) -> Result<Vec<Included>, Self::Error>;
+
+    /// What a block has for indexes of these names, in their order. It is asked again, with the same answer, when the
+    /// block leaves the chain.
+    ///
+    /// # Errors
+    /// The disk fails, or the block does not fit the state before it.
+    fn index(
+        &self,
+        names: &[&'static str],
+        block: &BlockToIndex<'_>,
+    ) -> Result<Vec<IndexEntries>, ChainError> {
+        let _ = block;
+        Ok(names.iter().map(|name| sorted(name, Vec::new())).collect())
+    }
 
     /// An id as people write it.
     fn write_id(id: &EntryId) -> String {

@@ -9,6 +9,7 @@ mod api;
 mod chain;
 mod error;
 mod follower;
+mod index;
 mod ledger;
 mod node;
 pub mod program;
@@ -17,15 +18,17 @@ mod prover;
 mod queries;
 mod run;
 mod sync;
-mod utxo;
+pub mod utxo;
 
 pub use {
     mass_consensus as consensus, mass_mempool as mempool, mass_primitives as primitives, mass_rpc as rpc,
+    mass_storage as storage,
 };
 
 pub use chain::{Chain, Notice, Parts};
 pub use error::{ChainError, NodeError};
 pub use follower::BeaconConfig;
+pub use index::{BlockToIndex, IndexInfo, IndexReader, sorted};
 pub use ledger::{Candidate, Included, LedgerFault, NextBlock, NodeLedger};
 pub use node::{Moment, Node};
 pub use prove::prove_headers;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{BeaconConfig, NodeConfig, NodeLedger, start};
+use crate::{BeaconConfig, NodeConfig, NodeLedger, index, start};
 
 /// Where a node keeps its things, and how others reach it.
 #[derive(Clone, Debug, Args)]
@@ -43,6 +43,12 @@ pub struct NodeArgs {
     /// The address to listen on for RPC, on this machine alone; port 0 takes any [default: the chain's port].
     #[arg(long, value_name = "ADDRESS")]
     pub rpc: Option<SocketAddr>,
+    /// An index to keep beside the chain, or several with commas between; "all" and "none" are said alone. One that is
+    /// new is built in the background, one that is not named any more is deleted [default: those that are small and
+    /// often asked for; of Mass Net "tx": "tx" finds transactions by id, "address" the history of an address, "spend"
+    /// what spent an output].
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub index: Vec<String>,
 }
 
 impl NodeArgs {
@@ -50,7 +56,7 @@ impl NodeArgs {
     ///
     /// # Errors
     /// An address that is none, or a beacon whose chain is not known or does not fit.
-    pub fn config(&self, spec: ChainSpec) -> anyhow::Result<NodeConfig> {
+    pub fn config<L: NodeLedger>(&self, spec: ChainSpec) -> anyhow::Result<NodeConfig> {
         let data_dir = match &self.data_dir {
             Some(dir) => dir.clone(),
             None => data_dir()?.join("node").join(&spec.rules().name),
@@ -63,7 +69,20 @@ impl NodeArgs {
         let peers = peers_or_default(&self.peer, &spec)?;
         let beacon = self.beacon(&spec)?;
         let rpc = self.rpc.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], hints.rpc_port)));
-        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon })
+        let indexes = self.indexes::<L>()?;
+        Ok(NodeConfig { spec, data_dir, listen, peers, rpc, beacon, indexes })
+    }
+
+    /// The indexes that are asked for.
+    fn indexes<L: NodeLedger>(&self) -> anyhow::Result<Option<Vec<String>>> {
+        let names = match self.index.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [] => return Ok(None),
+            ["none"] => Vec::new(),
+            ["all"] => L::INDEXES.iter().map(|index| index.kind.name.to_owned()).collect(),
+            _ => self.index.clone(),
+        };
+        index::chosen::<L>(Some(&names))?;
+        Ok(Some(names))
     }
 
     /// Where a chain that inherits its beacon gets it from.
@@ -220,7 +239,7 @@ fn run<L: NodeLedger>(spec: &str) -> anyhow::Result<()> {
     let command = Cli::command().bin_name(spec.rules().name.clone()).about(about);
     let cli = Cli::from_arg_matches(&command.get_matches())?;
     log_to_stderr(&cli.log)?;
-    let config = cli.node.config(spec)?;
+    let config = cli.node.config::<L>(spec)?;
     let tell = |value: &Value, text: &str| {
         let line = if cli.json { value.to_string() } else { text.to_owned() };
         match writeln!(io::stdout(), "{line}") {

@@ -45,6 +45,8 @@ pub struct NodeConfig {
     pub rpc: SocketAddr,
     /// The chain whose beacon is inherited, if one is.
     pub beacon: Option<BeaconConfig>,
+    /// Names of the indexes to keep; `None` for those that the ledger keeps by default.
+    pub indexes: Option<Vec<String>>,
 }
 
 /// A running node.
@@ -102,8 +104,9 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
-    let chain = Chain::<L>::open(&database, config.spec, beacon)
-        .map_err(|error| NodeError::Chain(database, error))?;
+    let mut chain = Chain::<L>::open(&database, config.spec, beacon)
+        .map_err(|error| NodeError::Chain(database.clone(), error))?;
+    chain.keep_indexes(config.indexes.as_deref()).map_err(|error| NodeError::Chain(database, error))?;
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),
@@ -176,6 +179,16 @@ impl<L: NodeLedger> Running<L> {
         }
     }
 
+    /// Builds a part of the indexes that are behind; whether more is to be done.
+    fn build_indexes(&mut self) -> Result<bool, ChainError> {
+        let Some(built) = self.node.chain_mut().build_indexes()? else { return Ok(false) };
+        let tip = self.node.chain().store().tip()?.map(|tip| tip.height);
+        for index in built {
+            tracing::info!(index = index.name, blocks = %index.next, ?tip, "index built");
+        }
+        Ok(true)
+    }
+
     async fn run(
         mut self,
         early: Vec<Event>,
@@ -190,6 +203,7 @@ impl<L: NodeLedger> Running<L> {
         for event in early {
             self.node.event(event, Moment::now())?;
         }
+        let mut building = true;
         while !self.stopping {
             tokio::select! {
                 event = events.recv() => match event {
@@ -198,7 +212,11 @@ impl<L: NodeLedger> Running<L> {
                 },
                 Some(query) = queries.recv() => query(&mut self),
                 _ = stop.recv() => self.stopping = true,
-                _ = clock.tick() => self.node.tick(Moment::now())?,
+                _ = clock.tick() => {
+                    self.node.tick(Moment::now())?;
+                    building = true;
+                }
+                () = std::future::ready(()), if building => building = self.build_indexes()?,
             }
             for command in self.node.take_commands() {
                 if self.commands.send(command).await.is_err() {

@@ -1,5 +1,7 @@
 //! Mass Net's ledger in a node: block candidates from the pool, transactions of blocks, and the RPC of coins.
 
+pub mod index;
+
 use bitcoin::{
     OutPoint, Transaction, Txid,
     consensus::encode::{deserialize, serialize, serialize_hex},
@@ -16,18 +18,21 @@ use mass_ledger_utxo::{
 use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool};
 use mass_primitives::{Amount, Encode as _, FarmerPublicKey, Height};
 use mass_rpc::{CoinsServer, Methods, Pending, RpcResult, Supply, async_trait, errors};
+use mass_storage::IndexEntries;
 use serde_json::{Value, json};
 
 use crate::{
     api::{fault, tree_node},
     chain::Chain,
     error::ChainError,
+    index::{BlockToIndex, IndexInfo},
     ledger::{Candidate, Included, NextBlock, NodeLedger},
     queries::Queries,
 };
 
 impl NodeLedger for UtxoLedger {
     const KIND: &'static str = "utxo";
+    const INDEXES: &'static [IndexInfo] = index::INDEXES;
 
     fn open(spec: &ChainSpec) -> Result<Self, ChainError> {
         let bad = |error| ChainError::Params(Box::new(error));
@@ -100,6 +105,14 @@ impl NodeLedger for UtxoLedger {
         let payments =
             payments.map(|tx| Included { id: id(tx), spends: spends(tx), bytes: Some(serialize(tx)) });
         Ok(std::iter::once(coinbase).chain(payments).collect())
+    }
+
+    fn index(
+        &self,
+        names: &[&'static str],
+        block: &BlockToIndex<'_>,
+    ) -> Result<Vec<IndexEntries>, ChainError> {
+        index::entries(self, names, block)
     }
 
     fn write_id(id: &EntryId) -> String {

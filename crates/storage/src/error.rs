@@ -17,7 +17,9 @@ pub enum StoreError {
         expected: ChainId,
     },
     /// The file has the schema of another version.
-    #[error("the store has schema {got}, expected {expected}")]
+    #[error(
+        "the store has schema {got}, expected {expected}: it was made by another version; move the file away, and the node gets the chain from its peers anew"
+    )]
     OtherSchema {
         /// Schema of the file.
         got: u32,
@@ -65,6 +67,28 @@ pub enum StoreError {
     /// The undo of the tip has been pruned.
     #[error("the undo of height {0} has been pruned")]
     UndoPruned(Height),
+    /// The store has no such index.
+    #[error("the store has no index {0}")]
+    NoIndex(String),
+    /// Entries came for other indexes than those that have come up to the block.
+    #[error("entries for the indexes {got:?}, expected {expected:?}")]
+    OtherIndexes {
+        /// Names of the indexes that entries came for.
+        got: Vec<String>,
+        /// Names of those that have come up to the block.
+        expected: Vec<String>,
+    },
+    /// Two entries of an index have one key.
+    #[error("the index {0} has an entry with this key already")]
+    IndexKeyTaken(String),
+    /// The block is not on the active chain.
+    #[error("block {id} is not active at height {height}")]
+    NotActive {
+        /// The block.
+        id: BlockId,
+        /// The height given.
+        height: Height,
+    },
     /// Something exceeds its bound.
     #[error("{what}: {got} exceeds the bound {bound}")]
     TooLarge {

@@ -9,6 +9,7 @@
 //! Deliberately not here: the choice of a branch, the check of a header, a cache, a background thread.
 
 mod error;
+mod index;
 mod read;
 mod store;
 mod tables;
@@ -17,7 +18,8 @@ mod tests;
 mod undo;
 
 pub use error::StoreError;
-pub use read::{KeyValue, Snapshot, StoredHeader};
+pub use index::{IndexEntries, IndexKind, IndexState, IndexView, IndexedBlock};
+pub use read::{Before, KeyValue, Snapshot, StoredHeader};
 /// A disk, for [`Store::open_on`].
 pub use redb::StorageBackend as Disk;
 pub use store::{ConnectBlock, NewHeader, Store, Tip};

@@ -3,12 +3,13 @@
 
 use mass_consensus::ledger::{StateRead, StateReadError};
 use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot};
-use redb::ReadOnlyTable;
+use redb::{ReadOnlyTable, ReadTransaction};
 
 use crate::{
-    Store, StoreError, Tip,
-    store::{corrupt, read_tip},
-    tables::{ACTIVE, BODIES, HEADERS, HEADERS_BY_HEIGHT, META, SEALS, STATE},
+    IndexView, Store, StoreError, Tip,
+    store::{corrupt, decode, read_tip},
+    tables::{ACTIVE, BODIES, HEADERS, HEADERS_BY_HEIGHT, META, SEALS, STATE, UNDO},
+    undo::Undo,
 };
 
 /// A header as stored.
@@ -103,7 +104,7 @@ impl Store {
     /// A fatal error.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let txn = self.begin_read()?;
-        Ok(Snapshot { tip: read_tip(&txn.open_table(META)?)?, state: txn.open_table(STATE)? })
+        Ok(Snapshot { tip: read_tip(&txn.open_table(META)?)?, state: txn.open_table(STATE)?, txn })
     }
 }
 
@@ -112,6 +113,7 @@ impl Store {
 pub struct Snapshot {
     tip: Option<Tip>,
     state: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    txn: ReadTransaction,
 }
 
 impl Snapshot {
@@ -129,17 +131,71 @@ impl Snapshot {
         &self,
         prefix: &[u8],
     ) -> Result<impl Iterator<Item = Result<KeyValue, StoreError>> + use<>, StoreError> {
-        let range = self.state.range(prefix..)?;
-        let prefix = prefix.to_vec();
-        Ok(range
-            .map(|entry| {
-                let (key, value) = entry?;
-                Ok((key.value().to_vec(), value.value().to_vec()))
-            })
-            .take_while(move |entry| {
-                entry.as_ref().map_or(true, |(key, _): &KeyValue| key.starts_with(&prefix))
-            }))
+        scan(&self.state, prefix)
     }
+
+    /// An index as it is after the same block; `None` if the store does not have it.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn index(&self, name: &str) -> Result<Option<IndexView>, StoreError> {
+        IndexView::open(&self.txn, name)
+    }
+
+    /// The block of the active chain at a height.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn active_id(&self, height: Height) -> Result<Option<BlockId>, StoreError> {
+        let active = self.txn.open_table(ACTIVE)?;
+        Ok(active.get(height.get())?.map(|id| BlockId::new(*id.value())))
+    }
+
+    /// What the active block at a height found where it changed the state; `None` if that has been pruned.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn before(&self, height: Height) -> Result<Option<Before>, StoreError> {
+        let undos = self.txn.open_table(UNDO)?;
+        let Some(bytes) = undos.get(height.get())? else { return Ok(None) };
+        Ok(Some(Before(decode("undo", bytes.value())?)))
+    }
+}
+
+/// What a block found at the keys that it changed, such as the coins that it spends.
+#[derive(Debug)]
+pub struct Before(Undo);
+
+impl StateRead for Before {
+    /// The value before the block, if the block changed it. Other keys are taken for absent.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateReadError> {
+        let replaced = &self.0.replaced;
+        let found = replaced.binary_search_by(|replaced| replaced.key.as_slice().cmp(key));
+        Ok(found.ok().and_then(|position| replaced.get(position)?.before.clone()))
+    }
+}
+
+/// All entries of a table whose keys have a prefix, in the order of keys.
+pub(crate) fn scan(
+    table: &ReadOnlyTable<&'static [u8], &'static [u8]>,
+    prefix: &[u8],
+) -> Result<impl DoubleEndedIterator<Item = Result<KeyValue, StoreError>> + use<>, StoreError> {
+    let range = match after(prefix) {
+        Some(end) => table.range::<&[u8]>(prefix..end.as_slice())?,
+        None => table.range::<&[u8]>(prefix..)?,
+    };
+    Ok(range.map(|entry| {
+        let (key, value) = entry?;
+        Ok((key.value().to_vec(), value.value().to_vec()))
+    }))
+}
+
+/// The least key after all that have a prefix; `None` if none is greater.
+fn after(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
+    let mut end = prefix.get(..=last)?.to_vec();
+    *end.last_mut()? += 1;
+    Some(end)
 }
 
 impl StateRead for Snapshot {

@@ -16,9 +16,10 @@ use redb::{
 
 use crate::{
     StoreError,
+    index::{self, IndexEntries, check_entries},
     tables::{
-        ACTIVE, BODIES, HEADERS, HEADERS_BY_HEIGHT, META, META_CHAIN, META_SCHEMA, META_TIP, SCHEMA, SEALS,
-        STATE, UNDO,
+        ACTIVE, BODIES, HEADERS, HEADERS_BY_HEIGHT, INDEXES, META, META_CHAIN, META_SCHEMA, META_TIP, SCHEMA,
+        SEALS, STATE, UNDO,
     },
     undo::{self, Replaced, UNDO_BYTES_MAX, Undo},
 };
@@ -77,6 +78,8 @@ pub struct ConnectBlock<'a> {
     pub body: &'a [u8],
     /// What the block changes in the state.
     pub delta: &'a StateDelta,
+    /// Its entries in each index that has come up to its parent.
+    pub indexes: &'a [IndexEntries],
 }
 
 /// The store of one chain. Reads are in [`crate::Snapshot`] and in the methods beside it.
@@ -160,13 +163,15 @@ impl Store {
         })
     }
 
-    /// Makes `block` the tip: stores its header and body, indexes its seal, changes the state and keeps the undo.
+    /// Makes `block` the tip: stores its header and body, indexes its seal, changes the state and the indexes, and keeps
+    /// the undo.
     ///
     /// # Errors
     /// [`StoreError::NotOnTip`], [`StoreError::WrongHeight`], [`StoreError::HeaderHeight`],
-    /// [`StoreError::TooLarge`], or a fatal error.
+    /// [`StoreError::TooLarge`], [`StoreError::OtherIndexes`], [`StoreError::IndexKeyTaken`], or a fatal error.
     pub fn connect(&self, block: &ConnectBlock<'_>) -> Result<(), StoreError> {
         undo::check_delta(block.delta)?;
+        block.indexes.iter().try_for_each(|index| check_entries(&index.entries))?;
         self.write(|txn| {
             let mut meta = txn.open_table(META)?;
             check_follows(block, read_tip(&meta)?)?;
@@ -179,6 +184,7 @@ impl Store {
             let undo = apply_delta(txn, block)?.to_bytes();
             undo::check("bytes of an undo", undo.len(), UNDO_BYTES_MAX)?;
             txn.open_table(UNDO)?.insert(block.height.get(), undo.as_slice())?;
+            index::connect(txn, block.height, block.indexes)?;
             let tip = Tip { height: block.height, id: block.id }.to_bytes();
             meta.insert(META_TIP, tip.as_slice())?;
             Ok(())
@@ -186,15 +192,16 @@ impl Store {
     }
 
     /// Takes the tip off the active chain, restores the state before it and returns its id. Header and
-    /// body stay.
+    /// body stay. `indexes` has what each index that has the tip took from it, of which only the keys matter.
     ///
     /// # Errors
-    /// [`StoreError::NoTip`], [`StoreError::UndoPruned`], or a fatal error.
-    pub fn disconnect_tip(&self) -> Result<BlockId, StoreError> {
+    /// [`StoreError::NoTip`], [`StoreError::UndoPruned`], [`StoreError::OtherIndexes`], or a fatal error.
+    pub fn disconnect_tip(&self, indexes: &[IndexEntries]) -> Result<BlockId, StoreError> {
         self.write(|txn| {
             let mut meta = txn.open_table(META)?;
             let tip = read_tip(&meta)?.ok_or(StoreError::NoTip)?;
             restore(txn, tip)?;
+            index::disconnect(txn, tip.height, indexes)?;
             let mut active = txn.open_table(ACTIVE)?;
             active.remove(tip.height.get())?;
             match tip.height.get().checked_sub(1) {
@@ -229,7 +236,7 @@ impl Store {
     }
 
     /// One transaction: committed if `change` succeeds, else aborted. A fatal error ends the handle.
-    fn write<T>(
+    pub(crate) fn write<T>(
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -272,7 +279,7 @@ pub(crate) fn read_tip(
     meta.get(META_TIP)?.map(|bytes| decode("tip", bytes.value())).transpose()
 }
 
-fn decode<T: Decode>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
+pub(crate) fn decode<T: Decode>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
     T::from_bytes(bytes).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
 }
 
@@ -284,6 +291,7 @@ fn initialise(txn: &WriteTransaction, chain: &ChainId) -> Result<(), StoreError>
     txn.open_table(ACTIVE)?;
     txn.open_table(STATE)?;
     txn.open_table(UNDO)?;
+    txn.open_table(INDEXES)?;
     let mut meta = txn.open_table(META)?;
     meta.insert(META_SCHEMA, SCHEMA.to_bytes().as_slice())?;
     meta.insert(META_CHAIN, chain.as_bytes().as_slice())?;

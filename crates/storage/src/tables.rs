@@ -9,13 +9,16 @@
 //! | `active` | height | block id on the active chain |
 //! | `state` | key of the ledger | value of the ledger |
 //! | `undo` | height | undo of the active block at that height |
+//! | `indexes` | name of an index | version of its entries, height of the first block that it lacks |
+//! | `index/NAME` | key of the ledger | value of the ledger |
 //! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id |
 
 use mass_primitives::{BlockId, FarmerPublicKey};
 use redb::TableDefinition;
 
-/// Version of the tables.
-pub const SCHEMA: u32 = 1;
+/// Version of the tables. A store of another one is refused, not converted, as long as there has been no release:
+/// the node makes a new one from its peers.
+pub const SCHEMA: u32 = 2;
 
 type Id = &'static [u8; BlockId::LEN];
 type Farmer = &'static [u8; FarmerPublicKey::LEN];
@@ -28,6 +31,7 @@ pub(crate) const BODIES: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("
 pub(crate) const ACTIVE: TableDefinition<'_, u32, Id> = TableDefinition::new("active");
 pub(crate) const STATE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state");
 pub(crate) const UNDO: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("undo");
+pub(crate) const INDEXES: TableDefinition<'_, &str, (u32, u32)> = TableDefinition::new("indexes");
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
 pub(crate) const META_SCHEMA: &str = "schema";

@@ -7,7 +7,7 @@ use mass_primitives::{BlockId, ChainId, Encode as _, FarmerPublicKey, Height, Sl
 use redb::Database;
 
 use crate::{
-    ConnectBlock, Store, StoreError, Tip,
+    ConnectBlock, IndexEntries, IndexKind, IndexedBlock, Store, StoreError, Tip,
     tables::{META, META_SCHEMA},
 };
 
@@ -46,6 +46,7 @@ fn connect(
         header_bytes: &[number],
         body: &[number, number],
         delta,
+        indexes: &[],
     })
 }
 
@@ -66,7 +67,7 @@ fn a_block_is_read_back_and_undone() {
     assert_eq!(scanned, [(b"a2".to_vec(), b"y".to_vec())]);
     assert_eq!(store.active_id(Height::new(1)).unwrap(), Some(id(2)));
 
-    assert_eq!(store.disconnect_tip().unwrap(), id(2));
+    assert_eq!(store.disconnect_tip(&[]).unwrap(), id(2));
     assert_eq!(store.tip().unwrap(), Some(Tip { height: Height::ZERO, id: id(1) }));
     assert_eq!(store.active_id(Height::new(1)).unwrap(), None);
     assert_eq!(store.body(&id(2)).unwrap(), Some(vec![2, 2]));
@@ -80,7 +81,7 @@ fn a_block_that_does_not_follow_is_refused_and_the_handle_lives() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
     let none = StateDelta::new();
-    assert!(matches!(store.disconnect_tip(), Err(StoreError::NoTip)));
+    assert!(matches!(store.disconnect_tip(&[]), Err(StoreError::NoTip)));
     assert!(matches!(connect(&store, 2, 1, Some(1), &none), Err(StoreError::NotOnTip { .. })));
     assert!(matches!(connect(&store, 1, 1, None, &none), Err(StoreError::WrongHeight { .. })));
     connect(&store, 1, 0, None, &none).unwrap();
@@ -99,8 +100,8 @@ fn a_pruned_undo_cannot_be_disconnected() {
     connect(&store, 1, 0, None, &StateDelta::new()).unwrap();
     connect(&store, 2, 1, Some(1), &StateDelta::new()).unwrap();
     store.prune_undo(Height::new(1)).unwrap();
-    store.disconnect_tip().unwrap();
-    assert!(matches!(store.disconnect_tip(), Err(StoreError::UndoPruned(Height::ZERO))));
+    store.disconnect_tip(&[]).unwrap();
+    assert!(matches!(store.disconnect_tip(&[]), Err(StoreError::UndoPruned(Height::ZERO))));
     assert_eq!(store.tip().unwrap().unwrap().id, id(1));
 }
 
@@ -154,4 +155,62 @@ fn a_truncated_or_foreign_file_is_an_error() {
     }
     fs::write(&path, b"no store at all".repeat(1000)).unwrap();
     assert!(Store::open(&path, &CHAIN).is_err());
+}
+
+#[test]
+fn entries_of_the_wrong_index_or_block_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+    let none = StateDelta::new();
+    connect(&store, 1, 0, None, &none).unwrap();
+    store.set_indexes(&[IndexKind { name: "a", version: 1 }]).unwrap();
+    let entry = |key: &[u8]| vec![(key.to_vec(), b"value".to_vec())];
+    let block = |number, height, key: &[u8]| IndexedBlock {
+        height: Height::new(height),
+        id: id(number),
+        entries: entry(key),
+    };
+    assert!(matches!(store.extend_index("b", &[]), Err(StoreError::NoIndex(_))));
+    assert!(matches!(store.extend_index("a", &[block(1, 1, b"x")]), Err(StoreError::WrongHeight { .. })));
+    assert!(matches!(store.extend_index("a", &[block(2, 0, b"x")]), Err(StoreError::NotActive { .. })));
+    // Behind, the index takes nothing from a new block.
+    connect(&store, 2, 1, Some(1), &none).unwrap();
+    let twice = [block(1, 0, b"x"), block(2, 1, b"x")];
+    assert!(matches!(store.extend_index("a", &twice), Err(StoreError::IndexKeyTaken(_))));
+    store.extend_index("a", &[block(1, 0, b"x"), block(2, 1, b"y")]).unwrap();
+    assert!(matches!(store.extend_index("a", &[block(3, 2, b"z")]), Err(StoreError::NotActive { .. })));
+
+    assert!(matches!(connect(&store, 3, 2, Some(2), &none), Err(StoreError::OtherIndexes { .. })));
+    assert!(matches!(store.disconnect_tip(&[]), Err(StoreError::OtherIndexes { .. })));
+    let index = store.snapshot().unwrap().index("a").unwrap().unwrap();
+    store.disconnect_tip(&[IndexEntries { name: "a", entries: entry(b"y") }]).unwrap();
+    let keys =
+        |index: &crate::IndexView| index.scan(b"").unwrap().map(|entry| entry.unwrap().0).collect::<Vec<_>>();
+    assert_eq!(keys(&index), [b"x", b"y"], "a snapshot stays");
+    let index = store.snapshot().unwrap().index("a").unwrap().unwrap();
+    assert_eq!((keys(&index), index.next()), (vec![b"x".to_vec()], Height::new(1)));
+}
+
+#[test]
+fn what_a_block_replaced_is_read_until_it_is_pruned() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+    connect(&store, 1, 0, None, &delta(&[(b"a", Some(b"x")), (b"b", Some(b"y"))])).unwrap();
+    connect(&store, 2, 1, Some(1), &delta(&[(b"a", None), (b"c", Some(b"z"))])).unwrap();
+    let before = store.snapshot().unwrap().before(Height::new(1)).unwrap().unwrap();
+    let read = |key: &[u8]| before.get(key).unwrap();
+    assert_eq!([read(b"a"), read(b"b"), read(b"c")], [Some(b"x".to_vec()), None, None]);
+    store.prune_undo(Height::new(2)).unwrap();
+    assert!(store.snapshot().unwrap().before(Height::new(1)).unwrap().is_none());
+}
+
+#[test]
+fn a_scan_ends_with_its_prefix() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
+    let keys: [&[u8]; 6] = [&[1], &[1, 0xff], &[1, 0xff, 0xff], &[2], &[0xff], &[0xff, 0xff, 1]];
+    connect(&store, 1, 0, None, &delta(&keys.map(|key| (key, Some(key))))).unwrap();
+    let count = |prefix: &[u8]| store.snapshot().unwrap().scan(prefix).unwrap().count();
+    let prefixes: [&[u8]; 6] = [&[], &[1], &[1, 0xff], &[0xff], &[0xff, 0xff], &[3]];
+    assert_eq!(prefixes.map(count), [6, 3, 2, 2, 1, 0]);
 }

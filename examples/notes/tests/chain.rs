@@ -33,6 +33,7 @@ async fn node(dir: &Path, peers: &[&NodeHandle]) -> (NodeHandle, HttpClient) {
         peers: peers.iter().flat_map(|peer| peer.listen.clone()).collect(),
         rpc: "127.0.0.1:0".parse().unwrap(),
         beacon: None,
+        indexes: None,
     };
     let handle = start::<Notes>(config).await.unwrap();
     let client = client(&format!("http://{}", handle.rpc)).unwrap();

@@ -226,6 +226,7 @@ impl Member {
                 peers: peers.to_vec(),
                 rpc: ([127, 0, 0, 1], port).into(),
                 beacon: beacon.cloned(),
+                indexes: None,
             })
         };
         // The first node is where commands look for one, unless another program is there.

@@ -23,6 +23,7 @@ pub async fn node(spec: &ChainSpec, dir: &Path, peers: Vec<Multiaddr>) -> (NodeH
         peers,
         rpc: "127.0.0.1:0".parse().unwrap(),
         beacon: None,
+        indexes: None,
     })
     .await
     .unwrap();

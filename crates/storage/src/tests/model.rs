@@ -8,9 +8,12 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::CHAIN;
 use crate::{
-    ConnectBlock, Store,
+    ConnectBlock, IndexEntries, IndexKind, IndexedBlock, KeyValue, Store,
     undo::{Replaced, Undo},
 };
+
+/// Name of the index.
+const NAME: &str = "things";
 
 pub(super) type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -20,18 +23,36 @@ type State = BTreeMap<Vec<u8>, Vec<u8>>;
 pub(super) struct Model {
     blocks: Vec<(BlockId, State)>,
     made: u32,
+    /// Version of the index, and how many blocks it has.
+    index: Option<(u32, usize)>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Connect(Changes),
     Disconnect,
+    /// Have an index of this version, or none.
+    SetIndex(Option<u32>),
+    /// Add at most as many blocks to an index that is behind.
+    Extend(usize),
 }
 
 pub(super) fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
     let key = vec(0u8..4, 0..4);
     let changes = vec((key, option::of(vec(any::<u8>(), 0..300))), 0..12);
-    vec(prop_oneof![3 => changes.prop_map(Step::Connect), 1 => Just(Step::Disconnect)], 1..count)
+    let step = prop_oneof![
+        6 => changes.prop_map(Step::Connect),
+        2 => Just(Step::Disconnect),
+        1 => option::weighted(0.8, 1u32..3).prop_map(Step::SetIndex),
+        2 => (1usize..4).prop_map(Step::Extend),
+    ];
+    vec(step, 1..count)
+}
+
+/// What the index has from a block.
+fn entries(id: &BlockId) -> Vec<KeyValue> {
+    let entry = |number: u8| ([&id.as_bytes()[..4], &[number]].concat(), vec![number; 9]);
+    (0..id.as_bytes()[0] % 5).map(entry).collect()
 }
 
 impl Model {
@@ -40,10 +61,40 @@ impl Model {
         match step {
             Step::Connect(changes) => self.connect(store, changes),
             Step::Disconnect => match self.blocks.pop() {
-                Some((id, _)) => store.disconnect_tip().map(|gone| assert_eq!(gone, id)),
+                Some((id, _)) => {
+                    let indexes = self.due(self.blocks.len() + 1, &id);
+                    let has_it = self.index.as_mut().filter(|(_, count)| *count > self.blocks.len());
+                    has_it.into_iter().for_each(|(_, count)| *count -= 1);
+                    store.disconnect_tip(&indexes).map(|gone| assert_eq!(gone, id))
+                }
                 None => Ok(()),
             },
+            Step::SetIndex(version) => {
+                let kept = self.index.filter(|(known, _)| Some(*known) == *version);
+                self.index = kept.or(version.map(|version| (version, 0)));
+                let kind = version.map(|version| IndexKind { name: NAME, version });
+                store.set_indexes(kind.as_slice())
+            }
+            Step::Extend(most) => self.extend(store, *most),
         }
+    }
+
+    /// The entries of a block, if the index has this many blocks.
+    fn due(&self, count: usize, id: &BlockId) -> Vec<IndexEntries> {
+        let due = self.index.is_some_and(|(_, has)| has == count);
+        due.then(|| IndexEntries { name: NAME, entries: entries(id) }).into_iter().collect()
+    }
+
+    fn extend(&mut self, store: &Store, most: usize) -> Result<(), crate::StoreError> {
+        let Some((_, count)) = &mut self.index else { return Ok(()) };
+        let lacking = self.blocks.iter().enumerate().skip(*count).take(most);
+        let blocks = lacking.map(|(height, (id, _))| {
+            let height = Height::new(u32::try_from(height).unwrap());
+            IndexedBlock { height, id: *id, entries: entries(id) }
+        });
+        let blocks: Vec<_> = blocks.collect();
+        *count += blocks.len();
+        store.extend_index(NAME, &blocks)
     }
 
     fn connect(&mut self, store: &Store, changes: &Changes) -> Result<(), crate::StoreError> {
@@ -66,6 +117,10 @@ impl Model {
         bytes[..4].copy_from_slice(&self.made.to_le_bytes());
         let (id, height) = (BlockId::new(bytes), u32::try_from(self.blocks.len()).unwrap());
         let parent = self.blocks.last().map(|(id, _)| *id);
+        let indexes = self.due(self.blocks.len(), &id);
+        if let Some((_, count)) = self.index.as_mut().filter(|(_, count)| *count == self.blocks.len()) {
+            *count += 1;
+        }
         self.blocks.push((id, state));
         store.connect(&ConnectBlock {
             id,
@@ -75,6 +130,7 @@ impl Model {
             header_bytes: &bytes,
             body: &bytes[..8],
             delta: &delta,
+            indexes: &indexes,
         })
     }
 
@@ -91,6 +147,22 @@ impl Model {
             && self.blocks.iter().all(|(id, _)| store.body(id).unwrap() == Some(id.as_bytes()[..8].to_vec()))
             && store.headers(Height::ZERO).unwrap().map(Result::unwrap).count() >= self.blocks.len()
             && scanned == state
+            && self.has_index(store)
+    }
+
+    /// Whether the index has the entries of its blocks and nothing else.
+    fn has_index(&self, store: &Store) -> bool {
+        let index = store.snapshot().unwrap().index(NAME).unwrap();
+        let Some((version, count)) = self.index else { return index.is_none() };
+        let Some(index) = index else { return false };
+        let mut expected: Vec<KeyValue> =
+            self.blocks[..count].iter().flat_map(|(id, _)| entries(id)).collect();
+        expected.sort();
+        let scanned: Vec<KeyValue> = index.scan(b"").unwrap().map(Result::unwrap).collect();
+        let states = store.indexes().unwrap();
+        states.iter().any(|state| state.version == version && state.next == index.next())
+            && index.next().get() as usize == count
+            && scanned == expected
     }
 }
 
