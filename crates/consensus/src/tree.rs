@@ -16,6 +16,8 @@ use crate::{
     beacon::Beacon, difficulty::next_difficulty, lottery::next_seed, proven::ProvenHeader, spec::ChainSpec,
 };
 
+mod trail;
+
 /// The rule that a proven header breaks in its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {

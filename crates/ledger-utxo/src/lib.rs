@@ -24,6 +24,7 @@ pub mod coin;
 pub mod coinbase;
 pub mod denomination;
 pub mod error;
+pub mod filter;
 pub mod ledger;
 pub mod params;
 pub mod reward;

@@ -110,6 +110,10 @@ pub trait Coins {
     #[method(name = "mass_pending")]
     async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>>;
 
+    /// Rewards on their way to these addresses, 1,000 at the most, whoever earned them.
+    #[method(name = "mass_pendingTo")]
+    async fn pending_to(&self, addresses: Vec<String>) -> RpcResult<Vec<Pending>>;
+
     /// An unspent output, or null.
     #[method(name = "gettxout")]
     async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value>;

@@ -11,6 +11,7 @@ mod answers;
 mod api;
 pub mod errors;
 pub mod farm;
+mod light;
 pub mod metrics;
 mod transport;
 
@@ -22,4 +23,5 @@ pub use jsonrpsee::http_client::HttpClient;
 pub use jsonrpsee::server::ServerHandle;
 pub use jsonrpsee::types::ErrorObjectOwned;
 pub use jsonrpsee::{Methods, RpcModule};
+pub use light::{FILTERS_MAX, Filter, Filters, HEADERS_MAX, Headers, LightClient, LightServer};
 pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, call, client, client_that_waits, serve};

@@ -8,7 +8,7 @@
 use std::str::FromStr as _;
 
 use bdk_wallet::{
-    descriptor::{ExtendedDescriptor, IntoWalletDescriptor as _},
+    descriptor::{ExtendedDescriptor, IntoWalletDescriptor as _, calc_checksum},
     keys::KeyMap,
     miniscript::{
         Descriptor, ForEachKey as _, TranslatePk as _, Translator,
@@ -39,20 +39,20 @@ impl Parsed {
     /// Reads one descriptor, or one for addresses and one for change.
     pub(crate) fn parse(text: &str, change: Option<&str>) -> Result<Self, WalletError> {
         let secp = Secp256k1::new();
-        let (first, mut keys) = read(text, &secp)?;
-        let mut singles = first.into_single_descriptors().map_err(|error| wrong(&error))?.into_iter();
-        let external = singles.next().ok_or_else(|| wrong(&"it stands for no descriptor"))?;
-        let mut internal = singles.next();
-        if singles.next().is_some() {
-            return Err(wrong(&"it stands for more than two descriptors: addresses and change"));
-        }
+        let (addresses, mut own) = expand(text)?;
         if let Some(change) = change {
-            if internal.is_some() {
+            let (text, other) = expand(change)?;
+            if own.is_some() || other.is_some() {
                 return Err(wrong(&"with <0;1> it stands for two, so it takes no change descriptor"));
             }
-            let (descriptor, more) = read(change, &secp)?;
-            if descriptor.is_multipath() || descriptor == external {
-                return Err(wrong(&"the change descriptor is to be another one, without <0;1>"));
+            own = Some(text);
+        }
+        let (external, mut keys) = read(&addresses, &secp)?;
+        let mut internal = None;
+        if let Some(text) = own {
+            let (descriptor, more) = read(&text, &secp)?;
+            if descriptor == external {
+                return Err(wrong(&"the change descriptor is to be another one"));
             }
             keys.extend(more);
             internal = Some(descriptor);
@@ -68,12 +68,40 @@ fn wrong(reason: &dyn std::fmt::Display) -> WalletError {
     WalletError::Descriptor(reason.to_string())
 }
 
-/// Reads a descriptor; with it the secret keys in it. An error never repeats the text, which may hold them.
-fn read(text: &str, secp: &Secp256k1<All>) -> Result<(ExtendedDescriptor, KeyMap), WalletError> {
+/// The one or two descriptors that a text stands for (BIP-389). In the text, for the library does not read secret keys
+/// with several paths.
+fn expand(text: &str) -> Result<(Zeroizing<String>, Option<Zeroizing<String>>), WalletError> {
     let text = text.trim();
     if text.len() > TEXT_BYTES_MAX {
         return Err(wrong(&format!("it has {} bytes, {TEXT_BYTES_MAX} are the most", text.len())));
     }
+    if !text.contains('<') {
+        return Ok((Zeroizing::new(text.to_owned()), None));
+    }
+    calc_checksum(text).map_err(|error| wrong(&error))?;
+    let body = text.split_once('#').map_or(text, |(body, _)| body);
+    let size = body.len();
+    let mut two = [(); 2].map(|()| Zeroizing::new(String::with_capacity(size)));
+    let mut rest = body;
+    while let Some((before, behind)) = rest.split_once('<') {
+        let (paths, behind) = behind.split_once('>').ok_or_else(|| wrong(&"a < is not closed"))?;
+        let paths: Vec<&str> = paths.split(';').collect();
+        if paths.len() != two.len() {
+            return Err(wrong(&"<...> stands for two paths: addresses and change"));
+        }
+        for (text, path) in two.iter_mut().zip(paths) {
+            text.push_str(before);
+            text.push_str(path);
+        }
+        rest = behind;
+    }
+    two.iter_mut().for_each(|text| text.push_str(rest));
+    let [addresses, change] = two;
+    Ok((addresses, Some(change)))
+}
+
+/// Reads a descriptor; with it the secret keys in it. An error never repeats the text, which may hold them.
+fn read(text: &str, secp: &Secp256k1<All>) -> Result<(ExtendedDescriptor, KeyMap), WalletError> {
     let parsed = Descriptor::<DescriptorPublicKey>::parse_descriptor(secp, text);
     let (descriptor, keys) = parsed.map_err(|error| wrong(&redact(&error.to_string(), text)))?;
     let refused = |kind: &str| {
@@ -213,7 +241,7 @@ mod tests {
         let a = key("84'/297'/0'");
         assert!(refused(&format!("pkh({a}/*)")).contains("pkh outputs have no address"));
         assert!(refused(&format!("sh(wpkh({a}/*))")).contains("sh outputs"));
-        assert!(refused(&format!("wpkh({a}/<0;1;2>/*)")).contains("more than two"));
+        assert!(refused(&format!("wpkh({a}/<0;1;2>/*)")).contains("two paths"));
         assert!(refused(&"w".repeat(TEXT_BYTES_MAX + 1)).contains("are the most"));
         for text in ["", "wpkh()", "wpkh", "wsh(multi(3,a,b))", "tr(", "wpkh(tpub)"] {
             assert!(!refused(text).is_empty());

@@ -38,7 +38,9 @@ pub use error::WalletError;
 pub use history::{Balance, Entry};
 pub use keys::{Account, COIN_TYPE, DEV_FAUCET_PHRASE, SecretPhrase, Seed, Words};
 pub use labels::{Label, parse as parse_labels};
-pub use psbt::{InputView, OutputView, PSBT_BYTES_MAX, PsbtView, combine, finalize, parse_psbt, transaction_hex, view};
+pub use psbt::{
+    InputView, OutputView, PSBT_BYTES_MAX, PsbtView, combine, finalize, parse_psbt, transaction_hex, view,
+};
 pub use seed_file::is_seed_file;
 pub use send::{
     FEE_RATE_DEFAULT, FEE_RATE_MAX, FEE_RATE_MIN, Payment, RECIPIENTS_MAX, Sent, Value, parse_fee_rate,

@@ -190,8 +190,10 @@ pub(crate) fn replace(
         }
     };
     // What cannot be read back must not take the place of what can.
-    let back = parse(path, text.as_bytes())?.open(path, passphrase)?;
-    if back.external != secrets.external || back.internal != secrets.internal {
+    let back = serde_json::from_str(&body).map_err(|error| error.to_string());
+    let back = back.and_then(|written: Written| Secrets::read(&written));
+    let fits = |back: &Secrets| back.external == secrets.external && back.internal == secrets.internal;
+    if !back.as_ref().is_ok_and(fits) {
         let reason = "what was to be written reads otherwise".to_owned();
         return Err(WalletError::SeedFile { path: path.to_owned(), reason });
     }

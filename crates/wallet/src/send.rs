@@ -254,6 +254,8 @@ pub fn parse_fee_rate(text: &str) -> Result<FeeRate, WalletError> {
         return Err(wrong());
     }
     let per_kvb: u64 = format!("{whole}{fraction:0<3}").parse().map_err(|_| wrong())?;
+    // Below the least rate it is not rounded up to it, nor above the greatest one down.
+    check_fee_rate(FeeRate::from_sat_per_kwu(per_kvb / 4))?;
     let rate = FeeRate::from_sat_per_kwu(per_kvb.div_ceil(4));
     check_fee_rate(rate).map(|()| rate)
 }

@@ -96,7 +96,8 @@ pub fn create(args: &CreateArgs, output: Output) -> anyhow::Result<()> {
     let origin = match (&args.descriptor, &args.xpub) {
         (Some(text), _) => {
             let text = if text == "-" { line("the descriptor")? } else { Zeroizing::new(text.clone()) };
-            let seed = args.with_phrase.then(|| Ok::<_, anyhow::Error>(Seed::parse(&typed_phrase()?, &extra)?));
+            let seed =
+                args.with_phrase.then(|| Ok::<_, anyhow::Error>(Seed::parse(&typed_phrase()?, &extra)?));
             let change = args.change_descriptor.clone().map(Zeroizing::new);
             Origin::Descriptors { text, change, seed: seed.transpose()? }
         }

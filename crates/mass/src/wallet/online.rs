@@ -201,7 +201,8 @@ pub fn history(args: &HistoryArgs, output: Output) -> anyhow::Result<()> {
         return output.line(&Value::Null, wallet.history_csv().trim_end());
     }
     let entries = wallet.history();
-    let mut rows = vec![["height", "MASS", "fee", "kind", "transaction", "label"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["height", "MASS", "fee", "kind", "transaction", "label"].map(str::to_owned).to_vec()];
     rows.extend(entries.iter().map(|entry| row(&wallet, entry)));
     let text = if entries.is_empty() { "no transactions".to_owned() } else { table(&rows) };
     output.result(&entries.iter().map(|entry| describe(&wallet, entry)).collect(), &text)

@@ -177,8 +177,8 @@ pub fn list(chain: &str, output: Output) -> anyhow::Result<()> {
         vec![name.clone(), word(*encrypted).to_owned(), path.display().to_string()]
     }));
     let text = if found.is_empty() { format!("no wallets in {}", dir.display()) } else { table(&rows) };
-    let value = found.iter().map(|(name, encrypted, path)| {
-        json!({ "name": name, "encrypted": encrypted, "wallet": path })
-    });
+    let value = found
+        .iter()
+        .map(|(name, encrypted, path)| json!({ "name": name, "encrypted": encrypted, "wallet": path }));
     output.result(&value.collect(), &text)
 }

@@ -137,7 +137,9 @@ fn read(text: &str) -> anyhow::Result<Psbt> {
     if text == "-" {
         io::stdin().take(most).read_to_end(&mut bytes).context("the standard input")?;
     } else if Path::new(text).is_file() {
-        fs::File::open(text).and_then(|file| file.take(most).read_to_end(&mut bytes)).context(text.to_owned())?;
+        fs::File::open(text)
+            .and_then(|file| file.take(most).read_to_end(&mut bytes))
+            .context(text.to_owned())?;
     } else {
         bytes = text.as_bytes().to_vec();
     }
@@ -162,7 +164,8 @@ fn describe(view: &PsbtView) -> Value {
         json!({ "coin": input.coin.to_string(), "amount_maxwell": input.amount, "address": input.address,
             "signatures": input.signatures, "final": input.complete })
     });
-    let outputs = view.outputs.iter().map(|out| json!({ "amount_maxwell": out.amount, "address": out.address }));
+    let outputs =
+        view.outputs.iter().map(|out| json!({ "amount_maxwell": out.amount, "address": out.address }));
     json!({ "txid": view.txid.to_string(), "inputs": inputs.collect::<Value>(), "outputs": outputs.collect::<Value>(),
         "fee_maxwell": view.fee, "complete": view.complete })
 }
