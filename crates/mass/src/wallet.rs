@@ -8,6 +8,7 @@ mod online;
 mod pay;
 mod place;
 mod psbt;
+mod serve;
 
 use clap::Subcommand;
 use mass_wallet::WalletError;
@@ -127,6 +128,12 @@ pub enum Command {
     /// Labels of transactions, addresses and coins, as other wallets have them (BIP-329).
     #[command(subcommand)]
     Label(labels::Command),
+    /// Serve wallets over RPC with the names of Bitcoin Core's wallet calls, on this machine alone.
+    ///
+    /// getnewaddress, getbalance, listunspent, sendtoaddress, walletcreatefundedpsbt and the others behave as there.
+    /// What is asked of the chain, as getblockcount, is passed on to the node. Of several wallets the path names one:
+    /// http://127.0.0.1:PORT/wallet/NAME. Keys of an encrypted wallet are locked until walletpassphrase.
+    Serve(serve::ServeArgs),
     /// Payments that go from one signer to the next (BIP-174, version 0).
     ///
     /// Where a payment is asked for it is a file, `-` for the standard input, or the base64 itself.
@@ -154,6 +161,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Freeze(args) => coins::freeze(args, true, output)?,
         Command::Unfreeze(args) => coins::freeze(args, false, output)?,
         Command::Label(command) => labels::run(command, output)?,
+        Command::Serve(args) => serve::serve(args, output)?,
         Command::Psbt(command) => psbt::run(command, output)?,
     }
     Ok(Verdict::Good)

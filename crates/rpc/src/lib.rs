@@ -24,4 +24,6 @@ pub use jsonrpsee::server::ServerHandle;
 pub use jsonrpsee::types::ErrorObjectOwned;
 pub use jsonrpsee::{Methods, RpcModule};
 pub use light::{FILTERS_MAX, Filter, Filters, HEADERS_MAX, Headers, LightClient, LightServer};
-pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, call, client, client_that_waits, serve};
+pub use transport::{
+    BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, UriPath, call, client, client_that_waits, serve,
+};

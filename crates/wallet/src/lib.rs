@@ -27,6 +27,7 @@ pub mod light;
 mod psbt;
 mod seed_file;
 mod send;
+pub mod serve;
 mod state;
 mod sync;
 mod vault;

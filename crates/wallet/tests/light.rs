@@ -181,11 +181,11 @@ fn lies(ids: &Arc<Vec<Value>>) -> Vec<(&'static str, Change)> {
             ),
         ),
         (
-            "block-forged",
+            "merkle-forged",
             on_block(
                 PAYS,
                 |block| {
-                    // The same merkle root with a transaction twice (CVE-2012-2459).
+                    // All of it twice.
                     block.txdata.push(block.txdata[1].clone());
                     block.txdata.push(block.txdata[0].clone());
                 },

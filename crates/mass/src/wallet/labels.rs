@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::place::Place;
 use crate::output::Output;
@@ -53,7 +53,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<()> {
             let (_, wallet) = place.open()?;
             let lines = wallet.export_labels();
             if output.json {
-                let values = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+                let values = lines.lines().map(serde_json::from_str).collect::<Result<Value, _>>()?;
                 return output.result(&values, "");
             }
             output.result(&json!(null), &lines)
