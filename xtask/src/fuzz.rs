@@ -12,8 +12,15 @@ use anyhow::Context as _;
 use crate::cargo;
 
 /// The targets, by the names in `fuzz/Cargo.toml`.
-const TARGETS: [&str; 6] =
-    ["verifier", "proof_decoder", "plot_reader", "consensus_decoders", "wire_decoders", "ledger_decoders"];
+const TARGETS: [&str; 7] = [
+    "verifier",
+    "proof_decoder",
+    "plot_reader",
+    "consensus_decoders",
+    "wire_decoders",
+    "ledger_decoders",
+    "wallet_decoders",
+];
 
 /// The flags by which a program tells libFuzzer where it has been.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -64,6 +64,12 @@ impl Parsed {
     }
 }
 
+/// Whether a text is a descriptor, or a pair of them, that a wallet can be made of.
+#[must_use]
+pub fn is_descriptor(text: &str) -> bool {
+    Parsed::parse(text, None).is_ok()
+}
+
 fn wrong(reason: &dyn std::fmt::Display) -> WalletError {
     WalletError::Descriptor(reason.to_string())
 }

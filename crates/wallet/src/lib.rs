@@ -35,6 +35,7 @@ mod wallet;
 
 pub use bitcoin::{FeeRate, OutPoint, Psbt, Txid};
 pub use coins::{Coin, CoinState, parse_coin};
+pub use descriptor::is_descriptor;
 pub use error::WalletError;
 pub use history::{Balance, Entry};
 pub use keys::{Account, COIN_TYPE, DEV_FAUCET_PHRASE, SecretPhrase, Seed, Words};

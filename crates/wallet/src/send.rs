@@ -281,8 +281,8 @@ fn choose<C>(builder: &mut TxBuilder<'_, C>, coins: &[OutPoint]) -> Result<(), W
 
 /// The transaction of a PSBT that has all its signatures, and its fee.
 pub(crate) fn extract(mut psbt: Psbt) -> Result<(Transaction, Amount), WalletError> {
-    let fee = psbt.fee().map_err(|error| WalletError::Psbt(error.to_string()))?;
     finalize(&mut psbt)?;
+    let fee = psbt.fee().map_err(|error| WalletError::Psbt(error.to_string()))?;
     let tx = psbt.extract_tx().map_err(|error| WalletError::Psbt(error.to_string()))?;
     Ok((tx, Amount::new(fee.to_sat())))
 }

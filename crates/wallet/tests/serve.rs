@@ -75,7 +75,7 @@ async fn every_answer_is_of_the_shape_of_bitcoin_core() {
     assert_eq!((unspent.0.len(), unspent.0[0].amount), (10, 100_000.0));
 
     let v17::SendToAddress(txid) = client.call("sendtoaddress", json!([address, 12.5, "to myself"])).await;
-    let tx: v24::GetTransaction = client.call("gettransaction", json!([txid, null, true])).await;
+    let tx: v24::GetTransaction = client.call("gettransaction", json!([txid])).await;
     assert_eq!((tx.amount, tx.confirmations), (0.0, 0));
     assert!(tx.fee.unwrap() < 0.0 && !tx.details.is_empty());
     let list: v23::ListTransactions = client.call("listtransactions", json!(["*", 100])).await;
@@ -83,7 +83,7 @@ async fn every_answer_is_of_the_shape_of_bitcoin_core() {
     let bumped: v17::BumpFee = client.call("bumpfee", json!([txid, { "fee_rate": 20 }])).await;
     assert!(bumped.fee > bumped.original_fee);
     mine(&farm, &rpc, &address).await;
-    let tx: v24::GetTransaction = client.call("gettransaction", json!([bumped.txid.unwrap()])).await;
+    let tx: v24::GetTransaction = client.call("gettransaction", json!([bumped.txid])).await;
     assert_eq!((tx.confirmations, tx.block_height), (1, Some(1)));
 
     let funded: v17::WalletCreateFundedPsbt = client
