@@ -138,10 +138,19 @@ impl Lie {
         }
     }
 
-    /// Whether it is a lie for sure: an honest node may be silent or behind.
+    /// Whether it is a lie for sure. An honest node may be silent or behind, and may have no filters or no longer have a
+    /// block.
     #[must_use]
     pub const fn is_lie(&self) -> bool {
-        !matches!(self, Self::Silent(_) | Self::OtherChain(_) | Self::Behind { .. } | Self::Stale { .. })
+        !matches!(
+            self,
+            Self::Silent(_)
+                | Self::OtherChain(_)
+                | Self::WithheldFilter(_)
+                | Self::WithheldBlock(..)
+                | Self::Behind { .. }
+                | Self::Stale { .. }
+        )
     }
 }
 

@@ -107,12 +107,21 @@ fn refuse(refused: &'static str) -> Change {
     Arc::new(move |method, _, answer| if method == refused { Err(errors::misc("no")) } else { Ok(answer) })
 }
 
-/// All lies, by the name that a wallet is to give each.
-fn lies(ids: &Arc<Vec<Value>>) -> Vec<(&'static str, Change)> {
+/// Changes the lists of headers from a height on.
+fn on_headers(change: impl Fn(u64, &mut Vec<Value>) + Send + Sync + 'static) -> Change {
+    Arc::new(move |method, params, mut answer| {
+        if method == "mass_headers" {
+            change(params[0].as_u64().unwrap(), answer["headers"].as_array_mut().unwrap());
+        }
+        Ok(answer)
+    })
+}
+
+/// Lies about headers, by the name that a wallet is to give each.
+fn header_lies() -> Vec<(&'static str, Change)> {
     let header =
         |change: Box<dyn Fn(&mut Value) + Send + Sync>| at_height("mass_headers", "headers", 7, change);
     let flipped = |at: usize| header(Box::new(move |text| flip(text, at)));
-    let filter = |change: fn(&mut Value)| at_height("mass_filters", "filters", PAYS, change);
     vec![
         ("header-form", header(Box::new(|text| *text = "00ff".into()))),
         ("header-form", header(Box::new(|text| *text = "no hex".into()))),
@@ -121,78 +130,47 @@ fn lies(ids: &Arc<Vec<Value>>) -> Vec<(&'static str, Change)> {
         ("header-forged", flipped(70)),
         ("header-forged", flipped(300)),
         ("header-forged", flipped(usize::MAX)),
-        (
-            "withheld-header",
-            Arc::new(|method, params, mut answer| {
-                if method == "mass_headers" && params[0] == 1 {
-                    answer["headers"].as_array_mut().unwrap().truncate(5);
-                } else if method == "mass_headers" {
-                    answer["headers"] = json!([]);
-                }
-                Ok(answer)
-            }),
-        ),
+        ("withheld-header", on_headers(|from, list| list.truncate(if from == 1 { 5 } else { 0 }))),
+        ("header-misplaced", on_headers(|_, list| drop(list.remove(4)))),
         (
             "header-misplaced",
-            Arc::new(|method, _, mut answer| {
-                if method == "mass_headers" {
-                    answer["headers"].as_array_mut().unwrap().remove(4);
+            on_headers(|from, list| {
+                if from == 1 {
+                    list.swap(8, 9)
                 }
-                Ok(answer)
             }),
         ),
-        (
-            "header-misplaced",
-            Arc::new(|method, params, mut answer| {
-                if method == "mass_headers" && params[0] == 1 {
-                    answer["headers"].as_array_mut().unwrap().swap(8, 9);
-                }
-                Ok(answer)
-            }),
-        ),
+    ]
+}
+
+/// Lies about filters and blocks.
+fn content_lies(ids: &Arc<Vec<Value>>) -> Vec<(&'static str, Change)> {
+    let filter = |change: fn(&mut Value)| at_height("mass_filters", "filters", PAYS, change);
+    let block = |change: fn(&mut Block)| on_block(PAYS, change, ids.clone());
+    let wherever = |wanted: &'static str, change: fn(&mut Value)| -> Change {
+        Arc::new(move |method, _, mut answer| {
+            if method == wanted {
+                change(&mut answer);
+            }
+            Ok(answer)
+        })
+    };
+    vec![
         ("withheld-filter", refuse("mass_filters")),
         ("filter-form", filter(|filter| filter["hash"] = "00".repeat(32).into())),
         ("filter-form", filter(|filter| filter["filter"] = "no hex".into())),
-        (
-            "filter-form",
-            Arc::new(|method, _, mut answer| {
-                if method == "mass_filters" {
-                    answer["previous"] = "11".repeat(32).into();
-                }
-                Ok(answer)
-            }),
-        ),
+        ("filter-form", wherever("mass_filters", |answer| answer["previous"] = "11".repeat(32).into())),
         ("withheld-block", refuse("getblock")),
+        ("block-forged", wherever("getblock", |answer| *answer = "00".repeat(200).into())),
         (
-            "block-forged",
-            Arc::new(|method, _, answer| {
-                Ok(if method == "getblock" { "00".repeat(200).into() } else { answer })
+            "merkle-forged",
+            block(|block| {
+                let output = block.txdata[1].output.iter_mut().max_by_key(|output| output.value).unwrap();
+                output.value += bitcoin::Amount::from_sat(1);
             }),
         ),
-        (
-            "merkle-forged",
-            on_block(
-                PAYS,
-                |block| {
-                    let output = block.txdata[1].output.iter_mut().max_by_key(|output| output.value).unwrap();
-                    output.value += bitcoin::Amount::from_sat(1);
-                },
-                ids.clone(),
-            ),
-        ),
-        (
-            "merkle-forged",
-            on_block(
-                PAYS,
-                |block| {
-                    // All of it twice.
-                    block.txdata.push(block.txdata[1].clone());
-                    block.txdata.push(block.txdata[0].clone());
-                },
-                ids.clone(),
-            ),
-        ),
-        ("block-forged", on_block(PAYS, |block| block.txdata[1].input[0].witness.clear(), ids.clone())),
+        ("merkle-forged", block(|block| block.txdata.extend_from_within(..))),
+        ("block-forged", block(|block| block.txdata[1].input[0].witness.clear())),
     ]
 }
 
@@ -238,7 +216,8 @@ async fn every_lie_is_found_and_named() {
         number += 1;
         Wallet::restore(&home.path().join(format!("light{number}")), &farm.spec, &phrase).unwrap()
     };
-    let mut all = lies(&ids);
+    let mut all = header_lies();
+    all.extend(content_lies(&ids));
     all.extend(misplaced(&farm, &rpc).await);
     for (at, (kind, change)) in all.into_iter().enumerate() {
         let (server, lying) = liar(&rpc, change).await;
@@ -250,7 +229,8 @@ async fn every_lie_is_found_and_named() {
             findings.iter().any(|found| found.what.kind() == kind && found.node == "liar"),
             "{at} {kind}: {findings:?}"
         );
-        assert!(findings.iter().all(|found| found.what.is_lie()), "{findings:?}");
+        let is_excused = ["withheld-filter", "withheld-block"].contains(&kind);
+        assert!(findings.iter().all(|found| found.what.is_lie() != is_excused), "{findings:?}");
         assert_eq!(alone.balance().total(), Amount::ZERO, "{at} {kind}: nothing of it is believed");
 
         let mut both = wallet();

@@ -103,6 +103,13 @@ async fn every_answer_is_of_the_shape_of_bitcoin_core() {
     let tx: v24::GetTransaction = client.call("gettransaction", json!([sent])).await;
     assert_eq!(tx.confirmations, 0);
 
+    watched(&client, &url, &address).await;
+    running.stop().unwrap();
+    handle.stop().await.unwrap();
+}
+
+/// Several wallets, of which one watches the coins of the other.
+async fn watched(client: &Client, url: &str, address: &str) {
     let list: v25::ListDescriptors = client.call("listdescriptors", json!([])).await;
     assert_eq!(list.descriptors.len(), 2);
     // A wallet that watches the first one's coins.
@@ -128,8 +135,6 @@ async fn every_answer_is_of_the_shape_of_bitcoin_core() {
         client.call("getblockfilter", json!([id, "basic"])).await
     };
     assert!(filter.filter.len() > 2 && filter.header.len() == 64);
-    running.stop().unwrap();
-    handle.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

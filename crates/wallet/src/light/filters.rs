@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::{Block, Script, Transaction, bip158::BlockFilter};
+use bitcoin::{Block, FilterHeader, Script, Transaction, bip158::BlockFilter};
 use mass_ledger_utxo::filter::basic_filter;
 use mass_primitives::{BlockId, Height};
 
@@ -24,16 +24,51 @@ pub(super) enum Outcome {
     Moved,
 }
 
+/// What nodes gave, or why there is nothing to go on with.
+enum Gathered {
+    Batches(BTreeMap<usize, FilterBatch>),
+    Instead(Outcome),
+}
+
 /// Gets the next filters and settles on which the nodes differ.
 pub(super) async fn next(
     nodes: &mut Nodes,
     headers: &mut Headers,
     (from, from_start): (Height, bool),
 ) -> Result<Outcome, WalletError> {
-    let Some(previous) = headers.filter_header_before(from) else { return Ok(Outcome::Restart) };
+    let Some(mut header) = headers.filter_header_before(from) else { return Ok(Outcome::Restart) };
+    let batches = match gather(nodes, headers, (from, from_start), header).await? {
+        Gathered::Batches(batches) => batches,
+        Gathered::Instead(outcome) => return Ok(outcome),
+    };
+    let count = batches.values().map(|batch| batch.filters.len()).min().unwrap_or(0);
+    let audits = if batches.len() == 1 { some_of(count)? } else { BTreeSet::new() };
+    let mut filters = Vec::new();
+    for position in 0..count {
+        let height = Height::new(from.get().saturating_add(position as u32));
+        let Some(id) = headers.at(height) else { return Ok(Outcome::Moved) };
+        let known = headers.filter_headers.get(&height).map(|(_, header)| *header);
+        let is_audited = known.is_none() && audits.contains(&position);
+        let filter = agreed(nodes, &batches, (position, height, id), is_audited).await?;
+        header = filter.filter_header(&header);
+        if known.is_some_and(|known| known != header) {
+            return Ok(Outcome::Restart);
+        }
+        headers.filter_headers.insert(height, (id, header));
+        filters.push((height, id, filter));
+    }
+    Ok(Outcome::Checked(filters))
+}
+
+/// Filters from each node on the best chain that stand on the filter header `previous`.
+async fn gather(
+    nodes: &mut Nodes,
+    headers: &Headers,
+    (from, from_start): (Height, bool),
+    previous: FilterHeader,
+) -> Result<Gathered, WalletError> {
     let left = headers.height().get().saturating_sub(from.get()).saturating_add(1);
-    let mut batches: BTreeMap<usize, FilterBatch> = BTreeMap::new();
-    let mut has_moved = false;
+    let (mut batches, mut has_moved) = (BTreeMap::new(), false);
     for at in nodes.on_best(headers) {
         let batch = match nodes.all[at].filters(from, BATCH.min(left)).await {
             Ok(batch) => batch,
@@ -48,62 +83,50 @@ pub(super) async fn next(
             } else {
                 nodes.out(at, Lie::FilterForm(height, "it is of another block"));
             }
-            continue;
+        } else if batch.previous == previous {
+            batches.insert(at, batch);
+        } else if from_start {
+            let reason = "the header before it does not follow from the filters below";
+            nodes.out(at, Lie::FilterForm(from, reason));
+        } else {
+            // Either it lies now, or one lied before: from the beginning both are found out.
+            return Ok(Gathered::Instead(Outcome::Restart));
         }
-        if batch.previous != previous {
-            if !from_start {
-                // Either it lies now, or one lied before: from the beginning both are found out.
-                return Ok(Outcome::Restart);
-            }
-            nodes.out(
-                at,
-                Lie::FilterForm(from, "the header before it does not follow from the filters below"),
-            );
-            continue;
-        }
-        batches.insert(at, batch);
     }
-    if batches.is_empty() {
-        return if has_moved { Ok(Outcome::Moved) } else { Err(nodes.none_left()) };
+    match (batches.is_empty(), has_moved) {
+        (false, _) => Ok(Gathered::Batches(batches)),
+        (true, true) => Ok(Gathered::Instead(Outcome::Moved)),
+        (true, false) => Err(nodes.none_left()),
     }
-    let count = batches.values().map(|batch| batch.filters.len()).min().unwrap_or(0);
-    let audits = if batches.len() == 1 { some_of(count)? } else { BTreeSet::new() };
-    let (mut filters, mut header) = (Vec::new(), previous);
-    for position in 0..count {
-        let height = Height::new(from.get().saturating_add(position as u32));
-        let Some(id) = headers.at(height) else { return Ok(Outcome::Moved) };
-        let mut given: Vec<(usize, &BlockFilter)> = Vec::new();
-        for (at, batch) in &batches {
-            if let Some((_, filter)) = batch.filters.get(position).filter(|_| !nodes.all[*at].is_out) {
-                given.push((*at, filter));
-            }
-        }
-        let Some((_, first)) = given.first() else { return Err(nodes.none_left()) };
-        let differ = given.iter().any(|(_, filter)| filter.content != first.content);
-        let mut filter = BlockFilter { content: first.content.clone() };
-        let is_new = !headers.filter_headers.contains_key(&height);
-        if differ || is_new && audits.contains(&position) {
-            match settle(nodes, height, id).await {
-                Some(made) => {
-                    let wrong = given.iter().filter(|(_, filter)| filter.content != made.content);
-                    wrong.for_each(|(at, _)| nodes.out(*at, Lie::FilterForged(height)));
-                    filter = made;
-                }
-                None if differ => return Err(nodes.unsettled(height)),
-                None => {}
-            }
-            if nodes.all.iter().all(|node| node.is_out) {
-                return Err(nodes.none_left());
-            }
-        }
-        header = filter.filter_header(&header);
-        if headers.filter_headers.get(&height).is_some_and(|(_, known)| *known != header) {
-            return Ok(Outcome::Restart);
-        }
-        headers.filter_headers.insert(height, (id, header));
-        filters.push((height, id, filter));
+}
+
+/// The filter of a block: that of all nodes, or where they differ, and where it is audited, the one made of the block.
+async fn agreed(
+    nodes: &mut Nodes,
+    batches: &BTreeMap<usize, FilterBatch>,
+    (position, height, id): (usize, Height, BlockId),
+    is_audited: bool,
+) -> Result<BlockFilter, WalletError> {
+    let mut given: Vec<(usize, &BlockFilter)> = Vec::new();
+    for (at, batch) in batches.iter().filter(|(at, _)| !nodes.all[**at].is_out) {
+        given.extend(batch.filters.get(position).map(|(_, filter)| (*at, filter)));
     }
-    Ok(Outcome::Checked(filters))
+    let Some((_, first)) = given.first() else { return Err(nodes.none_left()) };
+    let differ = given.iter().any(|(_, filter)| filter.content != first.content);
+    let told = BlockFilter { content: first.content.clone() };
+    if !differ && !is_audited {
+        return Ok(told);
+    }
+    let filter = match settle(nodes, height, id).await {
+        Some(made) => {
+            let wrong = given.iter().filter(|(_, filter)| filter.content != made.content);
+            wrong.for_each(|(at, _)| nodes.out(*at, Lie::FilterForged(height)));
+            made
+        }
+        None if differ => return Err(nodes.unsettled(height)),
+        None => told,
+    };
+    if nodes.honest().is_empty() { Err(nodes.none_left()) } else { Ok(filter) }
 }
 
 /// The first filter of a batch that is not of the block at its place.
