@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use mass_consensus::spec::ChainSpec;
 use mass_ledger_utxo::UtxoLedger;
 use mass_node::program::{self, NodeArgs};
-use mass_rpc::{HttpClient, MassClient};
+use mass_rpc::{BitcoinClient, HttpClient, MassClient};
 use serde_json::Value;
 
 use crate::{
@@ -108,7 +108,11 @@ async fn status(node: &NodeUrl, output: Output) -> anyhow::Result<()> {
 async fn peers(node: &NodeUrl, output: Output) -> anyhow::Result<()> {
     let (url, client) = node.client()?;
     let peers = client.get_peer_info().await.with_context(|| format!("the node at {url}"))?;
-    let ids = peers.as_array().into_iter().flatten().filter_map(|peer| peer["id"].as_str());
-    let text = ids.map(|id| format!("{id}\n")).collect::<String>();
+    let text = peers.as_array().into_iter().flatten().map(|peer| {
+        let way = if peer["inbound"] == true { "in " } else { "out" };
+        let field = |name: &str| peer[name].as_str().unwrap_or_default().to_owned();
+        format!("{way}  {}  {}  {}\n", field("peerid"), field("addr"), field("subver"))
+    });
+    let text = text.collect::<String>();
     output.result(&peers, if text.is_empty() { "no peers" } else { &text })
 }

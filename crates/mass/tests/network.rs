@@ -4,7 +4,7 @@
 mod processes;
 
 use mass_primitives::BlockId;
-use mass_rpc::{CoinsClient, MassClient};
+use mass_rpc::{BitcoinClient, CoinsClient, MassClient};
 use processes::{Home, Node, agree, eventually, payout};
 use serde_json::Value;
 

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use mass_rpc::MassClient;
+use mass_rpc::{BitcoinClient, MassClient};
 use processes::{Home, Node, Process, output};
 use serde_json::Value;
 

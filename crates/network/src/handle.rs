@@ -79,8 +79,12 @@ impl ResponseToken {
 /// What the network is told to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Connect once; an address that shall be kept belongs into the configuration.
+    /// Connect once.
     Dial(Multiaddr),
+    /// Hold a connection to this address, as to those of the configuration.
+    Keep(Multiaddr),
+    /// Hold no connection to this address any more. One that is open stays.
+    Forget(Multiaddr),
     /// Gossip `bytes` to all peers.
     Publish {
         /// Where it belongs.
@@ -116,9 +120,41 @@ pub enum Command {
     /// Drop all connections to a peer. A configured peer is dialed again later.
     Disconnect(PeerId),
     /// The peers connected now.
-    Peers(oneshot::Sender<Vec<PeerId>>),
+    Peers(oneshot::Sender<Vec<PeerDetails>>),
     /// End.
     Stop,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerDetails {
+    /// The peer.
+    pub peer: PeerId,
+    /// Where it is, as seen from here.
+    pub address: Multiaddr,
+    /// Whether it was the peer who connected.
+    pub is_inbound: bool,
+    /// When it connected, in unix seconds.
+    pub since: u64,
+    /// What program it says it is; at most [`AGENT_BYTES_MAX`] bytes.
+    pub agent: String,
+    /// What was sent to it.
+    pub sent: Traffic,
+    /// What came from it.
+    pub received: Traffic,
+}
+
+/// Longest name of a program that is kept, in bytes.
+pub const AGENT_BYTES_MAX: usize = 128;
+
+/// Messages in one direction: requests, responses and gossip, without what the protocols below add. What is passed on for
+/// others is not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes of the messages.
+    pub bytes: u64,
+    /// When the last one went, in unix seconds; zero if none has.
+    pub last: u64,
 }
 
 /// What happened.

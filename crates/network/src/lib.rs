@@ -23,5 +23,8 @@ pub mod wire;
 pub use libp2p::{Multiaddr, PeerId};
 
 pub use config::{Config, message_id, peer_id};
-pub use handle::{Command, Event, GossipToken, Network, RequestFailure, ResponseToken, Topic, Verdict};
+pub use handle::{
+    AGENT_BYTES_MAX, Command, Event, GossipToken, Network, PeerDetails, RequestFailure, ResponseToken, Topic,
+    Traffic, Verdict,
+};
 pub use swarm::SpawnError;

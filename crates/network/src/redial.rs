@@ -32,6 +32,18 @@ impl Redial {
         Self(addresses.into_iter().map(entry).collect())
     }
 
+    /// Adds an address, unless it is there.
+    pub fn keep(&mut self, address: Multiaddr, now: Instant) {
+        if !self.0.iter().any(|entry| entry.address == address) {
+            self.0.push(Entry { address, state: State::Idle { until: now }, delay: DELAY_MIN });
+        }
+    }
+
+    /// Takes an address out.
+    pub fn forget(&mut self, address: &Multiaddr) {
+        self.0.retain(|entry| entry.address != *address);
+    }
+
     /// When the next peer is due.
     pub fn next(&self) -> Option<Instant> {
         let until = |entry: &Entry| match entry.state {

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     io,
     net::{IpAddr, TcpListener},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use futures::StreamExt;
@@ -21,6 +21,7 @@ use libp2p::{
     swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts},
     tcp, yamux,
 };
+use mass_primitives::Encode as _;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -30,7 +31,10 @@ use tracing::debug;
 use crate::{
     behaviour::{Behaviour, BehaviourEvent, limits},
     config::{COMMANDS_LEN, Config, EVENTS_LEN, Names, keypair},
-    handle::{Command, Event, GossipToken, Network, RequestFailure, ResponseToken, Topic, Verdict},
+    handle::{
+        AGENT_BYTES_MAX, Command, Event, GossipToken, Network, PeerDetails, RequestFailure, ResponseToken,
+        Topic, Traffic, Verdict,
+    },
     outbox::Outbox,
     redial::Redial,
     wire::{BLOCK_BYTES_MAX, Request, Response},
@@ -38,7 +42,7 @@ use crate::{
 
 mod peers;
 
-use peers::{Peers, Progress};
+use peers::{Peers, Progress, Remote};
 
 /// How long a new peer may take to say of which chain it is.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -125,7 +129,7 @@ struct Driver {
     outbox: Outbox,
     peers: Peers,
     requests: HashMap<OutboundRequestId, (u64, PeerId)>,
-    channels: HashMap<u64, (InboundRequestId, ResponseChannel<Response>)>,
+    channels: HashMap<u64, (PeerId, InboundRequestId, ResponseChannel<Response>)>,
     next_token: u64,
     redial: Redial,
     max_connections: u32,
@@ -167,6 +171,8 @@ impl Driver {
         match command {
             Command::Dial(address) if self.active => drop(dial(&mut self.swarm, &address)),
             Command::Dial(address) => debug!(%address, "not dialed while inactive"),
+            Command::Keep(address) => self.redial.keep(address, Instant::now()),
+            Command::Forget(address) => self.redial.forget(&address),
             Command::Publish { topic, bytes } => self.publish(topic, bytes),
             Command::Request { peer, request, id } => self.request(peer, request, id),
             Command::Respond { token, response } => self.respond(&token, response),
@@ -186,9 +192,11 @@ impl Driver {
             debug!(length = bytes.len(), "too long to be published");
             return;
         }
-        let topic = IdentTopic::new(self.names.topic(topic));
+        let (topic, length) = (IdentTopic::new(self.names.topic(topic)), bytes.len());
         if let Err(error) = self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
             debug!(%error, "not published");
+        } else {
+            self.peers.sent_to_all(length, unix());
         }
     }
 
@@ -197,6 +205,7 @@ impl Driver {
             Err(_) => RequestFailure::TooLarge,
             Ok(()) if !self.swarm.is_connected(&peer) => RequestFailure::NotConnected,
             Ok(()) => {
+                self.peers.sent(peer, request.to_bytes().len(), unix());
                 let own = self.swarm.behaviour_mut().sync.send_request(&peer, request);
                 self.requests.insert(own, (id, peer));
                 return;
@@ -206,11 +215,14 @@ impl Driver {
     }
 
     fn respond(&mut self, token: &ResponseToken, response: Response) {
-        let Some((_, channel)) = self.channels.remove(&token.0) else { return };
+        let Some((peer, _, channel)) = self.channels.remove(&token.0) else { return };
+        let length = response.encoded_len();
         if let Err(error) = response.check() {
             debug!(%error, "response dropped");
         } else if self.swarm.behaviour_mut().sync.send_response(channel, response).is_err() {
             debug!("the request was gone before its response");
+        } else {
+            self.peers.sent(peer, length, unix());
         }
     }
 
@@ -244,8 +256,9 @@ impl Driver {
                 let address = address.with_p2p(*self.swarm.local_peer_id()).unwrap_or_else(|address| address);
                 self.outbox.push(Event::Listening(address));
             }
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
-                self.peers.opened(peer_id, connection_id, now);
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                let (address, is_inbound) = (endpoint.get_remote_address().clone(), endpoint.is_listener());
+                self.peers.opened(peer_id, connection_id, Remote { address, is_inbound }, (now, unix()));
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 self.redial.ended(connection_id, now);
@@ -267,6 +280,7 @@ impl Driver {
                 info,
                 ..
             })) => {
+                self.peers.named(peer_id, &info.agent_version);
                 self.on_identified(peer_id, &info.protocol_version);
             }
             other => debug!(event = ?other, "passed over"),
@@ -309,6 +323,7 @@ impl Driver {
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source: from, message_id, message } => {
+                self.peers.received(from, message.data.len(), unix());
                 let id = <[u8; 32]>::try_from(message_id.0.as_slice());
                 match (self.topic(&message.topic), id) {
                     (Some(topic), Ok(id)) if message.data.len() <= BLOCK_BYTES_MAX => {
@@ -334,10 +349,12 @@ impl Driver {
             Sync::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
                 let token = self.next_token;
                 self.next_token += 1;
-                self.channels.insert(token, (request_id, channel));
+                self.peers.received(peer, request.to_bytes().len(), unix());
+                self.channels.insert(token, (peer, request_id, channel));
                 self.outbox.push(Event::Request { peer, request, token: ResponseToken(token) });
             }
             Sync::Message { peer, message: Message::Response { request_id, response }, .. } => {
+                self.peers.received(peer, response.encoded_len(), unix());
                 if let Some((id, _)) = self.requests.remove(&request_id) {
                     self.outbox.push(Event::Response { id, peer, response });
                 }
@@ -349,11 +366,16 @@ impl Driver {
             }
             Sync::InboundFailure { request_id, error, .. } => {
                 debug!(%error, "request of a peer failed");
-                self.channels.retain(|_, (own, _)| *own != request_id);
+                self.channels.retain(|_, (_, own, _)| *own != request_id);
             }
             Sync::ResponseSent { .. } => {}
         }
     }
+}
+
+/// The time in unix seconds.
+fn unix() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn dial(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Option<ConnectionId> {

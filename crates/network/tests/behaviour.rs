@@ -99,7 +99,7 @@ impl Node {
     async fn peers(&self) -> Vec<PeerId> {
         let (reply, answer) = oneshot::channel();
         self.tell(Command::Peers(reply)).await;
-        answer.await.expect("the network answers")
+        answer.await.expect("the network answers").into_iter().map(|details| details.peer).collect()
     }
 
     /// Waits for the next gossip message, checks it and judges it.

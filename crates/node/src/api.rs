@@ -6,16 +6,14 @@ use std::{
 };
 
 use mass_consensus::{
-    header::{HEADER_BYTES, Header, SealClaim},
+    header::{Header, SealClaim},
     tree::Node as TreeNode,
 };
-use mass_network::Command;
-use mass_primitives::{BlockId, Decode, Encode, FarmerPublicKey, Height, SealSignature, VrfProof};
+use mass_primitives::{BlockId, Decode, Encode, FarmerPublicKey, SealSignature, VrfProof};
 use mass_rpc::{
     Ban, ErrorObjectOwned, LastSeal, MassServer, RpcResult, Status, Work, async_trait, errors,
     metrics::{Page, Render},
 };
-use serde_json::{Value, json};
 
 use crate::{
     chain::Chain,
@@ -55,42 +53,6 @@ pub(crate) fn tree_node<'a, L: NodeLedger>(chain: &'a Chain<L>, id: &BlockId) ->
     chain.engine().tree().get(id).ok_or_else(|| errors::not_found(format!("block {id} is not known")))
 }
 
-/// The header's 80 bytes and the ledger's body.
-fn stored<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<(Vec<u8>, Vec<u8>)> {
-    let missing = || errors::not_found(format!("block {id} is not stored"));
-    let header = chain.store().header(id).map_err(fault)?.ok_or_else(missing)?;
-    let body = chain.body(id).map_err(fault)?.ok_or_else(missing)?;
-    Ok((header.bytes.get(..HEADER_BYTES).ok_or_else(missing)?.to_vec(), body))
-}
-
-fn header_json<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<Value> {
-    let node = tree_node(chain, id)?;
-    let tip = tree_node(chain, chain.engine().tip())?;
-    let (bytes, _) = stored(chain, id)?;
-    let header = Header::from_bytes(&bytes).map_err(fault)?;
-    let active = chain.store().active_id(node.height).map_err(fault)? == Some(*id);
-    let confirmations =
-        if active { i64::from(tip.height.get()) - i64::from(node.height.get()) + 1 } else { -1 };
-    Ok(json!({
-        "hash": id, "confirmations": confirmations, "height": node.height, "version": header.version,
-        "merkleroot": header.root, "time": header.time, "nonce": header.nonce,
-        "bits": format!("{:08x}", header.bits), "difficulty": node.difficulty.get().to_string(),
-        "slot": node.slot, "farmer": node.farmer, "chainweight": node.weight.get().to_string(),
-        "previousblockhash": (node.height > Height::ZERO).then_some(header.parent),
-    }))
-}
-
-fn block_json<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<Value> {
-    let mut value = header_json(chain, id)?;
-    let (_, body) = stored(chain, id)?;
-    let included = chain.ledger().transactions(&body);
-    let included = included.map_err(|error| fault(ChainError::Ledger(Box::new(error))))?;
-    let txids: Vec<String> = included.iter().map(|tx| L::write_id(&tx.id)).collect();
-    value["nTx"] = json!(txids.len());
-    value["tx"] = json!(txids);
-    Ok(value)
-}
-
 fn last_seal<L: NodeLedger>(node: &Node<L>, farmer: &FarmerPublicKey) -> Option<LastSeal> {
     let sealed = node.chain().engine().last_seal(farmer)?;
     let claim = &sealed.seal.claim;
@@ -114,7 +76,7 @@ fn work<L: NodeLedger>(node: &Node<L>, farmer: Option<&FarmerPublicKey>) -> RpcR
 }
 
 /// Mean netspace in bytes by the tip's difficulty, `D / interval_slots` (LOT-3).
-fn netspace<L: NodeLedger>(chain: &Chain<L>) -> RpcResult<u128> {
+pub(crate) fn netspace<L: NodeLedger>(chain: &Chain<L>) -> RpcResult<u128> {
     let difficulty = tree_node(chain, chain.engine().tip())?.difficulty;
     Ok(difficulty.get() / u128::from(chain.spec().rules().interval_slots))
 }
@@ -231,56 +193,6 @@ impl<L: NodeLedger> MassServer for Api<L> {
         self.0.answer(move |node| Ok(last_seal(node, &farmer))).await
     }
 
-    async fn get_block_count(&self) -> RpcResult<Height> {
-        self.0.answer(|node| Ok(tree_node(node.chain(), node.chain().engine().tip())?.height)).await
-    }
-
-    async fn get_best_block_hash(&self) -> RpcResult<BlockId> {
-        self.0.answer(|node| Ok(*node.chain().engine().tip())).await
-    }
-
-    async fn get_block_hash(&self, height: Height) -> RpcResult<BlockId> {
-        let query = move |node: &mut Node<L>| {
-            let id = node.chain().store().active_id(height).map_err(fault)?;
-            id.ok_or_else(|| errors::invalid_parameter("Block height out of range"))
-        };
-        self.0.answer(query).await
-    }
-
-    async fn get_block(&self, hash: BlockId, verbosity: Option<u8>) -> RpcResult<Value> {
-        let query = move |node: &mut Node<L>| match verbosity.unwrap_or(1) {
-            0 => {
-                stored(node.chain(), &hash).map(|(header, body)| hex::encode([header, body].concat()).into())
-            }
-            1 => block_json(node.chain(), &hash),
-            _ => Err(errors::invalid_parameter("verbosity is 0 or 1")),
-        };
-        self.0.answer(query).await
-    }
-
-    async fn get_block_header(&self, hash: BlockId, verbose: Option<bool>) -> RpcResult<Value> {
-        let query = move |node: &mut Node<L>| {
-            if verbose.unwrap_or(true) {
-                header_json(node.chain(), &hash)
-            } else {
-                stored(node.chain(), &hash).map(|(header, _)| hex::encode(header).into())
-            }
-        };
-        self.0.answer(query).await
-    }
-
-    async fn get_blockchain_info(&self) -> RpcResult<Value> {
-        let query = |node: &mut Node<L>| {
-            let (status, work) = (status(node)?, work(node, None)?);
-            Ok(json!({
-                "chain": status.name, "blocks": status.height, "bestblockhash": status.tip,
-                "difficulty": work.difficulty, "netspace": status.netspace_bytes,
-                "initialblockdownload": !status.synced, "chainid": status.chain, "pruned": false,
-            }))
-        };
-        self.0.answer(query).await
-    }
-
     async fn send_raw_transaction(&self, hex: String) -> RpcResult<String> {
         let bytes = unhex(&hex)?;
         self.0.answer(move |node| node.offer(bytes)).await
@@ -288,53 +200,5 @@ impl<L: NodeLedger> MassServer for Api<L> {
 
     async fn get_raw_mempool(&self) -> RpcResult<Vec<String>> {
         self.0.answer(|node| Ok(node.chain().pool().ids().map(|id| L::write_id(&id)).collect())).await
-    }
-
-    async fn get_raw_transaction(&self, txid: String, verbosity: Option<u8>) -> RpcResult<String> {
-        if verbosity.unwrap_or(0) != 0 {
-            return Err(errors::invalid_parameter("verbosity is 0"));
-        }
-        let id = L::read_id(&txid).ok_or_else(|| errors::invalid_parameter("not a transaction id"))?;
-        let query = move |node: &mut Node<L>| {
-            let entry = node.chain().pool().get(&id);
-            entry.map(|entry| hex::encode(&entry.bytes)).ok_or_else(|| {
-                errors::not_found("No such mempool transaction: those in blocks are not indexed")
-            })
-        };
-        self.0.answer(query).await
-    }
-
-    async fn get_connection_count(&self) -> RpcResult<u32> {
-        self.0.answer(|node| Ok(node.peers().len() as u32)).await
-    }
-
-    async fn get_peer_info(&self) -> RpcResult<Value> {
-        self.0.answer(|node| Ok(node.peers().map(|peer| json!({ "id": peer.to_string() })).collect())).await
-    }
-
-    async fn add_node(&self, address: String, command: String) -> RpcResult<()> {
-        let parsed = address.parse().map_err(|_| errors::invalid_parameter("not a multiaddress"))?;
-        let query = move |node: &mut Node<L>| match command.as_str() {
-            "add" | "onetry" => {
-                node.send(Command::Dial(parsed));
-                Ok(())
-            }
-            _ => Err(errors::invalid_parameter("command is add or onetry")),
-        };
-        self.0.answer(query).await
-    }
-
-    async fn set_network_active(&self, state: bool) -> RpcResult<bool> {
-        let query = move |node: &mut Node<L>| {
-            node.send(Command::SetActive(state));
-            Ok(state)
-        };
-        self.0.answer(query).await
-    }
-
-    async fn stop(&self) -> RpcResult<String> {
-        let stopping = "the node is stopping";
-        let stop = self.0.run(|running| running.stopping = true).await;
-        stop.map(|()| stopping.to_owned()).ok_or_else(|| errors::misc(stopping))
     }
 }

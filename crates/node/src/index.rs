@@ -28,6 +28,8 @@ const STEP_BYTES: usize = 1 << 20;
 pub struct IndexInfo {
     /// Its name, and the version of its entries.
     pub kind: IndexKind,
+    /// What `getindexinfo` calls it: Bitcoin Core's name, if it has such an index.
+    pub standard_name: &'static str,
     /// What it is for, in a few words.
     pub about: &'static str,
     /// Whether a node keeps it without being asked to.

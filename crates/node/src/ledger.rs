@@ -6,17 +6,21 @@
 use std::error::Error;
 
 use mass_consensus::{
+    header::HEADER_BYTES,
     ledger::{BlockContext, Ledger, StateRead},
     spec::ChainSpec,
 };
 use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool};
-use mass_primitives::Height;
-use mass_rpc::Methods;
+use mass_primitives::{BlockId, Height};
+use mass_rpc::{Methods, RpcResult, errors};
 use mass_storage::IndexEntries;
+use serde_json::{Map, Value};
 
 use crate::{
+    chain::Chain,
     error::ChainError,
     index::{BlockToIndex, IndexInfo, sorted},
+    methods::Method,
     queries::Queries,
 };
 
@@ -126,6 +130,39 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
     ) -> Result<Vec<IndexEntries>, ChainError> {
         let _ = block;
         Ok(names.iter().map(|name| sorted(name, Vec::new())).collect())
+    }
+
+    /// What `getblock` says of a body beside the header: `tx` at the least. With `verbosity` 1 the transactions are ids;
+    /// with more they are whatever the ledger has to say.
+    ///
+    /// # Errors
+    /// Code -8 for a verbosity that the ledger does not have, or the disk fails.
+    fn describe_body(
+        chain: &Chain<Self>,
+        id: &BlockId,
+        body: &[u8],
+        verbosity: i64,
+    ) -> RpcResult<Map<String, Value>> {
+        let _ = id;
+        if verbosity > 1 {
+            return Err(errors::invalid_parameter("verbosity is 0 or 1"));
+        }
+        let included = chain.ledger().transactions(body).map_err(|error| errors::misc(error.to_string()))?;
+        let ids: Vec<Value> = included.iter().map(|tx| Self::write_id(&tx.id).into()).collect();
+        Ok([("tx".to_owned(), ids.into()), ("size".to_owned(), (HEADER_BYTES + body.len()).into())]
+            .into_iter()
+            .collect())
+    }
+
+    /// The lowest fee rate of a transaction that is passed on, in whole coins for 1,000 virtual bytes.
+    fn relay_fee(chain: &Chain<Self>) -> f64 {
+        let _ = chain;
+        0.0
+    }
+
+    /// Methods of the ledger's own for the table, or better ones than those of the same name that any chain has.
+    fn table() -> Vec<Method<Self>> {
+        Vec::new()
     }
 
     /// An id as people write it.

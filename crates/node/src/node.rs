@@ -2,7 +2,12 @@
 //! moments go in, commands come out. The loop that runs it over TCP is in the file beside; the simulator runs the same
 //! under a clock of its own.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use mass_consensus::{
     beacon::Beacon,
@@ -19,6 +24,7 @@ use crate::{
     chain::{Chain, Notice},
     error::ChainError,
     ledger::NodeLedger,
+    scan::Scan,
     sync::{Sync, answer, headers_request},
 };
 
@@ -51,6 +57,14 @@ pub struct Node<L> {
     outbox: Vec<Command>,
     status_at: Instant,
     listen: Vec<Multiaddr>,
+    started: Instant,
+    /// The peers by number, in the order in which they came.
+    numbers: BTreeMap<PeerId, u64>,
+    next_number: u64,
+    added: Vec<Multiaddr>,
+    is_network_active: bool,
+    database: Option<PathBuf>,
+    scan: Arc<Scan>,
 }
 
 impl<L: NodeLedger> Node<L> {
@@ -58,7 +72,77 @@ impl<L: NodeLedger> Node<L> {
     #[must_use]
     pub fn new(chain: Chain<L>, now: Moment) -> Self {
         let (sync, outbox, listen) = (Sync::default(), Vec::new(), Vec::new());
-        Self { chain, sync, outbox, status_at: now.instant, listen }
+        Self {
+            chain,
+            sync,
+            outbox,
+            status_at: now.instant,
+            listen,
+            started: now.instant,
+            numbers: BTreeMap::new(),
+            next_number: 0,
+            added: Vec::new(),
+            is_network_active: true,
+            database: None,
+            scan: Arc::default(),
+        }
+    }
+
+    /// When the node was started.
+    #[must_use]
+    pub const fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The file of the database, to tell its size.
+    pub(crate) fn set_database(&mut self, path: PathBuf) {
+        self.database = Some(path);
+    }
+
+    /// Bytes of the database on disk; zero if it is in no file.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        let file = self.database.as_ref().and_then(|path| path.metadata().ok());
+        file.map_or(0, |file| file.len())
+    }
+
+    /// The number of a connected peer. No other peer has had it since the start.
+    pub(crate) fn peer_number(&self, peer: &PeerId) -> Option<u64> {
+        self.numbers.get(peer).copied()
+    }
+
+    /// The place of the one scan of the state.
+    pub(crate) fn scan(&self) -> Arc<Scan> {
+        Arc::clone(&self.scan)
+    }
+
+    /// Addresses that were added since the start.
+    pub(crate) fn added(&self) -> &[Multiaddr] {
+        &self.added
+    }
+
+    /// Holds a connection to an address.
+    pub(crate) fn keep_peer(&mut self, address: Multiaddr) {
+        self.added.push(address.clone());
+        self.send(Command::Keep(address));
+    }
+
+    /// Holds no connection to an address any more; whether it was added.
+    pub(crate) fn forget_peer(&mut self, address: &Multiaddr) -> bool {
+        let Some(position) = self.added.iter().position(|added| added == address) else { return false };
+        let address = self.added.remove(position);
+        self.send(Command::Forget(address));
+        true
+    }
+
+    /// Whether the network is switched on.
+    pub(crate) const fn is_network_active(&self) -> bool {
+        self.is_network_active
+    }
+
+    /// Switches the network on or off.
+    pub(crate) fn set_network_active(&mut self, state: bool) {
+        self.is_network_active = state;
+        self.send(Command::SetActive(state));
     }
 
     /// The chain, to read.
@@ -195,9 +279,14 @@ impl<L: NodeLedger> Node<L> {
         match event {
             Event::PeerConnected(peer) => {
                 self.sync.joined(peer);
+                self.numbers.insert(peer, self.next_number);
+                self.next_number += 1;
                 self.request(peer, Request::Status);
             }
-            Event::PeerDisconnected(peer) => self.sync.left(&peer),
+            Event::PeerDisconnected(peer) => {
+                self.numbers.remove(&peer);
+                self.sync.left(&peer);
+            }
             Event::PeerRefused(peer) => tracing::debug!(%peer, "peer of another chain"),
             Event::Listening(address) => self.listen.push(address),
             Event::Gossip { topic, from, token, bytes } => self.gossip((topic, from, token), &bytes, now)?,

@@ -20,8 +20,10 @@ use crate::{
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
     ledger::NodeLedger,
+    methods::{overlaid, serve_table},
     node::{Moment, Node},
     queries::{Queries, Query},
+    standard,
 };
 
 /// How often the clock is looked at.
@@ -98,15 +100,16 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
-    let mut methods: Methods = Api(queries.clone()).into_rpc().into();
-    methods.merge(L::methods(&queries))?;
+    let methods = all_methods::<L>(&queries)?;
     let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = config.data_dir.join("chain.redb");
     let mut chain = Chain::<L>::open(&database, config.spec, beacon)
         .map_err(|error| NodeError::Chain(database.clone(), error))?;
-    chain.keep_indexes(config.indexes.as_deref()).map_err(|error| NodeError::Chain(database, error))?;
+    chain
+        .keep_indexes(config.indexes.as_deref())
+        .map_err(|error| NodeError::Chain(database.clone(), error))?;
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),
@@ -129,10 +132,22 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries)?;
     }
-    let running = Running { node: Node::new(chain, Moment::now()), stopping: false, commands };
+    let mut node = Node::new(chain, Moment::now());
+    node.set_database(database);
+    let running = Running { node, stopping: false, commands };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
     Ok(NodeHandle { rpc, listen, stop, task, server })
+}
+
+/// All that the RPC answers.
+fn all_methods<L: NodeLedger>(queries: &Queries<L>) -> Result<Methods, NodeError> {
+    let mut methods: Methods = Api(queries.clone()).into_rpc().into();
+    methods.merge(L::methods(queries))?;
+    let table = overlaid(standard::table(), L::table());
+    let served = serve_table(queries, &table, &methods)?;
+    methods.merge(served)?;
+    Ok(methods)
 }
 
 /// The parent's headers, if the chain inherits its beacon.

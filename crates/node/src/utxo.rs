@@ -1,13 +1,18 @@
 //! Mass Net's ledger in a node: block candidates from the pool, transactions of blocks, and the RPC of coins.
 
+mod coins;
 pub mod filters;
 pub mod index;
+mod json;
+mod muhash;
+mod proofs;
+mod transactions;
 
 use std::collections::BTreeSet;
 
 use bitcoin::{
     OutPoint, Transaction, Txid,
-    consensus::encode::{deserialize, serialize, serialize_hex},
+    consensus::encode::{deserialize, serialize},
     hashes::Hash as _,
 };
 use mass_consensus::{
@@ -16,13 +21,13 @@ use mass_consensus::{
 };
 use mass_ledger_utxo::{
     COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, PendingReward, SpendContext, Supply as LedgerSupply,
-    UtxoLedger, address, body::Body, coin_key, read_coin, reward::read_pending,
+    UtxoLedger, address, body::Body, coin_key, reward::read_pending,
 };
 use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool};
-use mass_primitives::{Amount, Encode as _, FarmerPublicKey, Height};
+use mass_primitives::{Amount, BlockId, Encode as _, FarmerPublicKey, Height};
 use mass_rpc::{CoinsServer, LightServer as _, Methods, Pending, RpcResult, Supply, async_trait, errors};
 use mass_storage::IndexEntries;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     api::{fault, tree_node},
@@ -30,6 +35,7 @@ use crate::{
     error::ChainError,
     index::{BlockToIndex, IndexInfo},
     ledger::{Candidate, Included, NextBlock, NodeLedger},
+    methods::Method,
     node::Node,
     queries::Queries,
 };
@@ -125,6 +131,25 @@ impl NodeLedger for UtxoLedger {
 
     fn read_id(text: &str) -> Option<EntryId> {
         text.parse().ok().map(|id: Txid| id.to_byte_array())
+    }
+
+    fn describe_body(
+        chain: &Chain<Self>,
+        id: &BlockId,
+        body: &[u8],
+        verbosity: i64,
+    ) -> RpcResult<Map<String, Value>> {
+        transactions::describe_body(chain, id, body, verbosity)
+    }
+
+    fn relay_fee(chain: &Chain<Self>) -> f64 {
+        // The pool counts by 1,000 weight, people by 1,000 virtual bytes.
+        let rate = chain.ledger().pool_limits().min_fee_rate.get().saturating_mul(4);
+        json::amount(Amount::new(rate)).as_f64().unwrap_or(0.0)
+    }
+
+    fn table() -> Vec<Method<Self>> {
+        [transactions::table(), coins::table(), proofs::table()].into_iter().flatten().collect()
     }
 
     fn methods(queries: &Queries<Self>) -> Methods {
@@ -230,18 +255,6 @@ fn pending(chain: &Chain<UtxoLedger>, is_wanted: impl Fn(&PendingReward) -> bool
     pending.collect()
 }
 
-fn output(chain: &Chain<UtxoLedger>, outpoint: &OutPoint) -> RpcResult<Value> {
-    let state = chain.store().snapshot().map_err(fault)?;
-    let Some(coin) = read_coin(&state, outpoint).map_err(fault)? else { return Ok(Value::Null) };
-    let tip = tree_node(chain, chain.engine().tip())?;
-    Ok(json!({
-        "bestblock": chain.engine().tip(), "confirmations": tip.height.get() - coin.height.get() + 1,
-        "value_maxwell": coin.amount, "coinbase": coin.coinbase,
-        "scriptPubKey": { "hex": serialize_hex(&coin.script),
-            "address": address::encode(&chain.ledger().params().address_prefix, &coin.script).ok() },
-    }))
-}
-
 #[async_trait]
 impl CoinsServer for CoinsApi {
     async fn supply(&self) -> RpcResult<Supply> {
@@ -265,10 +278,5 @@ impl CoinsServer for CoinsApi {
             pending(node.chain(), |reward| scripts.contains(&reward.payout_script))
         };
         self.0.answer(query).await
-    }
-
-    async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value> {
-        let txid: Txid = txid.parse().map_err(|_| errors::invalid_parameter("not a transaction id"))?;
-        self.0.answer(move |node| output(node.chain(), &OutPoint { txid, vout: n })).await
     }
 }

@@ -15,7 +15,7 @@ use mass_network::{
     wire::{HEADERS_MAX, Request, Response},
 };
 use mass_primitives::{BlockId, ChainWeight, Encode, Height};
-use mass_rpc::{HttpClient, MassClient};
+use mass_rpc::{BitcoinClient, HttpClient, MassClient};
 use nodes::{node, reaches};
 
 /// Farms one block.

@@ -42,30 +42,6 @@ pub trait Mass {
     #[method(name = "mass_lastSeal")]
     async fn last_seal(&self, farmer: FarmerPublicKey) -> RpcResult<Option<LastSeal>>;
 
-    /// Height of the tip.
-    #[method(name = "getblockcount")]
-    async fn get_block_count(&self) -> RpcResult<Height>;
-
-    /// The tip.
-    #[method(name = "getbestblockhash")]
-    async fn get_best_block_hash(&self) -> RpcResult<BlockId>;
-
-    /// The block at a height of the best chain.
-    #[method(name = "getblockhash")]
-    async fn get_block_hash(&self, height: Height) -> RpcResult<BlockId>;
-
-    /// A block: with `verbosity` 0 the hex of its 80-byte header and body, else (by default) an object.
-    #[method(name = "getblock")]
-    async fn get_block(&self, hash: BlockId, verbosity: Option<u8>) -> RpcResult<Value>;
-
-    /// A header: with `verbose` false the hex of its 80 bytes, else (by default) an object.
-    #[method(name = "getblockheader")]
-    async fn get_block_header(&self, hash: BlockId, verbose: Option<bool>) -> RpcResult<Value>;
-
-    /// State of the chain.
-    #[method(name = "getblockchaininfo")]
-    async fn get_blockchain_info(&self) -> RpcResult<Value>;
-
     /// Offers a transaction in hex to the mempool and to peers; returns its id.
     #[method(name = "sendrawtransaction")]
     async fn send_raw_transaction(&self, hex: String) -> RpcResult<String>;
@@ -73,30 +49,6 @@ pub trait Mass {
     /// Ids of the transactions that wait for a block.
     #[method(name = "getrawmempool")]
     async fn get_raw_mempool(&self) -> RpcResult<Vec<String>>;
-
-    /// The hex of a transaction that waits for a block; those in blocks are not indexed. `verbosity` is 0.
-    #[method(name = "getrawtransaction")]
-    async fn get_raw_transaction(&self, txid: String, verbosity: Option<u8>) -> RpcResult<String>;
-
-    /// Number of connected peers.
-    #[method(name = "getconnectioncount")]
-    async fn get_connection_count(&self) -> RpcResult<u32>;
-
-    /// The connected peers.
-    #[method(name = "getpeerinfo")]
-    async fn get_peer_info(&self) -> RpcResult<Value>;
-
-    /// Connects to a peer once; `command` is `add` or `onetry`, which do the same.
-    #[method(name = "addnode")]
-    async fn add_node(&self, address: String, command: String) -> RpcResult<()>;
-
-    /// Switches the network on or off; returns what holds now.
-    #[method(name = "setnetworkactive")]
-    async fn set_network_active(&self, state: bool) -> RpcResult<bool>;
-
-    /// Asks the node to shut down.
-    #[method(name = "stop")]
-    async fn stop(&self) -> RpcResult<String>;
 }
 
 /// What a node of a ledger of coins answers beside [`Mass`].
@@ -113,8 +65,61 @@ pub trait Coins {
     /// Rewards on their way to these addresses, 1,000 at the most, whoever earned them.
     #[method(name = "mass_pendingTo")]
     async fn pending_to(&self, addresses: Vec<String>) -> RpcResult<Vec<Pending>>;
+}
 
+/// What our own programs call of the methods that are named as in Bitcoin Core. There are more; the node's table of
+/// methods answers them, and `help` lists them.
+#[rpc(client)]
+pub trait Bitcoin {
+    /// Height of the tip.
+    #[method(name = "getblockcount")]
+    async fn get_block_count(&self) -> RpcResult<Height>;
+
+    /// The tip.
+    #[method(name = "getbestblockhash")]
+    async fn get_best_block_hash(&self) -> RpcResult<BlockId>;
+
+    /// The block at a height of the best chain.
+    #[method(name = "getblockhash")]
+    async fn get_block_hash(&self, height: Height) -> RpcResult<BlockId>;
+
+    /// A block: with `verbosity` 0 the hex of its 80-byte header and body, else (by default) an object; on chains of
+    /// coins 2 has the transactions in full and 3 also what they spend.
+    #[method(name = "getblock")]
+    async fn get_block(&self, hash: BlockId, verbosity: Option<u8>) -> RpcResult<Value>;
+
+    /// A header: with `verbose` false the hex of its 80 bytes, else (by default) an object.
+    #[method(name = "getblockheader")]
+    async fn get_block_header(&self, hash: BlockId, verbose: Option<bool>) -> RpcResult<Value>;
+
+    /// State of the chain.
+    #[method(name = "getblockchaininfo")]
+    async fn get_blockchain_info(&self) -> RpcResult<Value>;
+
+    /// The hex of a transaction. What is in a block is found by the index, if the node keeps it.
+    #[method(name = "getrawtransaction")]
+    async fn get_raw_transaction(&self, txid: String, verbosity: Option<u8>) -> RpcResult<String>;
+
+    /// Number of connected peers.
+    #[method(name = "getconnectioncount")]
+    async fn get_connection_count(&self) -> RpcResult<u32>;
+
+    /// The connected peers.
+    #[method(name = "getpeerinfo")]
+    async fn get_peer_info(&self) -> RpcResult<Value>;
+
+    /// Connects to a peer: `command` is `add`, `remove` or `onetry`.
+    #[method(name = "addnode")]
+    async fn add_node(&self, address: String, command: String) -> RpcResult<()>;
+
+    /// Switches the network on or off; returns what holds now.
+    #[method(name = "setnetworkactive")]
+    async fn set_network_active(&self, state: bool) -> RpcResult<bool>;
+
+    /// Asks the node to shut down.
+    #[method(name = "stop")]
+    async fn stop(&self) -> RpcResult<String>;
     /// An unspent output, or null.
     #[method(name = "gettxout")]
-    async fn get_tx_out(&self, txid: String, n: u32) -> RpcResult<Value>;
+    async fn get_tx_out(&self, txid: String, n: u32, include_mempool: Option<bool>) -> RpcResult<Value>;
 }

@@ -2,49 +2,49 @@
 
 use jsonrpsee::types::ErrorObjectOwned;
 
-/// Something else went wrong.
-pub const MISC: i32 = -1;
-/// No such block, transaction, address or key.
-pub const NOT_FOUND: i32 = -5;
-/// A parameter is out of range.
-pub const INVALID_PARAMETER: i32 = -8;
-/// Bytes or hex that do not decode.
-pub const DECODE: i32 = -22;
-/// A block or transaction fails for what it refers to.
-pub const VERIFY: i32 = -25;
-/// A block or transaction breaks a rule.
-pub const REJECTED: i32 = -26;
+macro_rules! codes {
+    ($($(#[$doc:meta])+ $name:ident = $code:literal, $make:ident;)+) => {$(
+        $(#[$doc])+
+        pub const $name: i32 = $code;
 
-fn error(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
-    ErrorObjectOwned::owned(code, message, None::<()>)
+        #[doc = concat!("An error with the code [`", stringify!($name), "`].")]
+        pub fn $make(message: impl Into<String>) -> ErrorObjectOwned {
+            ErrorObjectOwned::owned($name, message, None::<()>)
+        }
+    )+};
 }
 
-/// An error with the code [`MISC`].
-pub fn misc(message: impl Into<String>) -> ErrorObjectOwned {
-    error(MISC, message)
-}
-
-/// An error with the code [`NOT_FOUND`].
-pub fn not_found(message: impl Into<String>) -> ErrorObjectOwned {
-    error(NOT_FOUND, message)
-}
-
-/// An error with the code [`INVALID_PARAMETER`].
-pub fn invalid_parameter(message: impl Into<String>) -> ErrorObjectOwned {
-    error(INVALID_PARAMETER, message)
-}
-
-/// An error with the code [`DECODE`].
-pub fn decode(message: impl Into<String>) -> ErrorObjectOwned {
-    error(DECODE, message)
-}
-
-/// An error with the code [`VERIFY`].
-pub fn verify(message: impl Into<String>) -> ErrorObjectOwned {
-    error(VERIFY, message)
-}
-
-/// An error with the code [`REJECTED`].
-pub fn rejected(message: impl Into<String>) -> ErrorObjectOwned {
-    error(REJECTED, message)
+codes! {
+    /// Something else went wrong, or the method was called in a way that it does not have.
+    MISC = -1, misc;
+    /// A parameter is of another type.
+    TYPE = -3, type_mismatch;
+    /// No such block, transaction, address or key.
+    NOT_FOUND = -5, not_found;
+    /// A parameter is out of range.
+    INVALID_PARAMETER = -8, invalid_parameter;
+    /// Bytes or hex that do not decode.
+    DECODE = -22, decode;
+    /// The peer is added already.
+    NODE_ADDED = -23, node_added;
+    /// The peer was not added.
+    NODE_NOT_ADDED = -24, node_not_added;
+    /// A block or transaction fails for what it refers to.
+    VERIFY = -25, verify;
+    /// A block or transaction breaks a rule.
+    REJECTED = -26, rejected;
+    /// The transaction is in a block already.
+    IN_CHAIN = -27, in_chain;
+    /// The node is still starting.
+    WARMING_UP = -28, warming_up;
+    /// The peer is not connected.
+    NOT_CONNECTED = -29, not_connected;
+    /// The request is none.
+    INVALID_REQUEST = -32600, invalid_request;
+    /// There is no such method.
+    NO_METHOD = -32601, no_method;
+    /// Parameters that exclude each other.
+    INVALID_PARAMS = -32602, invalid_params;
+    /// The request is no JSON.
+    PARSE = -32700, parse;
 }

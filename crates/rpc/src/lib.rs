@@ -2,7 +2,8 @@
 //!
 //! [`MassServer`] is what any chain has; [`CoinsServer`] comes with a ledger of coins, and other ledgers bring their
 //! own. Methods that begin with `mass_` serve our own programs; the others are named and behave as in
-//! Bitcoin Core, so that its tools find what they expect. The server listens on the loopback interface
+//! Bitcoin Core, so that its tools find what they expect: the node answers these from a table, of which [`params`] is a
+//! part, because Bitcoin Core's way with parameters is not the one of a typed trait (decision 0015). The server listens on the loopback interface
 //! only and asks for no password: who can log in to the machine may use it.
 //!
 //! Deliberately not here: any rule of consensus, any state. Whoever implements the traits answers.
@@ -13,16 +14,21 @@ pub mod errors;
 pub mod farm;
 mod light;
 pub mod metrics;
+pub mod params;
 mod transport;
+mod version_one;
 
 pub use answers::{Ban, LastSeal, Pending, Status, Supply, Work};
-pub use api::{CoinsClient, CoinsServer, MassClient, MassServer};
+pub use api::{BitcoinClient, CoinsClient, CoinsServer, MassClient, MassServer};
 pub use jsonrpsee::core::RegisterMethodError;
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::http_client::HttpClient;
 pub use jsonrpsee::server::ServerHandle;
 pub use jsonrpsee::types::ErrorObjectOwned;
-pub use jsonrpsee::{Methods, RpcModule};
+pub use jsonrpsee::{
+    Methods, PendingSubscriptionSink, RpcModule,
+    core::{SubscriptionResult, server::SubscriptionMessage},
+};
 pub use light::{FILTERS_MAX, Filter, Filters, HEADERS_MAX, Headers, LightClient, LightServer};
 pub use transport::{
     BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, UriPath, call, client, client_that_waits, serve,

@@ -1,4 +1,4 @@
-//! Server and client over HTTP.
+//! Server over HTTP and WebSocket, client over HTTP.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -12,12 +12,20 @@ use serde_json::Value;
 
 use tower::ServiceBuilder;
 
-use crate::metrics::{MetricsLayer, Render};
+use crate::{
+    metrics::{MetricsLayer, Render},
+    version_one::VersionOneLayer,
+};
 
 /// Bytes of a request or response at the most.
 pub const BODY_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Connections at one time at the most.
 pub const CONNECTIONS_MAX: u32 = 64;
+
+/// Subscriptions of one connection at the most.
+pub const SUBSCRIPTIONS_MAX: u32 = 16;
+/// Answers and news that wait for a slow connection at the most.
+const MESSAGES_MAX: u32 = 256;
 
 /// How long a client waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,15 +67,20 @@ pub async fn serve(
         _ => ServeError::Listen(addr, error),
     };
     let config = ServerConfig::builder()
-        .http_only()
         .max_request_body_size(BODY_BYTES_MAX)
         .max_response_body_size(BODY_BYTES_MAX)
         .max_connections(CONNECTIONS_MAX)
+        .max_subscriptions_per_connection(SUBSCRIPTIONS_MAX)
+        .set_message_buffer_capacity(MESSAGES_MAX)
         .build();
     // A page in a browser may let its own name point here; it cannot change the name that it asks for.
     let hosts = HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).expect("the names are hosts");
     let builder = Server::builder().set_config(config).set_http_middleware(
-        ServiceBuilder::new().map_request(note_path).layer(hosts).layer(MetricsLayer(metrics)),
+        ServiceBuilder::new()
+            .map_request(note_path)
+            .layer(hosts)
+            .layer(MetricsLayer(metrics))
+            .layer(VersionOneLayer),
     );
     let server = builder.build(addr).await.map_err(refused)?;
     let local = server.local_addr().map_err(refused)?;

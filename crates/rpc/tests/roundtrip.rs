@@ -79,47 +79,11 @@ impl MassServer for Fake {
         let seal = LastSeal { slot: Slot::new(6), height: Height::new(2), id: TIP };
         Ok((farmer == FARMER).then_some(seal))
     }
-    async fn get_block_count(&self) -> RpcResult<Height> {
-        Ok(Height::new(2))
-    }
-    async fn get_best_block_hash(&self) -> RpcResult<BlockId> {
-        Ok(TIP)
-    }
-    async fn get_block_hash(&self, _: Height) -> RpcResult<BlockId> {
-        Err(errors::invalid_parameter("Block height out of range"))
-    }
-    async fn get_block(&self, _: BlockId, verbosity: Option<u8>) -> RpcResult<Value> {
-        Ok(json!(verbosity))
-    }
-    async fn get_block_header(&self, _: BlockId, verbose: Option<bool>) -> RpcResult<Value> {
-        Ok(json!(verbose))
-    }
-    async fn get_blockchain_info(&self) -> RpcResult<Value> {
-        Ok(json!({ "blocks": 2 }))
-    }
     async fn send_raw_transaction(&self, _: String) -> RpcResult<String> {
         Err(errors::rejected("dust"))
     }
     async fn get_raw_mempool(&self) -> RpcResult<Vec<String>> {
         Ok(Vec::new())
-    }
-    async fn get_raw_transaction(&self, _: String, _: Option<u8>) -> RpcResult<String> {
-        Err(errors::not_found("not waiting"))
-    }
-    async fn get_connection_count(&self) -> RpcResult<u32> {
-        Ok(1)
-    }
-    async fn get_peer_info(&self) -> RpcResult<Value> {
-        Ok(json!([]))
-    }
-    async fn add_node(&self, _: String, _: String) -> RpcResult<()> {
-        Ok(())
-    }
-    async fn set_network_active(&self, state: bool) -> RpcResult<bool> {
-        Ok(state)
-    }
-    async fn stop(&self) -> RpcResult<String> {
-        Ok("stopping".to_owned())
     }
 }
 
@@ -131,9 +95,6 @@ impl CoinsServer for Fake {
     async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {
         assert_eq!(farmer, FARMER);
         Ok(vec![Pending { height: Height::new(1), amount: Amount::new(5), address: "a".to_owned() }])
-    }
-    async fn get_tx_out(&self, _: String, _: u32) -> RpcResult<Value> {
-        Ok(Value::Null)
     }
 }
 

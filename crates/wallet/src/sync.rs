@@ -19,7 +19,7 @@ use std::{
 use bdk_wallet::chain::{BlockId as CheckpointId, Indexer as _};
 use bitcoin::{Block, Transaction, Txid};
 use mass_primitives::{BlockId, Height};
-use mass_rpc::{ClientError, HttpClient, MassClient as _, errors};
+use mass_rpc::{BitcoinClient as _, ClientError, HttpClient, MassClient as _, errors};
 
 use crate::{
     error::{WalletError, from_call},

@@ -11,7 +11,7 @@ use std::{fs, path::Path, time::Duration};
 use farm::Farm;
 use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Amount, BlockId, Height};
-use mass_rpc::{HttpClient, MassClient, client};
+use mass_rpc::{BitcoinClient, HttpClient, MassClient, client};
 use mass_wallet::{Balance, DEV_FAUCET_PHRASE, FEE_RATE_DEFAULT, Wallet, WalletError, Words};
 use nodes::{node, reaches};
 

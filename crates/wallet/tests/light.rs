@@ -3,6 +3,7 @@
 #[path = "../../consensus/tests/farm/mod.rs"]
 mod farm;
 mod liar;
+#[allow(dead_code, reason = "each test uses a part")]
 #[path = "../../node/tests/nodes/mod.rs"]
 mod nodes;
 
@@ -19,7 +20,7 @@ use mass_consensus::{
     header::{Header, SealedHeader},
 };
 use mass_primitives::{Amount, Decode as _, Difficulty, Encode as _, Height, Seed};
-use mass_rpc::{HttpClient, MassClient as _, errors};
+use mass_rpc::{BitcoinClient as _, HttpClient, errors};
 use mass_wallet::{
     DEV_FAUCET_PHRASE, FEE_RATE_DEFAULT, Wallet, WalletError, Words,
     light::{Lie, LightError, LightSynced, Source},

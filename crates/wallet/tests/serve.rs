@@ -3,6 +3,7 @@
 
 #[path = "../../consensus/tests/farm/mod.rs"]
 mod farm;
+#[allow(dead_code, reason = "each test uses a part")]
 #[path = "../../node/tests/nodes/mod.rs"]
 mod nodes;
 

@@ -9,7 +9,7 @@ use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
 use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle};
 use mass_primitives::Height;
-use mass_rpc::{HttpClient, MassClient, ServeError, Status};
+use mass_rpc::{BitcoinClient, HttpClient, MassClient, ServeError, Status};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,

@@ -53,7 +53,8 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<()> {
             let (_, wallet) = place.open()?;
             let lines = wallet.export_labels();
             if output.json {
-                let values = lines.lines().map(serde_json::from_str).collect::<Result<Value, _>>()?;
+                let values =
+                    lines.lines().map(serde_json::from_str::<Value>).collect::<Result<Value, _>>()?;
                 return output.result(&values, "");
             }
             output.result(&json!(null), &lines)

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mass_rpc::{HttpClient, MassClient};
+use mass_rpc::{BitcoinClient, HttpClient, MassClient};
 use serde_json::Value;
 
 /// Longer than anything takes on a slow machine.

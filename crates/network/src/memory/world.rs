@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::{Config, message_id, peer_id},
-    handle::{Command, Event, GossipToken, RequestFailure, ResponseToken, Topic, Verdict},
+    handle::{
+        Command, Event, GossipToken, PeerDetails, RequestFailure, ResponseToken, Topic, Traffic, Verdict,
+    },
     wire::{BLOCK_BYTES_MAX, Request, Response},
 };
 
@@ -95,6 +97,17 @@ impl World {
                 }
                 self.dial(number, &address);
             }
+            Command::Keep(address) => {
+                if let Some(member) = self.members.get_mut(&number) {
+                    member.configured.push(address.clone());
+                }
+                self.dial(number, &address);
+            }
+            Command::Forget(address) => {
+                if let Some(member) = self.members.get_mut(&number) {
+                    member.configured.retain(|kept| *kept != address);
+                }
+            }
             Command::Publish { topic, bytes } => self.publish(number, topic, &bytes),
             Command::Request { peer, request, id } => self.request(number, peer, request, id),
             Command::Respond { token, response } => self.respond(number, &token, response),
@@ -164,10 +177,24 @@ impl World {
         if active { self.redial(number) } else { self.unlink_all(number) }
     }
 
-    fn peers(&self, number: NodeNumber) -> Vec<PeerId> {
+    /// Who dialed and what went to and fro is not kept here.
+    fn peers(&self, number: NodeNumber) -> Vec<PeerDetails> {
         let links = self.members.get(&number).map(|member| &member.links);
-        let mut peers: Vec<_> = links.into_iter().flatten().filter_map(|far| self.peer(*far)).collect();
-        peers.sort_unstable();
+        let details = |far: &NodeNumber| {
+            let address = Multiaddr::empty().with(Protocol::Memory(*far));
+            let (sent, received, agent) = (Traffic::default(), Traffic::default(), String::new());
+            Some(PeerDetails {
+                peer: self.peer(*far)?,
+                address,
+                is_inbound: false,
+                since: 0,
+                agent,
+                sent,
+                received,
+            })
+        };
+        let mut peers: Vec<_> = links.into_iter().flatten().filter_map(details).collect();
+        peers.sort_unstable_by_key(|details| details.peer);
         peers
     }
 

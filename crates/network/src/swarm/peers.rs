@@ -1,7 +1,10 @@
 //! How far each connected peer has come: it is ready once it named our chain and subscribed to our
 //! topics, so that a message published after `PeerConnected` reaches it. Time is an argument.
 
-use super::{BTreeSet, ConnectionId, Duration, HashMap, Instant, PeerId, Topic};
+use super::{
+    AGENT_BYTES_MAX, BTreeSet, ConnectionId, Duration, HashMap, Instant, Multiaddr, PeerDetails, PeerId,
+    Topic, Traffic,
+};
 
 #[derive(Debug)]
 struct Peer {
@@ -11,6 +14,14 @@ struct Peer {
     identified: bool,
     refused: bool,
     ready: bool,
+    details: PeerDetails,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Remote {
+    pub address: Multiaddr,
+    pub is_inbound: bool,
 }
 
 /// The connected peers.
@@ -27,7 +38,17 @@ pub(super) enum Progress {
 }
 
 impl Peers {
-    pub fn opened(&mut self, peer: PeerId, connection: ConnectionId, now: Instant) {
+    /// `unix` is the time in unix seconds.
+    pub fn opened(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        Remote { address, is_inbound }: Remote,
+        (now, unix): (Instant, u64),
+    ) {
+        let (sent, received) = (Traffic::default(), Traffic::default());
+        let details =
+            PeerDetails { peer, address, is_inbound, since: unix, agent: String::new(), sent, received };
         let fresh = || Peer {
             since: now,
             connections: Vec::new(),
@@ -35,6 +56,7 @@ impl Peers {
             identified: false,
             refused: false,
             ready: false,
+            details,
         };
         self.0.entry(peer).or_insert_with(fresh).connections.push(connection);
     }
@@ -62,11 +84,33 @@ impl Peers {
         self.0.get_mut(&peer).is_some_and(|state| !std::mem::replace(&mut state.refused, true))
     }
 
-    pub fn ready(&self) -> Vec<PeerId> {
-        let mut ready: Vec<_> =
-            self.0.iter().filter(|(_, state)| state.ready).map(|(peer, _)| *peer).collect();
-        ready.sort_unstable();
+    pub fn ready(&self) -> Vec<PeerDetails> {
+        let ready = self.0.values().filter(|state| state.ready);
+        let mut ready: Vec<_> = ready.map(|state| state.details.clone()).collect();
+        ready.sort_unstable_by_key(|details| details.peer);
         ready
+    }
+
+    /// What the peer says that it is.
+    pub fn named(&mut self, peer: PeerId, agent: &str) {
+        if let Some(state) = self.0.get_mut(&peer) {
+            let end = agent.floor_char_boundary(AGENT_BYTES_MAX);
+            state.details.agent = agent.get(..end).unwrap_or_default().to_owned();
+        }
+    }
+
+    pub fn sent(&mut self, peer: PeerId, bytes: usize, unix: u64) {
+        self.0.get_mut(&peer).into_iter().for_each(|state| count(&mut state.details.sent, bytes, unix));
+    }
+
+    /// What goes to all peers.
+    pub fn sent_to_all(&mut self, bytes: usize, unix: u64) {
+        let ready = self.0.values_mut().filter(|state| state.ready);
+        ready.for_each(|state| count(&mut state.details.sent, bytes, unix));
+    }
+
+    pub fn received(&mut self, peer: PeerId, bytes: usize, unix: u64) {
+        self.0.get_mut(&peer).into_iter().for_each(|state| count(&mut state.details.received, bytes, unix));
     }
 
     pub fn next_deadline(&self, timeout: Duration) -> Option<Instant> {
@@ -94,6 +138,11 @@ impl Peers {
         state.ready = true;
         Progress::Ready(state.connections.clone())
     }
+}
+
+fn count(traffic: &mut Traffic, bytes: usize, unix: u64) {
+    traffic.bytes = traffic.bytes.saturating_add(bytes as u64);
+    traffic.last = unix;
 }
 
 impl Peer {

@@ -41,21 +41,25 @@ pub const SPEND: &str = "spend";
 pub(super) const INDEXES: &[IndexInfo] = &[
     IndexInfo {
         kind: IndexKind { name: TX, version: 1 },
+        standard_name: "txindex",
         about: "transactions by id, for getrawtransaction",
         by_default: true,
     },
     IndexInfo {
         kind: IndexKind { name: ADDRESS, version: 1 },
+        standard_name: "addressindex",
         about: "history, coins and balance by address",
         by_default: false,
     },
     IndexInfo {
         kind: IndexKind { name: SPEND, version: 1 },
+        standard_name: "txospenderindex",
         about: "the transaction that spent an output",
         by_default: false,
     },
     IndexInfo {
         kind: IndexKind { name: FILTER, version: 1 },
+        standard_name: "basic block filter index",
         about: "compact filters (BIP-158), for light wallets and getblockfilter",
         by_default: true,
     },

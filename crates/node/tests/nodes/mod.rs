@@ -10,7 +10,7 @@ use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
 use mass_node::{NodeConfig, NodeHandle, start};
 use mass_primitives::{BlockId, Decode, Difficulty, Encode};
-use mass_rpc::{HttpClient, MassClient, client};
+use mass_rpc::{BitcoinClient, HttpClient, MassClient, client};
 
 use crate::farm::Farm;
 

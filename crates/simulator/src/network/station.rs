@@ -421,7 +421,12 @@ impl Station {
                     self.local.push_back(Event::PeerDisconnected(peer));
                 }
             }
-            Command::Dial(_) | Command::SetActive(_) | Command::Peers(_) | Command::Stop => {}
+            Command::Dial(_)
+            | Command::Keep(_)
+            | Command::Forget(_)
+            | Command::SetActive(_)
+            | Command::Peers(_)
+            | Command::Stop => {}
         }
     }
 

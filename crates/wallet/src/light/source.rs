@@ -7,7 +7,7 @@ use bitcoin::{
 use mass_consensus::header::{HEADER_BYTES, Header, SealedHeader};
 use mass_ledger_utxo::body::Body;
 use mass_primitives::{BlockId, Decode as _, Height};
-use mass_rpc::{ClientError, HttpClient, LightClient as _, MassClient as _, errors};
+use mass_rpc::{BitcoinClient as _, ClientError, HttpClient, LightClient as _, errors};
 use std::collections::BTreeMap;
 
 use super::Lie;

@@ -1,0 +1,201 @@
+//! JSON-RPC 1.0 and 1.1, which Bitcoin Core's clients speak: a request that does not say `"jsonrpc": "2.0"` is read as
+//! one that does, and answered in the old way, with `result`, `error` and `id` always there and an HTTP status for errors.
+//!
+//! Beside it the guard of WebSockets: browsers let any page open one to this machine, and say in `Origin` whose page it
+//! is. Of requests over HTTP they ask the server first, since our content type is JSON.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use jsonrpsee::{
+    core::{BoxError, http_helpers::read_body},
+    server::{HttpBody, HttpRequest, HttpResponse},
+};
+use serde_json::{Map, Value, json};
+use tower::{Layer, Service};
+
+use crate::{BODY_BYTES_MAX, errors};
+
+/// Whose pages may open a WebSocket.
+const ORIGINS: [&str; 3] = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
+
+/// Reads requests of version 1 for the RPC.
+#[derive(Clone)]
+pub(crate) struct VersionOneLayer;
+
+/// [`VersionOneLayer`] around the RPC.
+#[derive(Clone)]
+pub(crate) struct VersionOne<S>(S);
+
+impl<S> Layer<S> for VersionOneLayer {
+    type Service = VersionOne<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        VersionOne(inner)
+    }
+}
+
+impl<S> Service<HttpRequest> for VersionOne<S>
+where
+    S: Service<HttpRequest, Response = HttpResponse> + Clone + Send + 'static,
+    S::Error: Into<BoxError> + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = HttpResponse;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: HttpRequest) -> Self::Future {
+        if is_foreign_socket(&request) {
+            return Box::pin(async { Ok(refusal(403, "a WebSocket of a page from elsewhere")) });
+        }
+        if request.method() != "POST" {
+            let answer = self.0.call(request);
+            return Box::pin(async move { answer.await.map_err(Into::into) });
+        }
+        // The clone waits for its own turn; the one that is ready now takes the request.
+        let fresh = self.0.clone();
+        let mut inner = std::mem::replace(&mut self.0, fresh);
+        Box::pin(async move {
+            let (mut head, body) = request.into_parts();
+            let Ok((bytes, _)) = read_body(&head.headers, body, BODY_BYTES_MAX).await else {
+                return Ok(refusal(413, "the request is too long or was cut short"));
+            };
+            let Some(modern) = modernise(&bytes) else {
+                let request = HttpRequest::from_parts(head, HttpBody::from(bytes));
+                return inner.call(request).await.map_err(Into::into);
+            };
+            head.headers.remove("content-length");
+            let request = HttpRequest::from_parts(head, HttpBody::from(modern));
+            age(inner.call(request).await.map_err(Into::into)?).await
+        })
+    }
+}
+
+fn is_foreign_socket(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let Some(origin) = headers.get("origin").filter(|_| headers.contains_key("upgrade")) else {
+        return false;
+    };
+    let is_ours = |origin: &str| {
+        ORIGINS.iter().any(|ours| {
+            origin.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        })
+    };
+    !origin.to_str().is_ok_and(is_ours)
+}
+
+fn refusal(status: u16, reason: &'static str) -> HttpResponse {
+    let mut response = HttpResponse::new(HttpBody::from(reason));
+    *response.status_mut() = status.try_into().unwrap_or_default();
+    response
+}
+
+/// The request or batch in version 2, if it is in version 1.
+fn modernise(bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_old = |request: &Value| {
+        request.get("method").is_some() && request.get("jsonrpc").is_none_or(|version| version != "2.0")
+    };
+    let value = match serde_json::from_slice(bytes).ok()? {
+        Value::Array(requests) if requests.iter().any(is_old) => {
+            Value::Array(requests.into_iter().map(modern_request).collect())
+        }
+        request if is_old(&request) => modern_request(request),
+        _ => return None,
+    };
+    serde_json::to_vec(&value).ok()
+}
+
+fn modern_request(request: Value) -> Value {
+    let Value::Object(mut old) = request else { return request };
+    let mut modern = Map::new();
+    modern.insert("jsonrpc".to_owned(), json!("2.0"));
+    // A request without an id would get no answer.
+    modern.insert("id".to_owned(), old.remove("id").unwrap_or_default());
+    for name in ["method", "params"] {
+        modern.extend(old.remove(name).map(|value| (name.to_owned(), value)));
+    }
+    modern.into()
+}
+
+/// The answer in version 1.
+async fn age(response: HttpResponse) -> Result<HttpResponse, BoxError> {
+    let (mut head, body) = response.into_parts();
+    let (bytes, _) = read_body(&head.headers, body, u32::MAX).await?;
+    let Ok(answer) = serde_json::from_slice(&bytes) else {
+        return Ok(HttpResponse::from_parts(head, HttpBody::from(bytes)));
+    };
+    let old = match answer {
+        Value::Array(answers) => Value::Array(answers.into_iter().map(old_answer).collect()),
+        answer => {
+            let old = old_answer(answer);
+            if let Some(code) = old.pointer("/error/code").and_then(Value::as_i64) {
+                head.status = status(code).try_into()?;
+            }
+            old
+        }
+    };
+    let bytes = serde_json::to_vec(&old)?;
+    head.headers.insert("content-length", bytes.len().into());
+    Ok(HttpResponse::from_parts(head, HttpBody::from(bytes)))
+}
+
+/// The HTTP status that Bitcoin Core gives an error.
+fn status(code: i64) -> u16 {
+    match i32::try_from(code) {
+        Ok(errors::INVALID_REQUEST) => 400,
+        Ok(errors::NO_METHOD) => 404,
+        _ => 500,
+    }
+}
+
+fn old_answer(mut answer: Value) -> Value {
+    let mut take = |name: &str| answer.get_mut(name).map(Value::take).unwrap_or_default();
+    let mut error = take("error");
+    if let Some(error) = error.as_object_mut() {
+        error.remove("data");
+    }
+    json!({ "result": take("result"), "error": error, "id": take("id") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn modernised(request: &Value) -> Option<Value> {
+        modernise(request.to_string().as_bytes()).map(|bytes| serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[test]
+    fn old_requests_become_new_ones_and_new_ones_stay() {
+        let new = json!({ "jsonrpc": "2.0", "id": 1, "method": "a", "params": [0.1] });
+        assert_eq!(modernised(&new), None);
+        for version in [json!({ "version": "1.1" }), json!({ "jsonrpc": "1.0" }), json!({})] {
+            let mut old = json!({ "id": 1, "method": "a", "params": [0.1] });
+            old.as_object_mut().unwrap().extend(version.as_object().unwrap().clone());
+            assert_eq!(modernised(&old), Some(new.clone()));
+            assert_eq!(modernised(&json!([old, new])), Some(json!([new, new])));
+        }
+        let bare = modernised(&json!({ "method": "a" })).unwrap();
+        assert_eq!(bare, json!({ "jsonrpc": "2.0", "id": null, "method": "a" }));
+        for other in [json!(5), json!([]), json!({}), json!("method")] {
+            assert_eq!(modernised(&other), None, "{other}");
+        }
+        assert_eq!(modernise(b"garbage"), None);
+    }
+
+    #[test]
+    fn old_answers_have_all_three_fields() {
+        let good = json!({ "jsonrpc": "2.0", "id": 1, "result": 5 });
+        assert_eq!(old_answer(good), json!({ "result": 5, "error": null, "id": 1 }));
+        let bad = json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -8, "message": "a" } });
+        assert_eq!(old_answer(bad)["error"]["code"], -8);
+        assert_eq!([status(-8), status(-32601), status(-32600)], [500, 404, 400]);
+    }
+}
