@@ -18,6 +18,8 @@ use crate::{
 
 mod trail;
 
+pub use trail::TrailHeader;
+
 /// The rule that a proven header breaks in its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {

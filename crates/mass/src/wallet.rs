@@ -97,7 +97,7 @@ pub enum Command {
     /// Every header is proven and linked: proof of space, VRF, seal, seed, difficulty. Of several nodes the heaviest
     /// chain counts, and filters on which they differ are settled by the blocks themselves. The exit code is 1 if a
     /// node lied, even if another one told the truth.
-    Sync(online::SyncArgs),
+    Sync(online::Online),
     /// Pay amounts to addresses.
     ///
     ///   mass wallet send ADDRESS 12.5

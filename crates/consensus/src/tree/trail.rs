@@ -1,40 +1,62 @@
 //! A tree that goes on from the newest headers that were linked before: what a light client keeps, so that it proves
 //! each header once and holds a bounded number of them.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
+use alloc::vec::Vec;
 
-use mass_primitives::{BlockId, Decode, DecodeError, Encode, Height, HeightDelta, Reader};
+use mass_primitives::{BlockId, Decode, DecodeError, Encode, Height, HeightDelta, Reader, VrfOutput};
 
 use super::{HeaderTree, Node, rank};
 use crate::spec::ChainSpec;
 
+/// A linked header as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrailHeader {
+    id: BlockId,
+    node: Node,
+    vrf_output: VrfOutput,
+}
+
+impl TrailHeader {
+    /// Id of the block.
+    #[must_use]
+    pub const fn id(&self) -> &BlockId {
+        &self.id
+    }
+
+    /// Its height.
+    #[must_use]
+    pub const fn height(&self) -> Height {
+        self.node.height
+    }
+}
+
 impl HeaderTree {
+    /// A linked header, to be kept.
+    #[must_use]
+    pub fn trail_header(&self, id: &BlockId) -> Option<TrailHeader> {
+        let node = *self.get(id)?;
+        Some(TrailHeader { id: *id, node, vrf_output: node.vrf_output })
+    }
+
     /// A tree of headers that were linked in a tree of the same chain before, lowest first, each the parent of the
     /// next; the first takes the place of the genesis block. `None` if they are no such chain.
     ///
     /// What stands on a header below [`HeaderTree::judges_from`] must not be linked in it: the headers from which its
     /// seed and difficulty follow may be missing.
     #[must_use]
-    pub fn resumed(spec: ChainSpec, trail: &[(BlockId, Node)]) -> Option<Self> {
-        let (first, _) = trail.first()?;
-        let is_chain = trail.windows(2).all(|pair| match pair {
-            [(below, low), (_, high)] => high.parent == *below && low.height.next() == Some(high.height),
-            _ => false,
-        });
-        if !is_chain {
+    pub fn resumed(spec: ChainSpec, trail: &[TrailHeader]) -> Option<Self> {
+        let first = trail.first()?;
+        let stands = |low: &TrailHeader, high: &TrailHeader| {
+            high.node.parent == low.id && low.node.height.next() == Some(high.node.height)
+        };
+        if !trail.windows(2).all(|pair| matches!(pair, [low, high] if stands(low, high))) {
             return None;
         }
-        let mut tree = Self::new(spec, *first);
-        tree.nodes = trail.iter().copied().collect();
-        tree.ranking = trail.iter().map(|(id, node)| rank(*id, node)).collect::<BTreeSet<_>>();
-        tree.children = trail
-            .iter()
-            .skip(1)
-            .map(|(id, node)| (node.parent, Vec::from([*id])))
-            .collect::<BTreeMap<_, _>>();
+        let mut tree = Self::new(spec, first.id);
+        tree.ranking = trail.iter().map(|header| rank(header.id, &header.node)).collect();
+        tree.nodes = trail.iter().map(|header| (header.id, header.node)).collect();
+        let above = trail.iter().skip(1);
+        tree.children = above.map(|header| (header.node.parent, Vec::from([header.id]))).collect();
         Some(tree)
     }
 
@@ -51,41 +73,41 @@ impl HeaderTree {
     }
 }
 
-impl Encode for Node {
+impl Encode for TrailHeader {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.parent.encode(out);
-        self.height.encode(out);
-        self.slot.encode(out);
-        self.time.encode(out);
-        self.seed.encode(out);
-        self.difficulty.encode(out);
-        self.ticket.encode(out);
+        let node = &self.node;
+        self.id.encode(out);
+        node.parent.encode(out);
+        node.height.encode(out);
+        node.slot.encode(out);
+        node.time.encode(out);
+        node.seed.encode(out);
+        node.difficulty.encode(out);
+        node.ticket.encode(out);
         self.vrf_output.encode(out);
-        u8::from(self.farmer.is_some()).encode(out);
-        if let Some(farmer) = &self.farmer {
+        u8::from(node.farmer.is_some()).encode(out);
+        if let Some(farmer) = &node.farmer {
             farmer.encode(out);
         }
-        self.weight.encode(out);
+        node.weight.encode(out);
     }
 }
 
-impl Decode for Node {
+impl Decode for TrailHeader {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            parent: Decode::decode(reader)?,
-            height: Decode::decode(reader)?,
-            slot: Decode::decode(reader)?,
-            time: Decode::decode(reader)?,
-            seed: Decode::decode(reader)?,
-            difficulty: Decode::decode(reader)?,
-            ticket: Decode::decode(reader)?,
-            vrf_output: Decode::decode(reader)?,
-            farmer: match u8::decode(reader)? {
-                0 => None,
-                1 => Some(Decode::decode(reader)?),
-                _ => return Err(DecodeError::Invalid("a flag that is neither 0 nor 1")),
-            },
-            weight: Decode::decode(reader)?,
-        })
+        let id = BlockId::decode(reader)?;
+        let (parent, height, slot) =
+            (Decode::decode(reader)?, Decode::decode(reader)?, Decode::decode(reader)?);
+        let (time, seed, difficulty) =
+            (Decode::decode(reader)?, Decode::decode(reader)?, Decode::decode(reader)?);
+        let (ticket, vrf_output) = (Decode::decode(reader)?, VrfOutput::decode(reader)?);
+        let farmer = match u8::decode(reader)? {
+            0 => None,
+            1 => Some(Decode::decode(reader)?),
+            _ => return Err(DecodeError::Invalid("a flag that is neither 0 nor 1")),
+        };
+        let weight = Decode::decode(reader)?;
+        let node = Node { parent, height, slot, time, seed, difficulty, ticket, vrf_output, farmer, weight };
+        Ok(Self { id, node, vrf_output })
     }
 }

@@ -69,19 +69,6 @@ pub struct HistoryArgs {
     csv: bool,
 }
 
-/// Which nodes to check.
-#[derive(Args)]
-pub struct SyncArgs {
-    #[command(flatten)]
-    place: Place,
-    /// The node's RPC; several may be given [default: the chain's port on this machine].
-    #[arg(long, value_name = "URL")]
-    node: Vec<String>,
-    /// As everywhere: trust no node. `sync` always does so.
-    #[arg(long)]
-    light: bool,
-}
-
 impl Online {
     /// The wallet after a sync, and the node that payments go to.
     pub async fn synced(&self) -> anyhow::Result<(Wallet, HttpClient)> {
@@ -127,8 +114,8 @@ impl Reading {
     }
 }
 
-/// Checks the chain.
-pub fn sync(args: &SyncArgs, output: Output) -> anyhow::Result<Verdict> {
+/// Checks the chain, with or without `--light`.
+pub fn sync(args: &Online, output: Output) -> anyhow::Result<Verdict> {
     let (wallet, synced) = runtime::block_on(light(&args.place, &args.node))?;
     let mut text = format!(
         "block {} {}\n{} headers proven, {} filters matched, {} blocks read",

@@ -1,7 +1,7 @@
 //! The file `light`: the newest headers that the wallet has checked, with their filter headers.
 //!
 //! ```text
-//! "mass-wallet light 1\n" | SHA-256 of the rest 32 | chain id 32 | count u32 | count * (id, node, flag u8, filter header 32)
+//! "mass-wallet light 1\n" | SHA-256 of the rest 32 | chain id 32 | count u32 | count * (header, flag u8, filter header 32)
 //! ```
 //!
 //! It holds nothing of the wallet's own, and is made anew when it is missing or damaged. Whoever can write it can make
@@ -13,7 +13,7 @@ use bitcoin::{
     FilterHeader,
     hashes::{Hash as _, sha256},
 };
-use mass_consensus::{spec::ChainSpec, tree::Node};
+use mass_consensus::{spec::ChainSpec, tree::TrailHeader};
 use mass_primitives::{BlockId, ChainId, Decode as _, DecodeError, Encode as _, Height, Reader};
 
 use super::headers::Headers;
@@ -23,7 +23,7 @@ const NAME: &str = "light";
 const HEAD: &[u8] = b"mass-wallet light 1\n";
 const HEADERS_MAX: u32 = 1 << 16;
 
-type Kept = (ChainId, Vec<(BlockId, Node)>, BTreeMap<Height, (BlockId, FilterHeader)>);
+type Kept = (ChainId, Vec<TrailHeader>, BTreeMap<Height, (BlockId, FilterHeader)>);
 
 /// What is kept in a wallet's directory; `None` if there is nothing of use.
 pub(super) fn read(dir: &Path, spec: &ChainSpec) -> Option<Headers> {
@@ -48,12 +48,12 @@ fn decode(bytes: &[u8]) -> Result<Kept, DecodeError> {
     }
     let (mut trail, mut filters) = (Vec::new(), BTreeMap::new());
     for _ in 0..count {
-        let (id, node) = (BlockId::decode(&mut reader)?, Node::decode(&mut reader)?);
+        let linked = TrailHeader::decode(&mut reader)?;
         if u8::decode(&mut reader)? == 1 {
             let header = BlockId::decode(&mut reader)?;
-            filters.insert(node.height, (id, FilterHeader::from_byte_array(header.get())));
+            filters.insert(linked.height(), (*linked.id(), FilterHeader::from_byte_array(header.get())));
         }
-        trail.push((id, node));
+        trail.push(linked);
     }
     reader.finish()?;
     Ok((chain, trail, filters))
@@ -64,10 +64,9 @@ pub(super) fn write(dir: &Path, spec: &ChainSpec, headers: &Headers) -> Result<(
     let trail = headers.trail();
     let mut body = spec.id().to_bytes();
     (trail.len() as u32).encode(&mut body);
-    for (id, node) in &trail {
-        id.encode(&mut body);
-        node.encode(&mut body);
-        match headers.filter_headers.get(&node.height) {
+    for linked in &trail {
+        linked.encode(&mut body);
+        match headers.filter_headers.get(&linked.height()) {
             None => 0u8.encode(&mut body),
             Some((_, header)) => {
                 1u8.encode(&mut body);

@@ -7,7 +7,7 @@ use mass_consensus::{
     header::SealedHeader,
     proven::{ProvenError, ProvenHeader},
     spec::ChainSpec,
-    tree::{HeaderTree, LinkError, Node},
+    tree::{HeaderTree, LinkError, TrailHeader},
 };
 use mass_primitives::{BlockId, Height, Slot, SlotDelta};
 
@@ -49,7 +49,7 @@ impl Headers {
     /// Goes on from what was kept; `None` if that is no chain.
     pub(super) fn resume(
         spec: &ChainSpec,
-        trail: &[(BlockId, Node)],
+        trail: &[TrailHeader],
         filter_headers: BTreeMap<Height, (BlockId, FilterHeader)>,
     ) -> Option<Self> {
         HeaderTree::resumed(spec.clone(), trail).map(|tree| Self::with(tree, filter_headers))
@@ -176,9 +176,9 @@ impl Headers {
     }
 
     /// The newest headers of the best chain, lowest first: what is to be kept.
-    pub(super) fn trail(&self) -> Vec<(BlockId, Node)> {
+    pub(super) fn trail(&self) -> Vec<TrailHeader> {
         let newest = self.active.values().rev().take(TRAIL);
-        let mut trail: Vec<_> = newest.filter_map(|id| Some((*id, *self.tree.get(id)?))).collect();
+        let mut trail: Vec<_> = newest.filter_map(|id| self.tree.trail_header(id)).collect();
         trail.reverse();
         trail
     }
