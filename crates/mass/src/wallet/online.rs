@@ -163,7 +163,7 @@ fn show_balance(wallet: &Wallet, earned: Option<Amount>, output: Output) -> anyh
         .map(|(name, amount)| format!("{name:<9}  {:>widest$} MASS\n", format_mass(*amount)))
         .collect();
     text.push_str(&format!("as of block {}", wallet.height()));
-    let mut value = json!({
+    let value = json!({
         "spendable": format_mass(balance.spendable()),
         "spendable_maxwell": balance.spendable(),
         "confirmed_maxwell": balance.confirmed,
@@ -172,11 +172,9 @@ fn show_balance(wallet: &Wallet, earned: Option<Amount>, output: Output) -> anyh
         "incoming_maxwell": balance.incoming,
         "immature_maxwell": balance.immature,
         "total_maxwell": balance.total(),
+        "earned_maxwell": earned,
         "height": wallet.height(),
     });
-    if let Some(earned) = earned {
-        value["earned_maxwell"] = json!(earned);
-    }
     output.result(&value, &text)
 }
 
