@@ -126,11 +126,11 @@ impl WalletServer {
     /// A call on one wallet.
     async fn call(&self, method: &'static str, path: Option<String>, args: Args) -> RpcResult<Value> {
         let mut open = self.0.open.lock().await;
-        let name = chosen(&open, path)?;
+        let name = chosen(&open, path.as_deref())?;
         let loaded = open.get_mut(&name).ok_or_else(errors::no_wallet)?;
         let Loaded::Open(loaded) = loaded else {
             if method == "importdescriptors" {
-                let (answer, wallet) = keys::import_into_blank(&self.0.spec, &self.0.dir.join(&name), args)?;
+                let (answer, wallet) = keys::import_into_blank(&self.0.spec, &self.0.dir.join(&name), &args)?;
                 if let Some(wallet) = wallet {
                     let made = OpenWallet { wallet, lock_at: None };
                     open.insert(name, Loaded::Open(Box::new(made)));
@@ -173,8 +173,8 @@ impl WalletServer {
 }
 
 /// The wallet that a call goes to.
-fn chosen(open: &BTreeMap<String, Loaded>, path: Option<String>) -> Result<String, ErrorObjectOwned> {
-    if let Some(name) = path.as_deref().and_then(|path| path.strip_prefix("/wallet/")) {
+fn chosen(open: &BTreeMap<String, Loaded>, path: Option<&str>) -> Result<String, ErrorObjectOwned> {
+    if let Some(name) = path.and_then(|path| path.strip_prefix("/wallet/")) {
         return open.contains_key(name).then(|| name.to_owned()).ok_or_else(errors::not_loaded);
     }
     let mut names = open.keys();

@@ -130,7 +130,7 @@ fn descriptors(call: &Call<'_>) -> RpcResult<Value> {
 pub(super) fn import_into_blank(
     spec: &ChainSpec,
     dir: &Path,
-    args: Args,
+    args: &Args,
 ) -> RpcResult<(Value, Option<Wallet>)> {
     let requests = args.list("requests")?;
     let (mut external, mut internal) = (None, None);

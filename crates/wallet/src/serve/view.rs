@@ -29,7 +29,7 @@ pub(super) const METHODS: &[Method] = &[
     method("rescanblockchain", &["start_height", "stop_height"]),
 ];
 
-pub(super) async fn run(method: &str, call: Call<'_>) -> RpcResult<Value> {
+pub(super) async fn run(method: &str, mut call: Call<'_>) -> RpcResult<Value> {
     if method == "rescanblockchain" {
         call.wallet.forget().map_err(errors::of)?;
     }
@@ -39,7 +39,7 @@ pub(super) async fn run(method: &str, call: Call<'_>) -> RpcResult<Value> {
         "getbalance" => balance(&call),
         "getbalances" => Ok(balances(call.wallet)),
         "listunspent" => unspent(&call),
-        "lockunspent" => lock_unspent(call),
+        "lockunspent" => lock_unspent(&mut call),
         "listlockunspent" => {
             let frozen = call.wallet.bdk.list_locked_outpoints();
             Ok(frozen.map(|coin| json!({ "txid": coin.txid.to_string(), "vout": coin.vout })).collect())
@@ -134,7 +134,7 @@ fn unspent(call: &Call<'_>) -> RpcResult<Value> {
     Ok(found.into())
 }
 
-fn lock_unspent(call: Call<'_>) -> RpcResult<Value> {
+fn lock_unspent(call: &mut Call<'_>) -> RpcResult<Value> {
     let unlock = call.args.flag("unlock", false)?;
     let list = call.args.list("transactions")?;
     if list.is_empty() && unlock {
