@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use crate::cargo;
 
 /// The targets, by the names in `fuzz/Cargo.toml`.
-const TARGETS: [&str; 9] = [
+const TARGETS: [&str; 10] = [
     "verifier",
     "proof_decoder",
     "plot_reader",
@@ -22,6 +22,7 @@ const TARGETS: [&str; 9] = [
     "block_file",
     "pool_record",
     "ledger_apply",
+    "wallet_decoders",
 ];
 
 /// The flags by which a program tells libFuzzer where it has been.

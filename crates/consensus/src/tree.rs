@@ -26,6 +26,10 @@ use crate::{
     spec::{ChainSpec, Checkpoint},
 };
 
+mod trail;
+
+pub use trail::TrailHeader;
+
 /// The rule that a proven header breaks in its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {

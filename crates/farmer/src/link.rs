@@ -19,7 +19,7 @@ pub enum Ask {
     /// The header of a block for this claim, which pays to this address.
     Prepare { claim: Box<SealClaim>, payout: String },
     /// Publish the block of this header.
-    Submit { header: Header, vrf_proof: VrfProof, signature: SealSignature },
+    Submit { header: Box<Header>, vrf_proof: VrfProof, signature: SealSignature },
     /// Who is banned, how the node fares, and what the farmer is still to be paid.
     Health,
 }

@@ -25,6 +25,7 @@ pub mod coinbase;
 pub mod denomination;
 pub mod error;
 pub mod fault;
+pub mod filter;
 mod interpreter;
 pub mod ledger;
 pub mod params;

@@ -27,7 +27,7 @@ pub enum Command {
     /// Everything is kept in one directory; killed at any moment, the node goes on from there.
     ///
     /// A chain with another ledger than Mass Net's has a program of its own with the same options.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// How a node fares.
     Status(NodeUrl),
     /// The peers of a node.

@@ -4,6 +4,7 @@ mod coins;
 mod electrum;
 mod esplora;
 pub mod faces;
+pub mod filters;
 pub mod index;
 mod json;
 mod merkle;
@@ -12,6 +13,8 @@ mod proofs;
 mod stats;
 mod transactions;
 mod view;
+
+use std::collections::BTreeSet;
 
 use bitcoin::{
     OutPoint, Transaction, Txid,
@@ -23,12 +26,13 @@ use mass_consensus::{
     spec::ChainSpec,
 };
 use mass_ledger_utxo::{
-    COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, PolicyError, SpendContext, Supply as LedgerSupply,
-    TxSummary, UtxoLedger, address, body::Body, coin_key, policy, reward::read_pending, sigops,
+    COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, PendingReward, PolicyError, SpendContext,
+    Supply as LedgerSupply, TxSummary, UtxoLedger, address, body::Body, coin_key, policy,
+    reward::read_pending, sigops,
 };
 use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool, Waiting};
 use mass_primitives::{Amount, BlockId, Encode as _, FarmerPublicKey, Height};
-use mass_rpc::{CoinsServer, Methods, Pending, RpcResult, Supply, async_trait, errors};
+use mass_rpc::{CoinsServer, LightServer as _, Methods, Pending, RpcResult, Supply, async_trait, errors};
 use mass_storage::IndexEntries;
 use serde_json::{Map, Value};
 
@@ -39,6 +43,7 @@ use crate::{
     index::{BlockToIndex, IndexInfo},
     ledger::{Candidate, Included, LedgerFault, NextBlock, NodeLedger},
     methods::Method,
+    node::Node,
     queries::Queries,
 };
 
@@ -177,7 +182,10 @@ impl NodeLedger for UtxoLedger {
     }
 
     fn methods(queries: &Queries<Self>) -> Methods {
-        CoinsApi(queries.clone()).into_rpc().into()
+        let mut methods: Methods = CoinsApi(queries.clone()).into_rpc().into();
+        let light = filters::LightApi(queries.clone()).into_rpc();
+        methods.merge(light).expect("no method has the name of another");
+        methods
     }
 }
 
@@ -313,6 +321,9 @@ fn overlay_outputs(state: &mut Overlay<'_>, parent: &[u8], next: NextBlock) -> R
     Ok(())
 }
 
+/// Addresses whose rewards are asked for in one call at the most.
+const ADDRESSES_MAX: usize = 1_000;
+
 /// The RPC of coins.
 struct CoinsApi(Queries<UtxoLedger>);
 
@@ -330,7 +341,7 @@ fn supply(chain: &Chain<UtxoLedger>) -> RpcResult<Supply> {
 fn pending_heights(
     chain: &Chain<UtxoLedger>,
     state: &mass_storage::Snapshot,
-) -> RpcResult<Vec<(Height, mass_ledger_utxo::PendingReward)>> {
+) -> RpcResult<Vec<(Height, PendingReward)>> {
     let tip = tree_node(chain, chain.engine().tip())?.height.get();
     let mut found = Vec::new();
     for height in tip.saturating_sub(chain.ledger().params().reward_delay)..=tip {
@@ -341,9 +352,9 @@ fn pending_heights(
     Ok(found)
 }
 
-fn pending(chain: &Chain<UtxoLedger>, farmer: &FarmerPublicKey) -> RpcResult<Vec<Pending>> {
+fn pending(chain: &Chain<UtxoLedger>, is_wanted: impl Fn(&PendingReward) -> bool) -> RpcResult<Vec<Pending>> {
     let state = chain.store().snapshot().map_err(fault)?;
-    let rewards = pending_heights(chain, &state)?.into_iter().filter(|(_, reward)| reward.farmer == *farmer);
+    let rewards = pending_heights(chain, &state)?.into_iter().filter(|(_, reward)| is_wanted(reward));
     let prefix = &chain.ledger().params().address_prefix;
     let pending = rewards.map(|(height, reward)| {
         let address = address::encode(prefix, &reward.payout_script);
@@ -360,6 +371,21 @@ impl CoinsServer for CoinsApi {
     }
 
     async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>> {
-        self.0.answer(move |node| pending(node.chain(), &farmer)).await
+        self.0.answer(move |node| pending(node.chain(), |reward| reward.farmer == farmer)).await
+    }
+
+    async fn pending_to(&self, addresses: Vec<String>) -> RpcResult<Vec<Pending>> {
+        if addresses.len() > ADDRESSES_MAX {
+            return Err(errors::invalid_parameter(format!("at most {ADDRESSES_MAX} addresses")));
+        }
+        let query = move |node: &mut Node<UtxoLedger>| {
+            let prefix = &node.chain().ledger().params().address_prefix;
+            let scripts = addresses.iter().map(|text| address::decode(prefix, text));
+            let scripts: BTreeSet<_> = scripts
+                .collect::<Result<_, _>>()
+                .map_err(|error| fault(ChainError::Address(Box::new(error))))?;
+            pending(node.chain(), |reward| scripts.contains(&reward.payout_script))
+        };
+        self.0.answer(query).await
     }
 }

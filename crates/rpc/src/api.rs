@@ -58,6 +58,10 @@ pub trait Coins {
     /// Rewards on their way to a farmer.
     #[method(name = "mass_pending")]
     async fn pending(&self, farmer: FarmerPublicKey) -> RpcResult<Vec<Pending>>;
+
+    /// Rewards on their way to these addresses, 1,000 at the most, whoever earned them.
+    #[method(name = "mass_pendingTo")]
+    async fn pending_to(&self, addresses: Vec<String>) -> RpcResult<Vec<Pending>>;
 }
 
 /// What our own programs call of the methods that are named as in Bitcoin Core. There are more; the node's table of

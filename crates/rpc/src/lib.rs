@@ -13,6 +13,7 @@ mod api;
 mod bans;
 pub mod errors;
 pub mod farm;
+mod light;
 pub mod metrics;
 pub mod params;
 mod pool;
@@ -31,5 +32,8 @@ pub use jsonrpsee::{
     Methods, PendingSubscriptionSink, RpcModule,
     core::{SubscriptionResult, server::SubscriptionMessage},
 };
+pub use light::{FILTERS_MAX, Filter, Filters, HEADERS_MAX, Headers, LightClient, LightServer};
 pub use pool::PoolClient;
-pub use transport::{BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, call, client, client_that_waits, serve};
+pub use transport::{
+    BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, UriPath, call, client, client_that_waits, serve,
+};

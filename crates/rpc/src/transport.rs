@@ -30,6 +30,10 @@ const MESSAGES_MAX: u32 = 256;
 /// How long a client waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The path of a request's URL, for methods that go by it as Bitcoin Core's wallet calls do.
+#[derive(Clone, Debug)]
+pub struct UriPath(pub String);
+
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -72,11 +76,21 @@ pub async fn serve(
     // A page in a browser may let its own name point here; it cannot change the name that it asks for.
     let hosts = HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).expect("the names are hosts");
     let builder = Server::builder().set_config(config).set_http_middleware(
-        ServiceBuilder::new().layer(hosts).layer(MetricsLayer(metrics)).layer(VersionOneLayer),
+        ServiceBuilder::new()
+            .map_request(note_path)
+            .layer(hosts)
+            .layer(MetricsLayer(metrics))
+            .layer(VersionOneLayer),
     );
     let server = builder.build(addr).await.map_err(refused)?;
     let local = server.local_addr().map_err(refused)?;
     Ok((local, server.start(node)))
+}
+
+fn note_path<B>(mut request: jsonrpsee::server::HttpRequest<B>) -> jsonrpsee::server::HttpRequest<B> {
+    let path = UriPath(request.uri().path().to_owned());
+    request.extensions_mut().insert(path);
+    request
 }
 
 /// A client of the node at `url`, such as `http://127.0.0.1:8332`. It connects at the first call.

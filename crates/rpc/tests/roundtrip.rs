@@ -87,6 +87,10 @@ impl MassServer for Fake {
 
 #[async_trait]
 impl CoinsServer for Fake {
+    async fn pending_to(&self, addresses: Vec<String>) -> RpcResult<Vec<Pending>> {
+        let pending = |address| Pending { height: Height::new(1), amount: Amount::ZERO, address };
+        Ok(addresses.into_iter().map(pending).collect())
+    }
     async fn supply(&self) -> RpcResult<Supply> {
         Ok(SUPPLY)
     }

@@ -208,7 +208,7 @@ pub struct Violation {
 pub enum NetworkError {
     /// A check found something.
     #[error(transparent)]
-    Violation(Violation),
+    Violation(Box<Violation>),
     /// The chain cannot be made.
     #[error(transparent)]
     Spec(#[from] SpecError),

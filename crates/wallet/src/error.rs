@@ -2,10 +2,12 @@
 
 use std::{io, path::PathBuf};
 
-use bitcoin::FeeRate;
+use bitcoin::{FeeRate, OutPoint, Txid};
 use mass_ledger_utxo::{AddressError, ParamsError, format_mass};
 use mass_primitives::{Amount, BlockId, ChainId};
 use mass_rpc::ClientError;
+
+use crate::light::LightError;
 
 /// A failed operation on a wallet.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,81 @@ pub enum WalletError {
     /// The phrase is none.
     #[error("not a seed phrase: {0}")]
     Phrase(String),
+    /// The descriptor is none, or of a kind that this chain does not have.
+    #[error("not a descriptor for a wallet: {0}")]
+    Descriptor(String),
+    /// The passphrase is empty or too long.
+    #[error("a passphrase has 1 to {most} bytes, not {got}")]
+    PassphraseForm {
+        /// Bytes of the passphrase.
+        got: usize,
+        /// Bytes at the most.
+        most: usize,
+    },
+    /// The wallet is encrypted.
+    #[error("the wallet in {0} is encrypted: its passphrase is needed")]
+    PassphraseMissing(PathBuf),
+    /// The passphrase is another, or the file was changed.
+    #[error("the passphrase is wrong, or the file was changed")]
+    PassphraseWrong,
+    /// The passphrase's key cannot be made.
+    #[error("no key can be made of the passphrase: {0}")]
+    Stretch(String),
+    /// The wallet has no keys to sign with.
+    #[error("the wallet watches only: it has no keys to sign with")]
+    WatchOnly,
+    /// The keys are locked.
+    #[error("the wallet is locked: unlock it with its passphrase first")]
+    Locked,
+    /// A signature cannot be made.
+    #[error("cannot sign: {0}")]
+    Sign(String),
+    /// The bytes are no PSBT.
+    #[error("not a PSBT: {0}")]
+    PsbtForm(String),
+    /// The PSBT cannot be worked with.
+    #[error("PSBT: {0}")]
+    Psbt(String),
+    /// The text is no coin.
+    #[error("{0:?} is no coin: a coin is TXID:N")]
+    CoinForm(String),
+    /// The wallet does not have the coin.
+    #[error("the wallet has no unspent coin {0}")]
+    NoCoin(OutPoint),
+    /// The coin is frozen.
+    #[error("coin {0} is frozen: unfreeze it first")]
+    Frozen(OutPoint),
+    /// The wallet does not know the transaction.
+    #[error("the wallet knows no transaction {0}")]
+    NoTransaction(Txid),
+    /// The transaction is in a block.
+    #[error("transaction {0} is in a block already")]
+    Confirmed(Txid),
+    /// The transaction cannot be replaced.
+    #[error("transaction {txid} cannot be replaced: {reason}")]
+    Irreplaceable {
+        /// The transaction.
+        txid: Txid,
+        /// Why.
+        reason: String,
+    },
+    /// A replacement or a child would pay too little.
+    #[error("the fee is too low: {0}")]
+    FeeTooLow(String),
+    /// A line of a labels file is none.
+    #[error("line {line} is no label (BIP-329): {reason}")]
+    Label {
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The labels file does not open.
+    #[error("{0} holds no labels of this wallet, or was changed")]
+    LabelsFile(PathBuf),
+    /// A light wallet found a lie.
+    #[error(transparent)]
+    Light(#[from] Box<LightError>),
     /// The wallet was made for another chain.
     #[error("the wallet in {path} is of chain {found}, not of {name} ({expected})")]
     OtherChain {
@@ -107,6 +184,16 @@ pub enum WalletError {
     /// The address is none, or of another chain.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The address is of another network, which is named.
+    #[error("{address:?} is {network}, and this wallet pays to addresses that begin with {expected}1")]
+    ForeignAddress {
+        /// The address.
+        address: String,
+        /// What it is an address of, as in "a Bitcoin testnet address".
+        network: &'static str,
+        /// Prefix of the chain.
+        expected: String,
+    },
     /// The spendable coins do not suffice for amount and fee.
     #[error("{} MASS are needed with the fee, {} MASS can be spent", format_mass(*.needed), format_mass(*.available))]
     Funds {

@@ -1,10 +1,10 @@
 //! What the wallet has, and how it came and went.
 
-use bdk_wallet::{KeychainKind, chain::ChainPosition};
-use bitcoin::Txid;
+use bdk_wallet::chain::ChainPosition;
+use bitcoin::{Transaction, Txid};
 use mass_primitives::{Amount, Height};
 
-use crate::wallet::Wallet;
+use crate::{coins::CoinState, wallet::Wallet};
 
 /// What the wallet has, each coin in one of the sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,13 +17,16 @@ pub struct Balance {
     pub change: Amount,
     /// Payments of others that wait for a block.
     pub incoming: Amount,
+    /// What of the confirmed coins and of the change is frozen.
+    pub frozen: Amount,
 }
 
 impl Balance {
-    /// What can be spent now: confirmed coins, and change of own payments.
+    /// What can be spent now: confirmed coins, and change of own payments, but for what is frozen.
     #[must_use]
     pub fn spendable(&self) -> Amount {
-        sum(&[self.confirmed, self.change])
+        let both = sum(&[self.confirmed, self.change]);
+        both.checked_sub(self.frozen).unwrap_or(Amount::ZERO)
     }
 
     /// What waits for a block.
@@ -61,17 +64,36 @@ pub struct Entry {
     pub coinbase: bool,
 }
 
+impl Entry {
+    /// What it is, in a word: a reward, received or sent.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match (self.coinbase, self.net >= 0) {
+            (true, _) => "reward",
+            (false, true) => "received",
+            (false, false) => "sent",
+        }
+    }
+}
+
 impl Wallet {
-    /// What the wallet has, as of the last sync.
+    /// What the wallet has, as of the last sync. Frozen coins count in their sums and in `frozen` beside.
     #[must_use]
     pub fn balance(&self) -> Balance {
-        let balance = self.bdk.balance();
-        Balance {
-            confirmed: Amount::new(balance.confirmed.to_sat()),
-            immature: Amount::new(balance.immature.to_sat()),
-            change: Amount::new(balance.trusted_pending.to_sat()),
-            incoming: Amount::new(balance.untrusted_pending.to_sat()),
+        let mut balance = Balance::default();
+        for coin in self.coins() {
+            let place = match coin.state {
+                CoinState::Confirmed => &mut balance.confirmed,
+                CoinState::Change => &mut balance.change,
+                CoinState::Incoming => &mut balance.incoming,
+                CoinState::Immature => &mut balance.immature,
+            };
+            *place = sum(&[*place, coin.amount]);
+            if coin.frozen && matches!(coin.state, CoinState::Confirmed | CoinState::Change) {
+                balance.frozen = sum(&[balance.frozen, coin.amount]);
+            }
         }
+        balance
     }
 
     /// All transactions that concern the wallet, oldest first, those that wait for a block last.
@@ -105,7 +127,7 @@ impl Wallet {
         let (sent, received) = self.bdk.sent_and_received(tx);
         // Both are at most all the money there is, which fits.
         let net = received.to_signed().unwrap_or_default() - sent.to_signed().unwrap_or_default();
-        let own = tx.input.iter().all(|input| self.is_own(&input.previous_output));
+        let own = self.spends_own(tx);
         let fee = if own { self.bdk.calculate_fee(tx).ok() } else { None };
         Entry {
             txid: canonical.tx_node.txid,
@@ -117,10 +139,9 @@ impl Wallet {
         }
     }
 
-    fn is_own(&self, outpoint: &bitcoin::OutPoint) -> bool {
-        let owner = self.bdk.spk_index().txout(*outpoint);
-        owner.is_some_and(|((keychain, _), _)| {
-            matches!(keychain, KeychainKind::External | KeychainKind::Internal)
-        })
+    /// Whether the wallet alone paid for a transaction.
+    pub(crate) fn spends_own(&self, tx: &Transaction) -> bool {
+        let index = self.bdk.spk_index();
+        !tx.is_coinbase() && tx.input.iter().all(|input| index.txout(input.previous_output).is_some())
     }
 }

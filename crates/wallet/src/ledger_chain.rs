@@ -17,6 +17,8 @@ pub(crate) struct LedgerChain {
     pub(crate) id: ChainId,
     pub(crate) address_prefix: String,
     pub(crate) genesis: Block,
+    pub(crate) weight_max: u64,
+    pub(crate) spec: ChainSpec,
 }
 
 impl LedgerChain {
@@ -29,13 +31,14 @@ impl LedgerChain {
         if params.maturity != MATURITY {
             return Err(WalletError::Maturity { got: params.maturity, expected: MATURITY });
         }
-        let address_prefix = params.address_prefix.clone();
+        let (address_prefix, weight_max) = (params.address_prefix.clone(), params.weight_max);
         let ledger = UtxoLedger::new(params, spec.id())?;
         let (body, _) = ledger.genesis();
         let root = ledger.commitment(&body).expect("the ledger accepts its own genesis body").root;
         let bytes = [Header::genesis(spec, root).to_bytes(), body].concat();
         let genesis = bitcoin::consensus::deserialize(&bytes).expect("header and body are a Bitcoin block");
-        Ok(Self { name: spec.rules().name.clone(), id: *spec.id(), address_prefix, genesis })
+        let (name, id, spec) = (spec.rules().name.clone(), *spec.id(), spec.clone());
+        Ok(Self { name, id, address_prefix, genesis, weight_max, spec })
     }
 }
 

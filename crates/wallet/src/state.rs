@@ -5,6 +5,9 @@
 //! entry   length u32 le | SHA-256 of the body 32 | body: one change as JSON
 //! ```
 //!
+//! In a wallet with a passphrase the head is `mass-wallet state 2` and a body is sealed under the wallet's key, bound
+//! to its place in the file.
+//!
 //! An entry is made durable before anything relies on it. Whatever is torn or damaged ends the journal there:
 //! the entries before it are what the wallet knew at some earlier time, and the next sync goes on from there.
 //! So nothing in here is precious, and a fault costs time only. (BDK's own journal, `bdk_file_store`, has no
@@ -23,9 +26,10 @@ use std::{
 use bdk_wallet::{ChangeSet, chain::Merge as _};
 use bitcoin::hashes::{Hash as _, sha256};
 
-use crate::error::WalletError;
+use crate::{error::WalletError, vault::Key};
 
 const HEAD: &[u8] = b"mass-wallet state 1\n";
+const HEAD_SEALED: &[u8] = b"mass-wallet state 2\n";
 const HASH_BYTES: usize = 32;
 
 /// Number of entries from which they are folded into one when the file is opened.
@@ -37,6 +41,7 @@ pub(crate) struct StateFile {
     file: File,
     /// Where the next entry goes.
     end: u64,
+    key: Option<Key>,
     _lock: File,
 }
 
@@ -49,23 +54,27 @@ struct Journal {
 }
 
 impl StateFile {
-    /// Takes the lock of the wallet in `dir` and opens its state file, or makes it; with what it knows, and
+    /// Opens the state file of the wallet in `dir`, whose lock the caller took, or makes it; with what it knows, and
     /// whether a part of it was damaged.
-    pub(crate) fn open(dir: &Path) -> Result<(Self, ChangeSet, bool), WalletError> {
-        let lock = lock(dir)?;
+    pub(crate) fn open(
+        dir: &Path,
+        lock: File,
+        key: Option<Key>,
+    ) -> Result<(Self, ChangeSet, bool), WalletError> {
+        let head = head(key.as_ref());
         let path = dir.join("state");
         let at = |error| WalletError::File(path.clone(), error);
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                write_whole(&path, HEAD).map_err(at)?;
-                HEAD.to_vec()
+                write_whole(&path, head).map_err(at)?;
+                head.to_vec()
             }
             other => other.map_err(at)?,
         };
-        let journal = read(&bytes);
+        let journal = read(&bytes, key.as_ref());
         let file = OpenOptions::new().write(true).open(&path).map_err(at)?;
-        let mut state = Self { path, file, end: journal.end as u64, _lock: lock };
-        let damaged = journal.end < bytes.len().max(HEAD.len());
+        let mut state = Self { path, file, end: journal.end as u64, key, _lock: lock };
+        let damaged = journal.end < bytes.len().max(head.len());
         if damaged || journal.entries >= FOLD_FROM {
             state.replace(&journal.changes)?;
         }
@@ -74,7 +83,7 @@ impl StateFile {
 
     /// Adds changes and makes them durable.
     pub(crate) fn append(&mut self, changes: &ChangeSet) -> Result<(), WalletError> {
-        let entry = entry(changes);
+        let entry = entry(changes, self.key.as_ref(), self.end)?;
         // At a fixed place: what a failed write left is overwritten by the next one.
         let written = self.file.write_all_at(&entry, self.end).and_then(|()| self.file.sync_data());
         written.map_err(|error| WalletError::File(self.path.clone(), error))?;
@@ -84,7 +93,12 @@ impl StateFile {
 
     /// Puts these changes in the place of all others.
     pub(crate) fn replace(&mut self, changes: &ChangeSet) -> Result<(), WalletError> {
-        let bytes = if changes.is_empty() { HEAD.to_vec() } else { [HEAD, &entry(changes)].concat() };
+        let (key, head) = (self.key.as_ref(), head(self.key.as_ref()));
+        let bytes = if changes.is_empty() {
+            head.to_vec()
+        } else {
+            [head, &entry(changes, key, head.len() as u64)?].concat()
+        };
         let at = |error| WalletError::File(self.path.clone(), error);
         write_whole(&self.path, &bytes).map_err(at)?;
         self.file = OpenOptions::new().write(true).open(&self.path).map_err(at)?;
@@ -93,7 +107,26 @@ impl StateFile {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, WalletError> {
+impl StateFile {
+    /// Writes all anew under another key, or under none.
+    pub(crate) fn rekey(&mut self, key: Option<Key>, changes: &ChangeSet) -> Result<(), WalletError> {
+        self.key = key;
+        self.replace(changes)
+    }
+
+    /// What the file knows.
+    pub(crate) fn changes(&self) -> Result<ChangeSet, WalletError> {
+        let bytes = fs::read(&self.path).map_err(|error| WalletError::File(self.path.clone(), error))?;
+        Ok(read(&bytes, self.key.as_ref()).changes)
+    }
+}
+
+fn head(key: Option<&Key>) -> &'static [u8] {
+    if key.is_some() { HEAD_SEALED } else { HEAD }
+}
+
+/// Takes the lock of the wallet in `dir`, which keeps other programs away from all of it.
+pub(crate) fn lock(dir: &Path) -> Result<File, WalletError> {
     let path = dir.join("lock");
     let at = |error| WalletError::File(path.clone(), error);
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -105,17 +138,21 @@ fn lock(dir: &Path) -> Result<File, WalletError> {
     }
 }
 
-fn entry(changes: &ChangeSet) -> Vec<u8> {
-    let body = serde_json::to_vec(changes).expect("changes have text keys only");
+fn entry(changes: &ChangeSet, key: Option<&Key>, at: u64) -> Result<Vec<u8>, WalletError> {
+    let text = serde_json::to_vec(changes).expect("changes have text keys only");
+    let body = match key {
+        Some(key) => key.seal(&text, &at.to_le_bytes())?,
+        None => text,
+    };
     let length = u32::try_from(body.len()).expect("changes are far below 4 GiB");
-    [&length.to_le_bytes(), sha256::Hash::hash(&body).as_byte_array().as_slice(), &body].concat()
+    Ok([&length.to_le_bytes(), sha256::Hash::hash(&body).as_byte_array().as_slice(), &body].concat())
 }
 
 /// All sound entries from the beginning.
-fn read(bytes: &[u8]) -> Journal {
+fn read(bytes: &[u8], key: Option<&Key>) -> Journal {
     let mut journal = Journal { changes: ChangeSet::default(), entries: 0, end: 0 };
-    let Some(mut rest) = bytes.strip_prefix(HEAD) else { return journal };
-    while let Some((changes, behind)) = read_entry(rest) {
+    let Some(mut rest) = bytes.strip_prefix(head(key)) else { return journal };
+    while let Some((changes, behind)) = read_entry(rest, key, (bytes.len() - rest.len()) as u64) {
         journal.changes.merge(changes);
         journal.entries = journal.entries.saturating_add(1);
         rest = behind;
@@ -124,14 +161,18 @@ fn read(bytes: &[u8]) -> Journal {
     journal
 }
 
-fn read_entry(bytes: &[u8]) -> Option<(ChangeSet, &[u8])> {
+fn read_entry<'a>(bytes: &'a [u8], key: Option<&Key>, at: u64) -> Option<(ChangeSet, &'a [u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (hash, rest) = rest.split_first_chunk::<HASH_BYTES>()?;
     let (body, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
     if sha256::Hash::hash(body).as_byte_array() != hash {
         return None;
     }
-    Some((serde_json::from_slice(body).ok()?, rest))
+    let changes = match key {
+        Some(key) => serde_json::from_slice(&key.open(body, &at.to_le_bytes())?),
+        None => serde_json::from_slice(body),
+    };
+    Some((changes.ok()?, rest))
 }
 
 /// Writes a file that appears complete or not at all, for its owner alone.

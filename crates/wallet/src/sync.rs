@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Blocks below the tip of which the wallet keeps every id.
-const DENSE_BLOCKS: u32 = 144;
+pub(crate) const DENSE_BLOCKS: u32 = 144;
 /// Blocks between two commits of the state.
 const BATCH_BLOCKS: u32 = 500;
 /// Times that the chain may change while it is read.
@@ -183,7 +183,7 @@ impl Wallet {
         block.txdata.iter().any(|tx| self.bdk.spk_index().is_tx_relevant(tx))
     }
 
-    async fn sync_pool(&mut self, node: &HttpClient) -> Result<(), WalletError> {
+    pub(crate) async fn sync_pool(&mut self, node: &HttpClient) -> Result<(), WalletError> {
         let pool = pool_ids(node).await?;
         let count = block_count(node).await?;
         // A node that is behind may not know the coins that our payments spend.

@@ -328,7 +328,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
         if let Some(sealing) = &mut member.sealing {
             sealing.is_signed = true;
         }
-        member.ask(Ask::Submit { header, vrf_proof, signature });
+        member.ask(Ask::Submit { header: Box::new(header), vrf_proof, signature });
         Ok(())
     }
 }

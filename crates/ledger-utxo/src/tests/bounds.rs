@@ -76,7 +76,7 @@ fn what_takes_more_than_its_bytes_counts_more() {
     let (mut tx, coin) = many_small_inputs(2, 4_000);
     let plain = sigops::cost(&tx, &vec![coin.clone(); 2]);
     assert_eq!(plain, 2);
-    tx.input[1].witness = Witness::from_slice(&vec![[]; 120_000]);
+    tx.input[1].witness = Witness::from_slice(&[[]; 120_000]);
     assert_eq!(sigops::cost(&tx, &vec![coin.clone(); 2]), 2 * 171);
     tx.input[1].witness = Witness::from_slice(&[vec![0; 120_000]]);
     assert_eq!(sigops::cost(&tx, &vec![coin.clone(); 2]), 2 * 11);

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `tx` | txid | height, position in the body |
 //! | `address` | script hash, height, position in the body, 0 for an output or 1 for an input, its number | txid, amount; of an input also the output that it spends |
+//! | `filter` | height | filter header, filter: see [`filters`] |
 //! | `spend` | txid and number of an output | spending txid, number of the input, height, position in the body |
 //!
 //! History, unspent outputs and balance of a script are scans of one prefix. The genesis block's coins come from
@@ -25,6 +26,7 @@ use crate::{
     chain::refusal,
     error::ChainError,
     index::{BlockToIndex, IndexInfo, sorted},
+    utxo::filters::{self, FILTER},
 };
 
 /// Name of the index of transactions.
@@ -54,6 +56,12 @@ pub(super) const INDEXES: &[IndexInfo] = &[
         standard_name: "txospenderindex",
         about: "the transaction that spent an output",
         by_default: false,
+    },
+    IndexInfo {
+        kind: IndexKind { name: FILTER, version: 1 },
+        standard_name: "basic block filter index",
+        about: "compact filters (BIP-158), for light wallets and getblockfilter",
+        by_default: true,
     },
 ];
 
@@ -142,11 +150,11 @@ pub fn script_events(
     }))
 }
 
-fn open(snapshot: &Snapshot, name: &'static str) -> Result<IndexView, ChainError> {
+pub(super) fn open(snapshot: &Snapshot, name: &'static str) -> Result<IndexView, ChainError> {
     snapshot.index(name)?.ok_or(ChainError::NoIndex(name))
 }
 
-fn damaged(name: &'static str) -> ChainError {
+pub(super) fn damaged(name: &'static str) -> ChainError {
     ChainError::Database(format!("the index {name} holds an entry that this ledger did not write"))
 }
 
@@ -168,6 +176,7 @@ pub(super) fn entries(
                 .collect(),
             ADDRESS => address_entries(block, &txs)?,
             SPEND => spend_entries(block, &txs),
+            FILTER => filters::entries(block, &txs)?,
             _ => Vec::new(),
         };
         Ok(sorted(name, entries))
@@ -188,7 +197,7 @@ fn spend_key(outpoint: &OutPoint) -> Vec<u8> {
 }
 
 /// The inputs of a transaction that spend something.
-fn inputs<'a>(
+pub(super) fn inputs<'a>(
     block: &BlockToIndex<'_>,
     tx: &'a Transaction,
 ) -> impl Iterator<Item = (u32, &'a OutPoint)> + use<'a> {
@@ -237,7 +246,7 @@ fn address_entries(
 }
 
 /// An output that a block spends: a coin that was there before, or an output of the block itself.
-fn spent_output(
+pub(super) fn spent_output(
     block: &BlockToIndex<'_>,
     own: &BTreeMap<&Txid, &Transaction>,
     outpoint: &OutPoint,

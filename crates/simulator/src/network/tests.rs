@@ -191,7 +191,7 @@ fn planted(builder: &Builder) -> Violation {
     assert_eq!(found, find(), "a seed shows it again");
     assert_eq!(found.replay, network.command());
     assert_eq!(found.seed, 7);
-    found
+    *found
 }
 
 /// The seals that an event brings.

@@ -122,7 +122,16 @@ impl Log {
 
 fn violation(network: &Network, at: u64, log: &Log, (node, rule, detail): Found) -> NetworkError {
     let (seed, event, digest, replay) = (network.seed, log.events, log.digest(), network.command());
-    NetworkError::Violation(Violation { seed, event, milliseconds: at, node, rule, detail, digest, replay })
+    NetworkError::Violation(Box::new(Violation {
+        seed,
+        event,
+        milliseconds: at,
+        node,
+        rule,
+        detail,
+        digest,
+        replay,
+    }))
 }
 
 fn station(stations: &mut [Mutex<Station>], number: usize) -> &mut Station {

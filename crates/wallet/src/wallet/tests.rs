@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 use mass_primitives::{Amount, Height};
 
 use super::*;
-use crate::{FEE_RATE_DEFAULT, FeeRate, keys::DEV_FAUCET_PHRASE};
+use crate::{FEE_RATE_DEFAULT, FeeRate, Payment, Value, keys::DEV_FAUCET_PHRASE};
 
 const FAUCET_ADDRESS: &str = "dms1qmw78m49ss7u4df4f3u7s6w6q8n02h6mkfn3z97";
 const FAUCET: Amount = Amount::new(10_000_000_000_000);
@@ -165,6 +165,61 @@ async fn bad_payments_are_refused_before_anybody_is_asked() {
     assert!(matches!(refused(wallet.sync(&node).await), WalletError::NoNode(_)));
     assert_eq!(wallet.balance().confirmed, FAUCET, "a payment that was not sent spends nothing");
     // All but nothing for the fee: coin selection says what it takes.
-    let dry = wallet.build(address::decode("dms", &to).unwrap(), FAUCET, rate);
+    let dry = wallet.draft(&Payment::new(&to, Value::Exact(FAUCET), rate));
     assert!(matches!(refused(dry), WalletError::Funds { needed, .. } if needed > FAUCET));
+}
+
+/// With a passphrase no file tells what the wallet has; it opens, locks, takes another passphrase and gives it up,
+/// and keeps addresses and labels all the way.
+#[test]
+fn a_wallet_is_encrypted_locked_and_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|text| Passphrase::new(text).unwrap());
+    let seed = Seed::parse(DEV_FAUCET_PHRASE, "").unwrap();
+    let mut wallet =
+        Wallet::make(dir.path(), &dev(), Origin::Account(seed, Account::Bip84), Some(&one)).unwrap();
+    let address = wallet.new_address().unwrap();
+    wallet.set_label("addr", &address, "rent").unwrap();
+    drop(wallet);
+    for name in ["seed", "state", "labels"] {
+        let path = dir.path().join(name);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        for secret in ["abandon", "wpkh", "rent", &address, "tpub"] {
+            assert!(!text.contains(secret), "{name} tells {secret}");
+        }
+    }
+    assert!(Wallet::needs_passphrase(dir.path()).unwrap());
+    assert!(matches!(refused(Wallet::open(dir.path(), &dev())), WalletError::PassphraseMissing(_)));
+    let open = |passphrase| Wallet::open_with(dir.path(), &dev(), passphrase);
+    assert!(matches!(refused(open(Some(&two))), WalletError::PassphraseWrong));
+    let mut wallet = open(Some(&one)).unwrap();
+    assert!(!wallet.was_damaged() && wallet.lock() && wallet.is_locked());
+    let payment = Payment::new(&address, Value::Max, FEE_RATE_DEFAULT);
+    let mut psbt = wallet.draft(&payment).unwrap();
+    assert!(matches!(wallet.sign_psbt(&mut psbt), Err(WalletError::Locked)));
+    assert!(matches!(wallet.unlock(&two), Err(WalletError::PassphraseWrong)));
+    assert!(matches!(wallet.change_passphrase(None), Err(WalletError::Locked)));
+    wallet.unlock(&one).unwrap();
+    assert!(wallet.sign_psbt(&mut psbt).unwrap() > 0);
+    for (change, opens) in [(Some(&two), Some(&two)), (None, None), (Some(&one), Some(&one))] {
+        wallet.change_passphrase(change).unwrap();
+        drop(wallet);
+        wallet = open(opens).unwrap();
+        assert!(!wallet.was_damaged());
+        assert_eq!((wallet.label("addr", &address), wallet.balance().spendable()), (Some("rent"), FAUCET));
+        assert_ne!(wallet.new_address().unwrap(), address);
+    }
+    assert!(wallet.is_encrypted());
+}
+
+/// The files of the first version, as an earlier program wrote them, open and stay what they are.
+#[test]
+fn wallets_of_the_first_version_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let seed = format!("mass-wallet 1 {}\n{DEV_FAUCET_PHRASE}\n", dev().id());
+    fs::write(dir.path().join("seed"), &seed).unwrap();
+    let wallet = Wallet::open(dir.path(), &dev()).unwrap();
+    assert_eq!((wallet.address(0).as_str(), wallet.balance().confirmed), (FAUCET_ADDRESS, FAUCET));
+    assert_eq!(fs::read_to_string(dir.path().join("seed")).unwrap(), seed);
 }
