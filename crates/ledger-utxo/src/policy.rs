@@ -224,7 +224,7 @@ mod tests {
         check_standard(&paying(&[(294, key_script()), (330, taproot.clone()), (0, data(80))])).unwrap();
         refuses(&paying(&[(293, key_script())]), "dust");
         refuses(&paying(&[(329, taproot)]), "dust");
-        refuses(&paying(&[(1000, ScriptBuf::from_bytes(vec![0x51]))]), "scriptpubkey");
+        refuses(&paying(&[(1000, key_script()), (1000, ScriptBuf::from_bytes(vec![0x51]))]), "scriptpubkey");
         refuses(&paying(&[(1000, key_script()), (0, data(81))]), "scriptpubkey");
         refuses(&paying(&[(1000, key_script()), (0, data(3)), (0, data(4))]), "multi-op-return");
     }
