@@ -105,7 +105,8 @@ impl Discovery {
         rng: ChaCha12Rng,
         now: Instant,
     ) -> Self {
-        let (book, anchors) = memory;
+        let (mut book, anchors) = memory;
+        book.start();
         Self {
             book,
             rng,
@@ -202,6 +203,11 @@ impl Discovery {
             dialed.found = true;
             self.book.found(dialed.endpoint, now.unix);
         }
+    }
+
+    /// A connection led to a node that we were connected with already.
+    pub fn redundant(&mut self, connection: ConnectionId) {
+        self.dialed.remove(&connection);
     }
 
     /// A connection could not be made, or ended.

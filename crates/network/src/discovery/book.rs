@@ -97,6 +97,11 @@ impl Book {
         Self { key, entries: BTreeMap::new(), places: BTreeMap::new(), doubts: BTreeMap::new() }
     }
 
+    /// A node that starts may dial at once whom it dialed shortly before, unless they did not answer.
+    pub fn start(&mut self) {
+        self.entries.values_mut().filter(|entry| entry.failures == 0).for_each(|entry| entry.asked = 0);
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }

@@ -25,14 +25,17 @@ impl Driver {
         let is_first = self.peers.opened(peer, connection, Remote { address, is_inbound }, now);
         if self.faults.is_banned(Some(&peer), ip, now.unix) {
             self.turn_away(peer);
-        } else if !is_first && self.discovery.purpose(connection).is_some() {
-            if self.peers.is_ready(&peer) {
-                self.discovery.found(connection, now);
-            }
+        } else if !is_first && self.discovery.purpose(connection).is_some() && self.yields_to(&peer) {
+            self.discovery.redundant(connection);
             self.swarm.close_connection(connection);
         } else if is_first && is_inbound {
             self.make_room(peer, now);
         }
+    }
+
+    /// Of two nodes that dial each other at the same moment one alone closes its connection.
+    fn yields_to(&self, peer: &PeerId) -> bool {
+        self.swarm.local_peer_id() < peer
     }
 
     /// If more came by themselves than may stay, one leaves: the newest, unless another one is easier to replace.

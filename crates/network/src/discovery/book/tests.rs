@@ -99,6 +99,20 @@ fn what_never_answers_is_forgotten_and_asked_ever_more_rarely_before() {
 }
 
 #[test]
+fn who_starts_again_need_not_wait_for_friends() {
+    let (mut book, known) = honest();
+    let silent = known[0];
+    known[1..].iter().for_each(|endpoint| book.forget(endpoint));
+    assert_eq!(book.pick(&mut rng(), NOW + 1, anyone), None);
+    book.start();
+    assert_eq!(book.pick(&mut rng(), NOW + 1, anyone), Some(silent));
+    book.asked(&silent, NOW + 1);
+    book.failed(&silent, NOW + 1);
+    book.start();
+    assert_eq!(book.pick(&mut rng(), NOW + 2, anyone), None);
+}
+
+#[test]
 fn a_quarter_of_a_large_book_is_told_and_nothing_terrible() {
     let (mut book, known) = honest();
     assert_eq!(book.sample(&mut rng(), 100, NOW + 60, anyone).len(), TOLD_MIN);
