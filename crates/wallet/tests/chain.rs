@@ -250,7 +250,7 @@ async fn every_depth_of_reorg_is_followed() {
     }
 }
 
-/// A node that restarts has an empty pool. A wallet offers it its own payments again, each after the one that
+/// A node that lost its file has an empty pool. A wallet offers it its own payments again, each after the one that
 /// it spends; and forgets what became impossible.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payments_that_a_node_forgot_are_offered_again_or_given_up() {
@@ -275,6 +275,7 @@ async fn payments_that_a_node_forgot_are_offered_again_or_given_up() {
         "all is change of change"
     );
     one.stop().await.unwrap();
+    fs::remove_file(path("one").join("pool.dat")).unwrap();
     let (one, rpc_one) = node(&farm.spec, &path("one"), vec![]).await;
     assert_eq!(pooled(&rpc_one).await, 0);
     payee.sync(&rpc_one).await.unwrap();

@@ -107,13 +107,12 @@ pub(super) fn amount(value: &Value) -> RpcResult<Amount> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) if number.is_f64() => {
-            // A number of JSON has been read into a binary fraction: its 9 decimals show whether 7 are enough.
+            // A number of JSON has been read into a binary fraction: the shortest text for it is what was written.
             let number = number.as_f64().unwrap_or(f64::NAN);
             if !(0.0..1e9).contains(&number) {
                 return Err(wrong_type("Amount out of range"));
             }
-            let text = format!("{number:.9}");
-            text.strip_suffix("00").ok_or_else(|| wrong_type("Invalid amount"))?.to_owned()
+            number.to_string()
         }
         Value::Number(number) => number.to_string(),
         _ => return Err(wrong_type("Amount is not a number or string")),
