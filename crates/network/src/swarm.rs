@@ -27,7 +27,6 @@ use libp2p::{
     swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts},
     yamux,
 };
-use mass_primitives::Encode as _;
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
 use tokio::{
@@ -307,7 +306,7 @@ impl Driver {
             Err(_) => RequestFailure::TooLarge,
             Ok(()) if !self.swarm.is_connected(&peer) => RequestFailure::NotConnected,
             Ok(()) => {
-                self.peers.sent(peer, request.to_bytes().len(), unix());
+                self.peers.sent(peer, request.encoded_len(), unix());
                 let own = self.swarm.behaviour_mut().sync.send_request(&peer, request);
                 self.requests.insert(own, (id, peer));
                 return;
@@ -483,7 +482,7 @@ impl Driver {
                 }
                 let token = self.next_token;
                 self.next_token += 1;
-                self.peers.received(peer, request.to_bytes().len(), unix());
+                self.peers.received(peer, request.encoded_len(), unix());
                 self.channels.insert(token, (peer, request_id, channel));
                 self.outbox.push(Event::Request { peer, request, token: ResponseToken(token) });
             }
