@@ -1,15 +1,16 @@
 //! One set of scenarios for both networks, TCP on loopback and the memory twin, and what only TCP has:
 //! strangers that speak no protocol of ours.
 
-use std::time::Duration;
+mod node;
 
 use mass_network::{
-    Command, Config, Event, Multiaddr, Network, PeerId, RequestFailure, Topic, Verdict,
+    Command, Config, Event, PeerId, RequestFailure, Topic, Verdict,
     memory::Hub,
-    peer_id, swarm,
+    swarm,
     wire::{BLOCK_BYTES_MAX, Request, Response},
 };
 use mass_primitives::{BlockId, ChainId, ChainWeight, Height};
+use node::{Node, PATIENCE};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -17,19 +18,12 @@ use tokio::{
     time::timeout,
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const CHAIN: ChainId = ChainId::new([1; 32]);
 const OTHER_CHAIN: ChainId = ChainId::new([2; 32]);
 
 enum World {
     Tcp,
     Memory(Hub),
-}
-
-struct Node {
-    network: Network,
-    peer: PeerId,
-    address: Multiaddr,
 }
 
 impl World {
@@ -48,48 +42,15 @@ impl World {
             proxy: None,
             discovery: None,
         };
-        let network = match self {
+        let spawn = |config| match self {
             Self::Tcp => swarm::spawn(config).expect("loopback can be listened on"),
             Self::Memory(hub) => hub.join(config),
         };
-        let address = "/memory/0".parse().expect("a valid address");
-        let mut node = Node { network, peer: peer_id([seed; 32]), address };
-        node.address = node
-            .until(|event| match event {
-                Event::Listening(address) => Some(address),
-                _ => None,
-            })
-            .await;
-        node
+        Node::start(config, spawn).await
     }
 }
 
 impl Node {
-    async fn until<T>(&mut self, mut pick: impl FnMut(Event) -> Option<T>) -> T {
-        let search = async {
-            loop {
-                let event = self.network.1.recv().await.expect("the network runs");
-                if let Some(found) = pick(event) {
-                    return found;
-                }
-            }
-        };
-        timeout(PATIENCE, search).await.expect("the event comes in time")
-    }
-
-    async fn tell(&self, command: Command) {
-        self.network.0.send(command).await.expect("the network runs");
-    }
-
-    async fn connected(&mut self, other: PeerId) {
-        self.until(|event| matches!(event, Event::PeerConnected(peer) if peer == other).then_some(())).await;
-    }
-
-    async fn disconnected(&mut self, other: PeerId) {
-        self.until(|event| matches!(event, Event::PeerDisconnected(peer) if peer == other).then_some(()))
-            .await;
-    }
-
     async fn refused(&mut self, other: PeerId) {
         self.until(|event| match event {
             Event::PeerConnected(peer) => panic!("{peer} of another chain was let in"),

@@ -1,21 +1,15 @@
 //! Nodes on loopback that find each other, remember each other, and keep out who did wrong.
 
-use std::{path::PathBuf, time::Duration};
+mod node;
 
-use mass_network::{
-    Ban, Banned, Command, Config, DiscoveryConfig, Event, Fault, Multiaddr, Network, PeerId, peer_id, swarm,
-};
+use std::path::PathBuf;
+
+use mass_network::{Ban, Banned, Command, Config, DiscoveryConfig, Event, Fault, Multiaddr, PeerId, swarm};
 use mass_primitives::ChainId;
-use tokio::{sync::oneshot, time::timeout};
+use node::Node;
+use tokio::sync::oneshot;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const CHAIN: ChainId = ChainId::new([1; 32]);
-
-struct Node {
-    network: Network,
-    peer: PeerId,
-    address: Multiaddr,
-}
 
 fn config(seed: u8, bootstrap: Vec<Multiaddr>, memory: Option<PathBuf>) -> Config {
     Config {
@@ -31,63 +25,19 @@ fn config(seed: u8, bootstrap: Vec<Multiaddr>, memory: Option<PathBuf>) -> Confi
 }
 
 async fn start(config: Config) -> Node {
-    let peer = peer_id(config.seed);
-    let network = swarm::spawn(config).expect("loopback can be listened on");
-    let mut node = Node { network, peer, address: Multiaddr::empty() };
-    node.address = node
-        .until(|event| match event {
-            Event::Listening(address) => Some(address),
-            _ => None,
-        })
-        .await;
-    node
+    Node::start(config, |config| swarm::spawn(config).expect("loopback can be listened on")).await
 }
 
-impl Node {
-    async fn until<T>(&mut self, mut pick: impl FnMut(Event) -> Option<T>) -> T {
-        let search = async {
-            loop {
-                let event = self.network.1.recv().await.expect("the network runs");
-                if let Some(found) = pick(event) {
-                    return found;
-                }
-            }
-        };
-        timeout(PATIENCE, search).await.expect("the event comes in time")
-    }
+async fn kept_out(node: &Node) -> Vec<Ban> {
+    let (reply, bans) = oneshot::channel();
+    node.tell(Command::Bans(reply)).await;
+    bans.await.expect("the network answers")
+}
 
-    async fn meets(&mut self, mut wanted: Vec<PeerId>) {
-        while !wanted.is_empty() {
-            let met = self
-                .until(|event| match event {
-                    Event::PeerConnected(peer) => Some(peer),
-                    _ => None,
-                })
-                .await;
-            wanted.retain(|peer| *peer != met);
-        }
-    }
-
-    async fn loses(&mut self, lost: PeerId) {
-        self.until(|event| matches!(event, Event::PeerDisconnected(peer) if peer == lost).then_some(()))
-            .await;
-    }
-
-    async fn tell(&self, command: Command) {
-        self.network.0.send(command).await.expect("the network runs");
-    }
-
-    async fn bans(&self) -> Vec<Ban> {
-        let (reply, bans) = oneshot::channel();
-        self.tell(Command::Bans(reply)).await;
-        bans.await.expect("the network answers")
-    }
-
-    /// Ends the network and waits until it has written what it knows.
-    async fn stop(mut self) {
-        self.tell(Command::Stop).await;
-        while self.network.1.recv().await.is_some() {}
-    }
+/// Ends the network and waits until it has written what it knows.
+async fn stop(mut node: Node) {
+    node.tell(Command::Stop).await;
+    while node.network.1.recv().await.is_some() {}
 }
 
 #[tokio::test]
@@ -115,9 +65,9 @@ async fn a_node_finds_its_peers_again_without_the_list() {
     node.meets(vec![friend.peer, bootstrap.peer]).await;
     friend.meets(vec![node.peer]).await;
     let own = node.peer;
-    node.stop().await;
-    friend.loses(own).await;
-    bootstrap.stop().await;
+    stop(node).await;
+    friend.disconnected(own).await;
+    stop(bootstrap).await;
     let mut again = start(config(3, Vec::new(), memory)).await;
     again.meets(vec![friend.peer]).await;
 }
@@ -131,16 +81,16 @@ async fn who_did_wrong_stays_out_after_a_restart_and_until_it_is_forgiven() {
     let bystander = start(config(3, vec![node.address.clone()], None)).await;
     node.meets(vec![other.peer, bystander.peer]).await;
     node.tell(Command::Fault { peer: other.peer, fault: Fault::BadHeader }).await;
-    node.loses(other.peer).await;
-    other.loses(node.peer).await;
-    let bans = node.bans().await;
+    node.disconnected(other.peer).await;
+    other.disconnected(node.peer).await;
+    let bans = kept_out(&node).await;
     assert_eq!(bans.len(), 1, "the machine that all share is not banned: {bans:?}");
     assert_eq!((bans[0].who, bans[0].reason.as_str()), (Banned::Peer(other.peer), "invalid header"));
-    node.stop().await;
+    stop(node).await;
 
     let mut again =
         start(Config { peers: vec![other.address.clone()], ..config(1, Vec::new(), memory) }).await;
-    assert_eq!(again.bans().await, bans);
+    assert_eq!(kept_out(&again).await, bans);
     bystander.tell(Command::Dial(again.address.clone())).await;
     again.meets(vec![bystander.peer]).await;
     let (reply, unbanned) = oneshot::channel();
