@@ -6,7 +6,6 @@
 //! `docs/new-chain.md`. Mass Net's ledger is one of them.
 
 mod api;
-mod bans;
 mod chain;
 mod error;
 pub mod export;

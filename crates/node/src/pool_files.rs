@@ -128,12 +128,12 @@ fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// The file is whole or as it was, whenever the machine ends.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// The file is whole or as it was, whenever the machine ends, and for its owner alone.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let staged = path.with_extension("tmp");
-    // Not for everybody: it tells which transactions were sent from here.
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+    // What a killed run left there; if it cannot be removed, the next line fails.
+    let _ = fs::remove_file(&staged);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&staged, path)?;

@@ -2,9 +2,7 @@
 
 use std::{
     fs,
-    io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -12,12 +10,11 @@ use std::{
 
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{Command, Config, DiscoveryConfig, Event, Multiaddr, swarm};
-use mass_rpc::{BansServer as _, MassServer as _, Methods, ServerHandle, serve};
+use mass_rpc::{MassServer as _, Methods, ServerHandle, serve};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     api::{Api, metrics},
-    bans::BansApi,
     chain::Chain,
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
@@ -26,7 +23,7 @@ use crate::{
     methods::{Method, overlaid, serve_table},
     news::News,
     node::{Moment, Node},
-    pool_files::PoolFiles,
+    pool_files::{self, PoolFiles},
     queries::{Queries, Query},
     standard,
 };
@@ -204,7 +201,6 @@ fn all_methods<L: NodeLedger>(
     generating: Option<Method<L>>,
 ) -> Result<Methods, NodeError> {
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
-    methods.merge(BansApi(queries.clone()).into_rpc())?;
     methods.merge(L::methods(queries))?;
     methods.merge(news.methods::<L>()?)?;
     let mut table = overlaid(standard::table(), L::table());
@@ -240,12 +236,7 @@ fn peer_key(path: &Path) -> Result<[u8; 32], NodeError> {
         return bytes.try_into().map_err(|_| NodeError::PeerKey(path.to_path_buf()));
     }
     let seed = random_seed(path)?;
-    let staged = path.with_extension("tmp");
-    let _ = fs::remove_file(&staged);
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged).map_err(fault)?;
-    file.write_all(&seed).and_then(|()| file.sync_all()).map_err(fault)?;
-    fs::rename(&staged, path).map_err(fault)?;
+    pool_files::write(path, &seed).map_err(fault)?;
     Ok(seed)
 }
 

@@ -3,6 +3,7 @@
 //! What has no counterpart has a value that says so: there are no service bits, and `networkhashps` is bytes of space.
 //! Fields that Bitcoin Core does not have are added at the end and never change the meaning of others.
 
+mod bans;
 mod chain;
 mod control;
 mod network;
@@ -14,5 +15,6 @@ use crate::{ledger::NodeLedger, methods::Method};
 
 /// The methods of any chain.
 pub(crate) fn table<L: NodeLedger>() -> Vec<Method<L>> {
-    [chain::table(), network::table(), pool::table(), control::table()].into_iter().flatten().collect()
+    let tables = [chain::table(), network::table(), bans::table(), pool::table(), control::table()];
+    tables.into_iter().flatten().collect()
 }

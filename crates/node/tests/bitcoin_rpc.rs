@@ -247,12 +247,21 @@ async fn check_network(world: &World) {
         ("disconnectnode", json!([nobody]), Some(-29)),
         ("disconnectnode", json!([nobody, 3]), Some(-32602)),
         ("getaddednodeinfo", json!([nobody]), Some(-24)),
+        ("setban", json!(["192.0.2.1", "add", 60]), None),
+        ("setban", json!(["192.0.2.1", "add", "long"]), Some(-3)),
+        ("setban", json!(["192.0.2.1", "add", -1]), Some(-8)),
+        ("setban", json!(["nobody", "add"]), Some(-30)),
+        ("setban", json!(["192.0.2.2", "remove"]), Some(-30)),
     ] {
         match code {
             Some(code) => assert_eq!(world.code(method, params.clone()).await, code, "{method} {params}"),
             None => assert!(world.ask(method, params).await.unwrap().is_null()),
         }
     }
+    let bans: v31::ListBanned = world.shape("listbanned", json!([])).await;
+    assert_eq!((bans.0.len(), bans.0[0].address.as_str()), (1, "192.0.2.1"));
+    assert!(world.ask("clearbanned", json!([])).await.unwrap().is_null());
+    assert_eq!(world.ask("listbanned", json!([])).await.unwrap(), json!([]));
     let added: v31::GetAddedNodeInfo = world.shape("getaddednodeinfo", json!([])).await;
     assert!(added.0.is_empty());
     // Who was added comes back; who was removed does not.

@@ -1,6 +1,6 @@
 //! Who is kept out, by hand or for what it did, with Bitcoin Core's names and shapes.
 
-use jsonrpsee::{core::RpcResult, proc_macros::rpc};
+use jsonrpsee::proc_macros::rpc;
 use serde::{Deserialize, Serialize};
 
 /// A ban, as `listbanned` has it; times are unix seconds.
@@ -20,8 +20,8 @@ pub struct Banned {
     pub ban_reason: String,
 }
 
-/// The methods.
-#[rpc(server, client)]
+/// What programs call of the methods of bans; the node's table of methods answers them.
+#[rpc(client)]
 pub trait Bans {
     /// The bans that hold.
     #[method(name = "listbanned")]

@@ -22,7 +22,7 @@ mod version_one;
 
 pub use answers::{Ban, CheckpointStatus, LastSeal, Pending, Status, Supply, Work};
 pub use api::{BitcoinClient, CoinsClient, CoinsServer, MassClient, MassServer};
-pub use bans::{Banned, BansClient, BansServer};
+pub use bans::{Banned, BansClient};
 pub use jsonrpsee::core::RegisterMethodError;
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::http_client::HttpClient;

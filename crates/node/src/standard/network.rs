@@ -151,17 +151,25 @@ fn added<L: NodeLedger>(node: &mut Node<L>, args: &Args) -> RpcResult<Value> {
     Ok(added.iter().map(describe).collect())
 }
 
-/// The connected peers with their numbers.
-async fn peers<L: NodeLedger>(queries: &Queries<L>) -> RpcResult<Vec<(u64, PeerDetails)>> {
+/// Tells the network something that it answers.
+pub(super) async fn ask<L: NodeLedger, T: Send + 'static>(
+    queries: &Queries<L>,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command + Send + 'static,
+) -> RpcResult<T> {
     let stopping = || errors::misc("the node is stopping");
     let (reply, answer) = oneshot::channel();
-    queries.ask(|node| node.send(Command::Peers(reply))).await.ok_or_else(stopping)?;
-    let details = answer.await.map_err(|_| stopping())?;
+    queries.ask(|node| node.send(command(reply))).await.ok_or_else(stopping)?;
+    answer.await.map_err(|_| stopping())
+}
+
+/// The connected peers with their numbers.
+async fn peers<L: NodeLedger>(queries: &Queries<L>) -> RpcResult<Vec<(u64, PeerDetails)>> {
+    let details = ask(queries, Command::Peers).await?;
     let number = move |node: &mut Node<L>| {
         let numbered = details.into_iter().map(|details| (node.peer_number(&details.peer), details));
-        numbered.filter_map(|(number, details)| Some((number?, details))).collect()
+        Ok(numbered.filter_map(|(number, details)| Some((number?, details))).collect())
     };
-    queries.ask(number).await.ok_or_else(stopping)
+    queries.answer(number).await
 }
 
 async fn peer_info<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
