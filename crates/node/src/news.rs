@@ -45,6 +45,9 @@ pub(crate) struct News {
     transactions: Sender<TransactionNews>,
     tip: Option<BlockId>,
     pool: BTreeSet<EntryId>,
+    /// By what a pool that has changed is known: its count of changes, which passes over what blocks confirm, and its
+    /// length. `None` while nobody listens.
+    state: Option<(u64, usize)>,
 }
 
 impl News {
@@ -59,6 +62,7 @@ impl News {
             transactions: channel(transactions).0,
             tip: None,
             pool: BTreeSet::new(),
+            state: None,
         }
     }
 
@@ -78,10 +82,15 @@ impl News {
         }
     }
 
-    /// Tells what has entered and left the pool. While nobody listens nothing is compared.
+    /// Tells what has entered and left the pool. While nobody listens, or nothing changes, nothing is compared.
     pub(crate) fn look_at_pool<L: NodeLedger>(&mut self, chain: &Chain<L>) {
         if self.transactions.receiver_count() == 0 {
             self.pool.clear();
+            self.state = None;
+            return;
+        }
+        let state = Some((chain.pool().changes(), chain.pool().len()));
+        if std::mem::replace(&mut self.state, state) == state {
             return;
         }
         let now: BTreeSet<EntryId> = chain.pool().ids().collect();
