@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context;
 use mass_consensus::spec::ChainSpec;
-use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals};
+use mass_farmer::{ChainConfig, FarmEvent, Totals};
 use mass_ledger_utxo::{LedgerParams, address};
 use mass_node::{Generate, Generator};
 use mass_primitives::BlockId;
@@ -62,17 +62,7 @@ async fn farm(spec: ChainSpec, dir: PathBuf, wanted: Generate) -> anyhow::Result
     let url = format!("http://{}", wanted.node);
     let node = mass_rpc::client(&url)?;
     let chain = ChainConfig { spec, node: url, payout: wanted.address, priority: 0, enabled: true };
-    let config = FarmerConfig {
-        chains: vec![chain],
-        directories: vec![place.plots_dir()],
-        harvesters: None,
-        cluster: None,
-        secret: place.secret()?,
-        guard: place.guard(),
-        // The key is of this directory, which is locked.
-        watch_rounds: 0,
-        rpc: None,
-    };
+    let config = place.farmer(vec![chain])?;
     let (tell, mut sealed) = mpsc::unbounded_channel();
     let watch = move |event: &FarmEvent, _: &Totals| {
         if let FarmEvent::Sealed { id, .. } = event {

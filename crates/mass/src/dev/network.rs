@@ -60,17 +60,8 @@ impl Network {
             let payout = place.open_wallet(&spec, "farmer", None)?.unused_address()?;
             Ok(ChainConfig { spec, node: nodes.url().to_owned(), payout, priority: 0, enabled: true })
         });
-        let config = FarmerConfig {
-            chains: farmed.collect::<anyhow::Result<_>>()?,
-            directories: vec![place.plots_dir()],
-            harvesters: None,
-            cluster: None,
-            secret: place.secret()?,
-            guard: place.guard(),
-            // The key is of this directory, which is locked.
-            watch_rounds: 0,
-            rpc: Some(([127, 0, 0, 1], 0).into()),
-        };
+        let farmer = place.farmer(farmed.collect::<anyhow::Result<_>>()?)?;
+        let config = FarmerConfig { rpc: Some(([127, 0, 0, 1], 0).into()), ..farmer };
         let (tell, totals) = watch::channel(Totals::default());
         let (stop_farmer, stop) = oneshot::channel::<()>();
         let watch = move |event: &FarmEvent, totals: &Totals| {

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use mass_consensus::{keys::FarmerSecret, spec::ChainSpec};
+use mass_farmer::{ChainConfig, FarmerConfig};
 use mass_proof_of_space::Strength;
 use mass_wallet::{Wallet, Words};
 
@@ -50,6 +51,21 @@ impl Place {
             Err(TryLockError::WouldBlock) => bail!("a development network runs in {} already", dir.display()),
             Err(TryLockError::Error(error)) => Err(error).with_context(|| lock.display().to_string()),
         }
+    }
+
+    /// A farmer with the directory's key and plots, who is asked nothing.
+    pub fn farmer(&self, chains: Vec<ChainConfig>) -> anyhow::Result<FarmerConfig> {
+        Ok(FarmerConfig {
+            chains,
+            directories: vec![self.plots_dir()],
+            harvesters: None,
+            cluster: None,
+            secret: self.secret()?,
+            guard: self.guard(),
+            // The key is of this directory, which is locked.
+            watch_rounds: 0,
+            rpc: None,
+        })
     }
 
     /// Where node `number` of a chain keeps its things.
