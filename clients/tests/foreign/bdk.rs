@@ -131,7 +131,7 @@ fn bump(wallet: &mut Wallet, server: &impl Server, txid: Txid) -> anyhow::Result
 }
 
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: cargo xtask slow clients"]
 fn a_bdk_wallet_lives_on_the_electrum_server() -> anyhow::Result<()> {
     let network = Network::start(&[])?;
     let client = electrum_client::Client::new(&format!("tcp://{}", network.electrum))?;
@@ -139,7 +139,7 @@ fn a_bdk_wallet_lives_on_the_electrum_server() -> anyhow::Result<()> {
 }
 
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: cargo xtask slow clients"]
 fn a_bdk_wallet_lives_on_the_esplora_server() -> anyhow::Result<()> {
     let network = Network::start(&[])?;
     let client = esplora_client::Builder::new(&network.esplora).build_blocking();

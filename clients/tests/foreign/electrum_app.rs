@@ -52,7 +52,7 @@ impl App<'_> {
 }
 
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: cargo xtask slow clients"]
 fn debians_electrum_receives_and_pays() -> anyhow::Result<()> {
     ensure!(std::path::Path::new("/usr/bin/electrum").exists(), "apt-get install electrum");
     let network = Network::start(&[])?;

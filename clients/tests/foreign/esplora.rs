@@ -5,7 +5,7 @@ use bdk_wallet::bitcoin::Txid;
 use mass_clients::{Network, eventually, theirs};
 
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: cargo xtask slow clients"]
 fn esploras_own_client_reads_every_answer() -> anyhow::Result<()> {
     let network = Network::start(&[])?;
     let client = Builder::new(&network.esplora).build_blocking();

@@ -111,7 +111,7 @@ fn open_and_pay(alice: &Peer, bob: &Peer) -> anyhow::Result<ldk_node::UserChanne
 }
 
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: cargo xtask slow clients"]
 fn two_lightning_nodes_pay_and_close_together_and_by_force() -> anyhow::Result<()> {
     let network = Network::start(&["--esplora-genesis", REGTEST_GENESIS])?;
     network.reaches(11)?;

@@ -16,7 +16,7 @@ fn signer(args: &[&str]) -> anyhow::Result<String> {
 }
 
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: cargo xtask slow clients"]
 fn btc_signer_signs_a_payment_of_a_wallet_that_only_watches() -> anyhow::Result<()> {
     let network = Network::start(&[])?;
     let (watched, faucet) = (network.path("watched"), network.path("faucet"));

@@ -126,9 +126,7 @@ fn status<L: NodeLedger>(node: &Node<L>) -> RpcResult<Status> {
 
 /// Whether no better header is known, nor a checkpoint that is still to come.
 pub(crate) fn is_synced<L: NodeLedger>(chain: &Chain<L>) -> bool {
-    let engine = chain.engine();
-    engine.tree().better_than(engine.tip()).next().is_none()
-        && newest_checkpoint(chain).is_none_or(|checkpoint| checkpoint.reached)
+    chain.is_current() && newest_checkpoint(chain).is_none_or(|checkpoint| checkpoint.reached)
 }
 
 pub(crate) fn newest_checkpoint<L: NodeLedger>(chain: &Chain<L>) -> Option<CheckpointStatus> {

@@ -264,7 +264,7 @@ impl<L: NodeLedger> Chain<L> {
     }
 
     /// Whether the tip is the best block that is known of.
-    fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         self.engine.tree().better_than(self.engine.tip()).next().is_none()
     }
 
