@@ -92,13 +92,13 @@ impl NodeLedger for UtxoLedger {
         pool: &Pool,
         context: &BlockContext,
         payout: &str,
-        evidence: Option<[u8; 32]>,
+        carried: Carried,
     ) -> Result<Candidate, ChainError> {
         let payout = address::decode(&self.params().address_prefix, payout)
             .map_err(|error| ChainError::Address(Box::new(error)))?;
         let next = NextBlock { height: context.height, median_time_past: context.median_time_past };
         let (txs, refused) = candidates(self, state, pool, next)?;
-        let body = self.build_body(state, context, &payout, evidence, &txs)?;
+        let body = self.build_body(state, context, &payout, carried, &txs)?;
         Ok(Candidate { body, refused })
     }
 
