@@ -102,6 +102,7 @@ impl Names {
     pub fn topic(self, topic: Topic) -> String {
         let name = match topic {
             Topic::Blocks => "blocks",
+            Topic::Compact => "compact",
             Topic::Transactions => "transactions",
             Topic::Evidence => "evidence",
         };

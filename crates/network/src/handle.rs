@@ -15,8 +15,10 @@ pub type Network = (mpsc::Sender<Command>, mpsc::Receiver<Event>);
 /// What is gossiped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
-    /// New blocks.
+    /// New blocks as they are: those of which no part waits in pools.
     Blocks,
+    /// New blocks told by what their receivers lack: [`crate::wire::CompactBlock`].
+    Compact,
     /// New transactions.
     Transactions,
     /// Evidence of double seals.
@@ -25,7 +27,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 3] = [Self::Blocks, Self::Transactions, Self::Evidence];
+    pub const ALL: [Self; 4] = [Self::Blocks, Self::Compact, Self::Transactions, Self::Evidence];
 }
 
 /// What the receiver of a gossip message found.

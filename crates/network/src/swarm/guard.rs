@@ -74,6 +74,10 @@ impl Driver {
     /// Whether a peer's request is looked at. Who waits for too many answers is refused, who floods is at fault.
     pub(super) fn may_ask(&mut self, peer: PeerId) -> bool {
         match self.peers.asks(&peer, now().instant) {
+            Admission::Granted if !self.answers.has_room(&peer) => {
+                self.peers.answered(&peer);
+                false
+            }
             Admission::Granted => true,
             Admission::Busy => false,
             Admission::Flood => {

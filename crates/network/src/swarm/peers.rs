@@ -20,7 +20,7 @@ const QUESTIONS: (f64, f64) = (2.0, 1.0 / 60.0);
 /// Messages of a topic at once and in each second, far above what any chain makes.
 const fn gossip(topic: Topic) -> (f64, f64) {
     match topic {
-        Topic::Blocks => (200.0, 10.0),
+        Topic::Blocks | Topic::Compact => (200.0, 10.0),
         Topic::Transactions => (10_000.0, 500.0),
         Topic::Evidence => (100.0, 5.0),
     }
