@@ -41,11 +41,12 @@ use crate::{
     discovery::{Book, Discovery, Endpoint, Memory, Now, load},
     faults::{Fault, Faults},
     handle::{
-        AGENT_BYTES_MAX, Command, Event, GossipToken, Network, PeerDetails, RequestFailure, ResponseToken,
-        Topic, Traffic, Verdict,
+        AGENT_BYTES_MAX, Command, ConnectionKind, Event, GossipToken, Network, PeerDetails, RequestFailure,
+        ResponseToken, Topic, Traffic, Verdict,
     },
     outbox::Outbox,
     proxy::ProxyTransport,
+    quota::Totals,
     redial::Redial,
     wire::{BLOCK_BYTES_MAX, Request, Response},
 };
@@ -112,6 +113,7 @@ pub fn spawn(config: Config) -> Result<Network, SpawnError> {
         requests: HashMap::new(),
         channels: HashMap::new(),
         answers: Answers::default(),
+        totals: Totals::new(now),
         next_token: 0,
         redial: Redial::new(config.peers, now),
         max_connections: config.max_connections,
@@ -197,6 +199,7 @@ struct Driver {
     requests: HashMap<OutboundRequestId, (u64, PeerId)>,
     channels: HashMap<u64, (PeerId, InboundRequestId, ResponseChannel<Response>)>,
     answers: Answers<InboundRequestId>,
+    totals: Totals,
     next_token: u64,
     redial: Redial,
     max_connections: u32,
@@ -459,7 +462,7 @@ impl Driver {
                 self.peers.received(from, message.data.len(), unix());
                 let id = <[u8; 32]>::try_from(message_id.0.as_slice());
                 match (self.topic(&message.topic), id) {
-                    (Some(topic), _) if !self.peers.may_gossip(&from, topic, Instant::now()) => {
+                    (Some(topic), _) if !self.may_gossip(&from, topic) => {
                         debug!(%from, ?topic, "more than anybody has reason to tell");
                         self.report(&message_id, &from, Verdict::Ignore);
                     }

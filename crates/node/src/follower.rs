@@ -14,10 +14,10 @@ use mass_consensus::{
     tree::{HeaderTree, LinkError},
 };
 use mass_network::{
-    Command, Config, Event, Multiaddr, PeerId, Topic, Verdict, swarm,
+    Command, Config, Event, Multiaddr, PeerId, Verdict, swarm,
     wire::{HEADERS_MAX, Request, Response},
 };
-use mass_primitives::{BlockId, Decode, Encode, Height, Reader};
+use mass_primitives::{BlockId, Decode, Encode, Height};
 use mass_storage::{NewHeader, Store};
 use tokio::sync::mpsc;
 

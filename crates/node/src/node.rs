@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -70,6 +71,7 @@ pub struct Node<L> {
     numbers: BTreeMap<PeerId, u64>,
     next_number: u64,
     added: Vec<Multiaddr>,
+    proxy: Option<SocketAddr>,
     is_network_active: bool,
     database: Option<PathBuf>,
     scan: Arc<Scan>,
@@ -92,6 +94,7 @@ impl<L: NodeLedger> Node<L> {
             numbers: BTreeMap::new(),
             next_number: 0,
             added: Vec::new(),
+            proxy: None,
             is_network_active: true,
             database: None,
             scan: Arc::default(),
@@ -107,6 +110,16 @@ impl<L: NodeLedger> Node<L> {
     /// The file of the database, to tell its size.
     pub(crate) fn set_database(&mut self, path: PathBuf) {
         self.database = Some(path);
+    }
+
+    /// The proxy through which connections go that the node begins.
+    pub(crate) const fn proxy(&self) -> Option<SocketAddr> {
+        self.proxy
+    }
+
+    /// Notes the proxy, to tell of it.
+    pub(crate) const fn set_proxy(&mut self, proxy: Option<SocketAddr>) {
+        self.proxy = proxy;
     }
 
     /// Bytes of the database on disk; zero if it is in no file.

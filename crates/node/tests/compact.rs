@@ -79,7 +79,7 @@ impl Side {
         for tx in transactions {
             self.node.pay(serialize(tx), now).unwrap();
         }
-        self.node.take_commands();
+        drop(self.node.take_commands());
     }
 
     fn tip(&self) -> BlockId {

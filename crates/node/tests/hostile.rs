@@ -190,8 +190,7 @@ async fn a_peer_of_another_chain_is_sent_away_and_not_banned() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_of_another_header_is_its_senders_fault_and_never_the_headers() {
     let stage = Stage::new().await;
-    let other = stage.payer.farm(8);
-    let (_, blocks) = stage.branch(&other, 3);
+    let (_, blocks) = stage.branch(&stage.payer.farm(8), 3);
     let tip = header_of(&blocks[2]).id();
     let mut liar = stage.liar(1, silent()).await;
     let (first, second) =
@@ -200,13 +199,17 @@ async fn a_body_of_another_header_is_its_senders_fault_and_never_the_headers() {
     liar.tells(Topic::Blocks, forged).await;
     liar.is_sent_away().await;
     stage.comes_to_ban(&[(&liar, "body of another header")]).await;
+    // Who tells a block as something else does not make it look as if it had been seen.
+    let mut other = stage.liar(3, silent()).await;
+    other.tells(Topic::Transactions, blocks[2].clone()).await;
+    other.is_sent_away().await;
     // Told as it is, the same block is as good as any.
     let teller = stage.liar(2, silent()).await;
     for block in blocks {
         teller.tells(Topic::Blocks, block).await;
     }
     reaches(&stage.rpc, tip).await;
-    stage.comes_to_ban(&[(&liar, "body of another header")]).await;
+    stage.comes_to_ban(&[(&liar, "body of another header"), (&other, "malformed message")]).await;
     stage.ends().await;
 }
 
