@@ -434,3 +434,84 @@ async fn false_evidence_bans_its_teller_and_true_evidence_told_without_end_chang
     stage.comes_to_ban(&[(&liar, "false evidence")]).await;
     stage.ends().await;
 }
+
+/// Kilobytes of memory that this process holds, attackers and all.
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// What one of two hundred does, by its number: floods of headers, orphans, evidence, questions, blocks of nothing, or silence.
+async fn floods(number: u8, stage: &Stage, headers: &[Vec<u8>], until: Instant) {
+    let told = headers.to_vec();
+    let lie = Box::new(move |request: &Request| match request {
+        Request::Status => Some(status(BlockId::new([number; 32]))),
+        Request::Headers { .. } => Some(Response::Headers(told.clone())),
+        Request::Blocks { ids } if number % 2 == 0 => Some(Response::Blocks(vec![None; ids.len()])),
+        _ => None,
+    });
+    let mut liar = Liar::new(*stage.payer.spec.id(), [number; 32], stage.address(), lie);
+    let (peer, mut turn) = (stage.peer(), 0u64);
+    while Instant::now() < until {
+        turn += 1;
+        let mut id = [number; 32];
+        id[..8].copy_from_slice(&turn.to_le_bytes());
+        match number % 5 {
+            0 => drop(liar.asks(peer, Request::Blocks { ids: vec![BlockId::new(id); BLOCKS_MAX] }).await),
+            1 => {
+                let coin = OutPoint { txid: Txid::from_byte_array(id), vout: 0 };
+                liar.tells(Topic::Transactions, serialize(&stage.payer.pay(coin, 1_000_000, 1_000))).await;
+            }
+            2 => {
+                let header = &headers[turn as usize % headers.len()];
+                let ids = ShortIds::new(&header_of_bytes(header), turn);
+                let short = (0..1_000).map(|_| Piece::Short(ids.of(&id)));
+                let pieces = std::iter::once(Piece::Inline(header)).chain(short);
+                liar.tells(Topic::Compact, CompactBlock::new(turn, pieces).unwrap().to_bytes()).await;
+            }
+            _ => {}
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The process holds the attackers as well, so that the bound is far above what the node has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow: cargo xtask slow hostile"]
+async fn two_hundred_connections_that_flood_leave_a_node_within_its_memory_and_on_the_honest_chain() {
+    let stage = std::sync::Arc::new(Stage::new().await);
+    let other = stage.payer.farm(8);
+    let (chain, _) = stage.branch(&other, 0);
+    let headers = std::sync::Arc::new(siblings(&other, &chain, HEADERS_MAX));
+    let (before, until) = (memory(), Instant::now() + Duration::from_secs(120));
+    let floods: Vec<_> = (0..200)
+        .map(|number| {
+            let (stage, headers) = (stage.clone(), headers.clone());
+            tokio::spawn(async move { floods(number, &stage, &headers, until).await })
+        })
+        .collect();
+    let (mut most, mut slowest, mut connections) = (0, Duration::ZERO, 0);
+    while Instant::now() < until {
+        slowest = slowest.max(stage.follows().await);
+        connections = connections.max(stage.rpc.get_connection_count().await.unwrap());
+        most = most.max(memory());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for flood in floods {
+        flood.await.unwrap();
+    }
+    println!(
+        "{connections} connections at the most, a block took {slowest:?} at the most, memory {before} kB before, {most} kB at the \
+         most, node and 200 attackers together"
+    );
+    let (beside, orphans) =
+        stage.queries.ask(|node| (node.chain().engine().tree().beside(), node.orphans())).await.unwrap();
+    println!("{beside} headers beside the chain, {orphans} orphans, bans {:?}", stage.bans().await);
+    assert!((32..=68).contains(&connections), "{connections}");
+    assert!(beside <= mass_consensus::engine::BESIDE_MAX && orphans <= 100);
+    assert!(most < 1_000_000, "{most} kB");
+    let honest: [u8; 32] =
+        std::fs::read(stage.dir.path().join("honest/peer.key")).unwrap().try_into().unwrap();
+    assert!(stage.bans().await.iter().all(|(who, _)| *who != peer_id(honest).to_string()));
+}
