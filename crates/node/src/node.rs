@@ -457,7 +457,8 @@ impl<L: NodeLedger> Node<L> {
         let taken = self.chain.take_headers(headers, now.unix);
         let Some(notices) = self.judge(peer, taken)? else { return Ok(()) };
         if !self.place(peer, headers, &notices) {
-            return Ok(self.notice(notices, now));
+            self.notice(notices, now);
+            return Ok(());
         }
         let tree = self.chain.engine().tree();
         if let Some(last) = headers.last().filter(|_| headers.len() == HEADERS_MAX)

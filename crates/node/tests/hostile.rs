@@ -501,13 +501,13 @@ async fn two_hundred_connections_that_flood_leave_a_node_within_its_memory_and_o
     for flood in floods {
         flood.await.unwrap();
     }
-    println!(
+    eprintln!(
         "{connections} connections at the most, a block took {slowest:?} at the most, memory {before} kB before, {most} kB at the \
          most, node and 200 attackers together"
     );
     let (beside, orphans) =
         stage.queries.ask(|node| (node.chain().engine().tree().beside(), node.orphans())).await.unwrap();
-    println!("{beside} headers beside the chain, {orphans} orphans, bans {:?}", stage.bans().await);
+    eprintln!("{beside} headers beside the chain, {orphans} orphans, bans {:?}", stage.bans().await);
     assert!((32..=68).contains(&connections), "{connections}");
     assert!(beside <= mass_consensus::engine::BESIDE_MAX && orphans <= 100);
     assert!(most < 1_000_000, "{most} kB");
