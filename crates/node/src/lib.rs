@@ -7,6 +7,7 @@
 
 mod api;
 mod chain;
+mod compact;
 mod error;
 pub mod export;
 mod follower;
@@ -37,6 +38,7 @@ pub use {
 pub use mass_network::DiscoveryConfig;
 
 pub use chain::{Chain, Notice, Parts};
+pub use compact::gossiped_header;
 pub use error::{ChainError, NodeError};
 pub use follower::BeaconConfig;
 pub use generate::{Generate, Generating, Generator};

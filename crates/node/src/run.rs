@@ -187,6 +187,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     }
     let (mut node, files) = (Node::new(chain, Moment::now()), PoolFiles::new(&config.data_dir));
     node.set_database(database);
+    node.set_proxy(config.proxy);
     files.load(&mut node);
     let running = Running { node, stopping: false, news, files, commands };
     let (stop, stopped) = mpsc::channel(1);

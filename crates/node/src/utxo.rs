@@ -14,11 +14,14 @@ mod stats;
 mod transactions;
 mod view;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use bitcoin::{
-    OutPoint, Transaction, Txid,
-    consensus::encode::{deserialize, serialize},
+    OutPoint, Transaction, Txid, VarInt,
+    consensus::{
+        Decodable as _,
+        encode::{deserialize, serialize},
+    },
     hashes::Hash as _,
 };
 use mass_consensus::{
@@ -120,6 +123,10 @@ impl NodeLedger for UtxoLedger {
         Ok(std::iter::once(coinbase).chain(payments).collect())
     }
 
+    fn shared_parts(&self, body: &[u8]) -> Vec<Range<usize>> {
+        payments(body).unwrap_or_default()
+    }
+
     fn index(
         &self,
         names: &[&'static str],
@@ -187,6 +194,21 @@ impl NodeLedger for UtxoLedger {
         methods.merge(light).expect("no method has the name of another");
         methods
     }
+}
+
+/// Where the transactions behind the coinbase are in a body.
+fn payments(body: &[u8]) -> Option<Vec<Range<usize>>> {
+    let mut rest = body;
+    let count = VarInt::consensus_decode(&mut rest).ok()?.0;
+    let mut found = Vec::new();
+    for position in 0..count {
+        let start = body.len() - rest.len();
+        Transaction::consensus_decode(&mut rest).ok()?;
+        if position > 0 {
+            found.push(start..body.len() - rest.len());
+        }
+    }
+    Some(found)
 }
 
 fn parse(bytes: &[u8]) -> Result<Transaction, ChainError> {
