@@ -5,6 +5,7 @@
 //! A new chain is a ledger with [`NodeLedger`], a chain spec, and a program whose `main` is [`program::main`]: see
 //! `docs/new-chain.md`. Mass Net's ledger is one of them.
 
+mod access;
 mod api;
 mod chain;
 mod error;
@@ -13,6 +14,7 @@ mod follower;
 mod generate;
 mod index;
 mod ledger;
+mod lock;
 mod methods;
 mod news;
 mod node;
@@ -36,6 +38,7 @@ pub use {
 
 pub use mass_network::DiscoveryConfig;
 
+pub use access::AccessArgs;
 pub use chain::{Chain, Notice, Parts};
 pub use error::{ChainError, NodeError};
 pub use follower::BeaconConfig;
