@@ -81,6 +81,8 @@ pub struct FarmerConfig {
     pub watch_rounds: u32,
     /// Address to listen on for RPC, on this machine alone.
     pub rpc: Option<SocketAddr>,
+    /// Who may call it.
+    pub access: mass_rpc::Access,
 }
 
 /// Why a farmer does not farm.
@@ -237,7 +239,7 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
         Some(addr) => {
             let page = metrics(queries.clone());
             let api = Api { queries, secret: Arc::clone(&secret), harbour: harbour.clone() };
-            Some(mass_rpc::serve(addr, api.into_rpc(), page).await?)
+            Some(mass_rpc::serve(addr, api.into_rpc(), page, config.access).await?)
         }
         None => None,
     };

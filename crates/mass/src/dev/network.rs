@@ -9,7 +9,7 @@ use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
 use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle};
 use mass_primitives::Height;
-use mass_rpc::{BitcoinClient, HttpClient, MassClient, ServeError, Status};
+use mass_rpc::{Access, BitcoinClient, HttpClient, MassClient, ServeError, Status};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -61,7 +61,11 @@ impl Network {
             Ok(ChainConfig { spec, node: nodes.url().to_owned(), payout, priority: 0, enabled: true })
         });
         let farmer = place.farmer(farmed.collect::<anyhow::Result<_>>()?)?;
-        let config = FarmerConfig { rpc: Some(([127, 0, 0, 1], 0).into()), ..farmer };
+        let config = FarmerConfig {
+            rpc: Some(([127, 0, 0, 1], 0).into()),
+            access: Access::in_dir(place.dir(), true),
+            ..farmer
+        };
         let (tell, totals) = watch::channel(Totals::default());
         let (stop_farmer, stop) = oneshot::channel::<()>();
         let watch = move |event: &FarmEvent, totals: &Totals| {
@@ -214,6 +218,7 @@ impl Member {
                 listen: vec!["/ip4/127.0.0.1/tcp/0".parse().context("a multiaddress")?],
                 peers: peers.to_vec(),
                 rpc: ([127, 0, 0, 1], port).into(),
+                access: Access::in_dir(&place.node(spec, number), true),
                 beacon: beacon.cloned(),
                 ..NodeConfig::new(spec.clone(), place.node(spec, number))
             })
