@@ -14,6 +14,11 @@ export function decimal(value: number, digits: number): string {
   return value.toLocaleString(tongue.name, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+/** A large number in a few digits. */
+export function compact(value: number): string {
+  return value.toLocaleString(tongue.name, { notation: "compact", maximumFractionDigits: 2 });
+}
+
 /** Bytes in the binary units of disks. */
 export function bytes(value: number | bigint | string): string {
   let scaled = Number(value);
@@ -25,6 +30,7 @@ export function bytes(value: number | bigint | string): string {
 /** A share as percent, with enough digits that a small one is not zero. */
 export function percent(share: number): string {
   if (!Number.isFinite(share)) return "–";
+  if (share === 0) return "0 %";
   const digits = share >= 0.1 ? 1 : share >= 0.001 ? 2 : 4;
   return `${decimal(share * 100, digits)} %`;
 }

@@ -40,7 +40,9 @@ pub(super) fn check(list: &str, files: &BTreeMap<String, String>) -> Vec<String>
     let again = "build the page again: cd page && npm ci && npm run build";
     let changed = files.iter().filter_map(|(path, hash)| match listed.get(path.as_str()) {
         None => Some(format!("{path}: the page was built without it; {again}")),
-        Some(built) if built != hash => Some(format!("{path}: it is not what the page was built from; {again}")),
+        Some(built) if built != hash => {
+            Some(format!("{path}: it is not what the page was built from; {again}"))
+        }
         Some(_) => None,
     });
     let gone = listed.keys().filter(|path| !files.contains_key(**path));
@@ -58,12 +60,18 @@ mod tests {
             list.iter().map(|(path, hash)| ((*path).to_owned(), (*hash).to_owned())).collect()
         };
         let list = "aa  page/src/main.ts\nbb  page/dist/index.html\n";
-        assert!(check(list, &files(&[("page/src/main.ts", "aa"), ("page/dist/index.html", "bb")])).is_empty());
+        assert!(
+            check(list, &files(&[("page/src/main.ts", "aa"), ("page/dist/index.html", "bb")])).is_empty()
+        );
         for (files, expected) in [
             (files(&[("page/src/main.ts", "ab"), ("page/dist/index.html", "bb")]), "is not what"),
             (files(&[("page/src/main.ts", "aa")]), "is gone"),
             (
-                files(&[("page/src/main.ts", "aa"), ("page/dist/index.html", "bb"), ("page/src/new.ts", "cc")]),
+                files(&[
+                    ("page/src/main.ts", "aa"),
+                    ("page/dist/index.html", "bb"),
+                    ("page/src/new.ts", "cc"),
+                ]),
                 "built without it",
             ),
         ] {
