@@ -65,6 +65,7 @@ impl Place {
             // The key is of this directory, which is locked.
             watch_rounds: 0,
             rpc: None,
+            methods: None,
         })
     }
 
@@ -75,7 +76,12 @@ impl Place {
 
     /// Where a wallet of a chain is.
     pub fn wallet(&self, spec: &ChainSpec, name: &str) -> PathBuf {
-        self.dir.join(&spec.rules().name).join("wallets").join(name)
+        self.wallets(spec).join(name)
+    }
+
+    /// Where the wallets of a chain are.
+    pub fn wallets(&self, spec: &ChainSpec) -> PathBuf {
+        self.dir.join(&spec.rules().name).join("wallets")
     }
 
     /// Opens a wallet; one that is not there is made, from a phrase if there is one.
