@@ -99,6 +99,8 @@ pub struct NodeHandle {
     pub rpc: SocketAddr,
     /// Where peers find the node.
     pub listen: Vec<Multiaddr>,
+    /// All that RPC answers, to be called in this process.
+    pub methods: Methods,
     stop: mpsc::Sender<()>,
     task: JoinHandle<Result<(), ChainError>>,
     server: ServerHandle,
@@ -165,7 +167,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     if config.is_public {
         rights.public = access::public(&methods);
     }
-    let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone()), rights).await?;
+    let (rpc, server) = serve(config.rpc, methods.clone(), metrics(queries.clone()), rights).await?;
     let _ = address.set(rpc);
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
@@ -208,7 +210,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let running = Running { node, stopping: false, news, files, commands, _lock: lock };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
-    Ok((NodeHandle { rpc, listen, stop, task, server }, queries))
+    Ok((NodeHandle { rpc, listen, methods, stop, task, server }, queries))
 }
 
 /// All that the RPC answers.

@@ -3,6 +3,7 @@
 mod coins;
 mod electrum;
 mod esplora;
+mod explore;
 pub mod faces;
 pub mod filters;
 pub mod index;
@@ -182,7 +183,7 @@ impl NodeLedger for UtxoLedger {
     }
 
     fn table() -> Vec<Method<Self>> {
-        [transactions::table(), coins::table(), proofs::table(), stats::table()]
+        [transactions::table(), coins::table(), proofs::table(), stats::table(), explore::table()]
             .into_iter()
             .flatten()
             .collect()
