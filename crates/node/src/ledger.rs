@@ -3,7 +3,7 @@
 //! [`Ledger`] says what is valid, purely. A node also has to make bodies, to know the transactions in them, and to
 //! answer questions about them; that is [`NodeLedger`]. Nothing here decides whether a block is good.
 
-use std::error::Error;
+use std::{error::Error, ops::Range};
 
 use mass_consensus::{
     header::HEADER_BYTES,
@@ -134,6 +134,13 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
     /// # Errors
     /// The ledger's error if the body is malformed.
     fn transactions(&self, body: &[u8]) -> Result<Vec<Included>, Self::Error>;
+
+    /// Where in a body the transactions are that may wait in the pools of others, in the bytes that a pool holds: ascending,
+    /// one after the other. A block is told to peers without them. Without a word from the ledger, it is told whole.
+    fn shared_parts(&self, body: &[u8]) -> Vec<Range<usize>> {
+        let _ = body;
+        Vec::new()
+    }
 
     /// What a block has for indexes of these names, in their order. It is asked again, with the same answer, when the
     /// block leaves the chain.
