@@ -2,6 +2,10 @@
 //! count and length is bounded before it is believed. Headers and blocks are opaque bytes here: what
 //! they mean is the ledger's and the engine's matter.
 
+mod state;
+
+pub use state::{OFFERS_MAX, STATE_PART_BYTES_MAX, SUMS_BYTES_MAX, StateOffer, StateRequest, StateResponse};
+
 use mass_primitives::{
     BlockId, ChainWeight, Decode, DecodeError, Encode, Height, Reader,
     encoding::{encode_byte_string, encode_list},
@@ -30,6 +34,7 @@ const STATUS: u8 = 0;
 const HEADERS: u8 = 1;
 const BLOCKS: u8 = 2;
 const PIECES: u8 = 3;
+const STATE: u8 = 4;
 
 /// What a peer is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +60,8 @@ pub enum Request {
         /// Positions of the pieces, ascending; [`POSITIONS_MAX`] at the most.
         positions: Vec<u16>,
     },
+    /// A snapshot of the state, or a part of one.
+    State(StateRequest),
 }
 
 /// What a peer answers.
@@ -76,6 +83,8 @@ pub enum Response {
     Blocks(Vec<Option<Vec<u8>>>),
     /// The pieces asked for in that order, none if the block is not there; [`POSITIONS_MAX`] at the most.
     Pieces(Vec<Vec<u8>>),
+    /// A snapshot of the state, or a part of one.
+    State(StateResponse),
 }
 
 fn within(got: usize, bound: usize) -> Result<(), DecodeError> {
@@ -91,6 +100,7 @@ impl Request {
             Self::Headers { locator, .. } => 1 + 4 + locator.len() * BlockId::LEN + 2,
             Self::Blocks { ids } => 1 + 4 + ids.len() * BlockId::LEN,
             Self::Pieces { positions, .. } => 1 + BlockId::LEN + 4 + positions.len() * 2,
+            Self::State(request) => 1 + request.encoded_len(),
         }
     }
 
@@ -100,7 +110,7 @@ impl Request {
     /// [`DecodeError::TooLong`] if the request is too large to send.
     pub fn check(&self) -> Result<(), DecodeError> {
         match self {
-            Self::Status => Ok(()),
+            Self::Status | Self::State(_) => Ok(()),
             Self::Headers { locator, .. } => within(locator.len(), LOCATOR_MAX),
             Self::Blocks { ids } => within(ids.len(), BLOCKS_MAX),
             Self::Pieces { positions, .. } => within(positions.len(), POSITIONS_MAX),
@@ -126,6 +136,10 @@ impl Encode for Request {
                 id.encode(out);
                 encode_list(positions, out);
             }
+            Self::State(request) => {
+                STATE.encode(out);
+                request.encode(out);
+            }
         }
     }
 }
@@ -143,6 +157,7 @@ impl Decode for Request {
                 let id = BlockId::decode(reader)?;
                 Ok(Self::Pieces { id, positions: compact::decode_positions(reader)? })
             }
+            STATE => StateRequest::decode(reader).map(Self::State),
             _ => Err(DecodeError::Invalid("unknown kind of request")),
         }
     }
@@ -160,6 +175,7 @@ impl Response {
                 5 + blocks.iter().map(len).sum::<usize>()
             }
             Self::Pieces(pieces) => 5 + pieces.iter().map(|piece| 4 + piece.len()).sum::<usize>(),
+            Self::State(response) => 1 + response.encoded_len(),
         }
     }
 
@@ -182,6 +198,7 @@ impl Response {
                 within(pieces.len(), POSITIONS_MAX)?;
                 pieces.iter().try_for_each(|piece| within(piece.len(), BLOCK_BYTES_MAX))?;
             }
+            Self::State(response) => response.check()?,
         }
         within(self.encoded_len(), RESPONSE_BYTES_MAX)
     }
@@ -211,6 +228,10 @@ impl Encode for Response {
                 PIECES.encode(out);
                 encode_count(pieces.len(), out);
                 pieces.iter().for_each(|piece| encode_byte_string(piece, out));
+            }
+            Self::State(response) => {
+                STATE.encode(out);
+                response.encode(out);
             }
         }
     }
@@ -242,6 +263,7 @@ impl Decode for Response {
                 let count = reader.length(BLOCKS_MAX)?;
                 (0..count).map(|_| decode_option(reader)).collect::<Result<_, _>>().map(Self::Blocks)
             }
+            STATE => StateResponse::decode(reader).map(Self::State),
             _ => Err(DecodeError::Invalid("unknown kind of response")),
         }
     }

@@ -20,9 +20,10 @@ use mass_consensus::{
 use mass_ledger_utxo::UtxoLedger;
 use mass_mempool::{CoinKey, Estimator, Pool};
 use mass_primitives::{
-    BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, Ticket, VrfProof,
+    BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, StateHash,
+    Ticket, VrfProof,
 };
-use mass_storage::{ConnectBlock, NewHeader, Snapshot, Store, Tip};
+use mass_storage::{ConnectBlock, NewHeader, Snapshot, StatePart, Store, StoreError, Tip};
 
 use crate::{
     error::ChainError,
@@ -126,6 +127,10 @@ impl<L: NodeLedger> Chain<L> {
 
     fn assemble(parts: Parts<L>, reverify: bool) -> Result<Self, ChainError> {
         let Parts { spec, ledger, store, prover, beacon } = parts;
+        let spec = match store.base()? {
+            Some(base) => spec.with_checkpoints(&[based_on(base)])?,
+            None => spec,
+        };
         index::drop_unknown::<L>(&store)?;
         let genesis = open_genesis(&spec, &ledger, &store)?;
         let again = |list: &[SealedHeader]| prover.headers(&spec, list);
@@ -134,6 +139,47 @@ impl<L: NodeLedger> Chain<L> {
         let (prepared, orphaned, gone, unstored) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
         let estimator = Estimator::new();
         Ok(Self { spec, prover, ledger, store, engine, pool, estimator, prepared, orphaned, gone, unstored })
+    }
+
+    /// Begins with the state after a block of the best chain, `base`, instead of the blocks before it: a chain that has
+    /// none but the genesis block. From then on the block is a checkpoint, for there is no way back from it.
+    ///
+    /// # Errors
+    /// The parts are not the state with this hash, or a fatal error.
+    pub(crate) fn begin_with(
+        &mut self,
+        base: Tip,
+        hash: &StateHash,
+        parts: impl Iterator<Item = Result<StatePart, StoreError>>,
+        now: u64,
+    ) -> Result<(), ChainError> {
+        let tree = self.engine.tree();
+        let ids = (1..=base.height.get()).map(|height| tree.ancestor_at(&base.id, Height::new(height)));
+        let active = ids.collect::<Option<Vec<_>>>().ok_or(LinkError::Parent(base.id))?;
+        self.store.install(&active, hash, parts)?;
+        self.spec = self.spec.clone().with_checkpoints(&[based_on(base)])?;
+        let (genesis, beacon) = (*tree.genesis(), tree.beacon().cloned());
+        let slot = self.engine.horizon();
+        self.engine = restore((&self.spec, &self.ledger), &self.store, None, genesis, beacon)?;
+        // What is to be fetched is said again at the next tick.
+        self.feed(vec![Input::Tick(slot)], now).map(drop)
+    }
+
+    /// Goes on with the blocks of another, which has the same tip, and keeps pool and evidence.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub(crate) fn continue_on(&mut self, other: Self, now: u64) -> Result<(), ChainError> {
+        let (evidence, slot) = (self.store.evidence()?, self.engine.horizon());
+        (self.spec, self.store, self.engine) = (other.spec, other.store, other.engine);
+        self.feed(vec![Input::Tick(slot)], now)?;
+        for bytes in evidence {
+            match self.take_evidence(&bytes, now) {
+                Err(error) if error.is_fatal() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The chain spec.
@@ -522,6 +568,11 @@ impl<L: NodeLedger> Chain<L> {
         let block = Block::<Decoded>::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?;
         self.prove(block).map_err(|error| damaged(error.to_string()))
     }
+}
+
+/// The checkpoint that a block is whose state a chain began with.
+const fn based_on(base: Tip) -> Checkpoint {
+    Checkpoint { height: base.height, id: base.id }
 }
 
 /// A rule of the ledger that a body breaks.

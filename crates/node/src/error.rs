@@ -15,6 +15,16 @@ use crate::ledger::LedgerFault;
 /// A failed operation on a [`crate::Chain`].
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
+    /// A block before the snapshot that the node began with breaks a rule.
+    #[error(
+        "block {height}, before or right after the snapshot that this node began with, is refused: {why}"
+    )]
+    History {
+        /// Height of the block.
+        height: Height,
+        /// The rule.
+        why: String,
+    },
     /// The chain spec cannot be used.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -127,10 +137,10 @@ impl<E: std::error::Error + Send + Sync + 'static> From<ApplyError<E>> for Chain
 }
 
 impl ChainError {
-    /// Whether the machine is at fault and the node has to stop.
+    /// Whether the machine is at fault, or the chain that it began with, and the node has to stop.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::State(_) | Self::Database(_))
+        matches!(self, Self::Store(_) | Self::State(_) | Self::Database(_) | Self::History { .. })
     }
 }
 
@@ -143,6 +153,11 @@ pub enum NodeError {
     /// The data directory cannot be used.
     #[error("{0}: {1}")]
     DataDir(std::path::PathBuf, #[source] std::io::Error),
+    /// The blocks before the snapshot that the node began with do not lead to its state.
+    #[error(
+        "the chain that this node followed is not valid: {0}. Move the data directory's chain.redb, history.redb and history.refused          away and sync from genesis, without a snapshot; and tell others"
+    )]
+    Finding(String),
     /// Another node has the data directory.
     #[error("another node runs in {0}")]
     Locked(std::path::PathBuf),

@@ -29,6 +29,7 @@ use crate::{
     node::{Moment, block_id},
     prove::{prove_headers, read_stored},
     queries::Queries,
+    snapshot::nothing,
     sync::{Sync, headers_request},
 };
 
@@ -275,6 +276,7 @@ impl Link {
             Request::Headers { .. } => Response::Headers(Vec::new()),
             Request::Blocks { ids } => Response::Blocks(vec![None; ids.len()]),
             Request::Pieces { .. } => Response::Pieces(Vec::new()),
+            Request::State(request) => Response::State(nothing(request)),
         }
     }
 }

@@ -159,6 +159,10 @@ impl<L: NodeLedger> Chain<L> {
     pub fn build_indexes(&mut self) -> Result<Option<Vec<IndexState>>, ChainError> {
         let (store, ledger) = (self.store(), self.ledger());
         let Some(tip) = store.tip()? else { return Ok(None) };
+        // Without the blocks before the base there is nothing to build from.
+        if store.base()?.is_some() {
+            return Ok(None);
+        }
         let states = store.indexes()?;
         let Some(from) = states.iter().map(|state| state.next).min().filter(|next| *next <= tip.height)
         else {

@@ -26,9 +26,11 @@ use crate::{
     chain::{Chain, Notice},
     compact::Compacts,
     error::ChainError,
+    history::History,
     ledger::NodeLedger,
     relay::Relay,
     scan::Scan,
+    snapshot::{Join, Shelf},
     sync::{Sync, answer, headers_request},
 };
 
@@ -75,6 +77,12 @@ pub struct Node<L> {
     is_network_active: bool,
     database: Option<PathBuf>,
     scan: Arc<Scan>,
+    /// The way to a snapshot, as long as the node is on it.
+    pub(crate) join: Option<Join>,
+    /// The snapshots for others.
+    pub(crate) shelf: Option<Shelf>,
+    /// The blocks before the snapshot on their way.
+    pub(crate) history: Option<History<L>>,
 }
 
 impl<L: NodeLedger> Node<L> {
@@ -98,6 +106,9 @@ impl<L: NodeLedger> Node<L> {
             is_network_active: true,
             database: None,
             scan: Arc::default(),
+            join: None,
+            shelf: None,
+            history: None,
         }
     }
 
@@ -212,6 +223,7 @@ impl<L: NodeLedger> Node<L> {
             }
             self.tell_evidence();
         }
+        self.drive_join(now)?;
         self.tend_transactions(now)
     }
 
@@ -299,6 +311,9 @@ impl<L: NodeLedger> Node<L> {
     }
 
     fn fetch(&mut self, ids: &[BlockId], now: Moment) {
+        if self.join.is_some() {
+            return;
+        }
         for (peer, id, request) in self.sync.fetch(ids, now.instant) {
             self.outbox.push(Command::Request { peer, request, id });
         }
@@ -318,6 +333,7 @@ impl<L: NodeLedger> Node<L> {
             }
             Event::PeerDisconnected(peer) => {
                 self.numbers.remove(&peer);
+                self.join_failed_of(&peer);
                 self.sync.left(&peer);
                 self.relay.orphans.forget(&peer);
             }
@@ -325,7 +341,10 @@ impl<L: NodeLedger> Node<L> {
             Event::Listening(address) => self.listen.push(address),
             Event::Gossip { topic, from, token, bytes } => self.gossip((topic, from, token), &bytes, now)?,
             Event::Request { request, token, .. } => {
-                let response = answer(&self.chain, &request)?;
+                let response = match (&request, &self.shelf) {
+                    (Request::State(request), Some(shelf)) => Response::State(shelf.answer(request)),
+                    _ => answer(&self.chain, &request)?,
+                };
                 self.outbox.push(Command::Respond { token, response });
             }
             Event::Response { id, peer, response } => self.response(id, peer, response, now)?,
@@ -333,6 +352,8 @@ impl<L: NodeLedger> Node<L> {
                 tracing::debug!(%peer, %reason, "request failed");
                 self.sync.answered(id, 0, now.instant);
                 self.pieces_failed(id);
+                self.join_failed(id);
+                self.history_failed(id, now);
                 if reason.is_peer_fault() {
                     self.outbox.push(Command::Fault { peer, fault: Fault::Malformed });
                 }
@@ -430,6 +451,9 @@ impl<L: NodeLedger> Node<L> {
     }
 
     fn response(&mut self, id: u64, peer: PeerId, response: Response, now: Moment) -> Result<(), ChainError> {
+        if self.join_answered(id, &response, now)? || self.history_answered(id, &response, now)? {
+            return Ok(());
+        }
         match response {
             Response::Status { tip, .. } => {
                 let tree = self.chain.engine().tree();
@@ -437,8 +461,12 @@ impl<L: NodeLedger> Node<L> {
                     let best = *tree.best();
                     self.sync.begins(&peer);
                     self.request(peer, headers_request(self.chain.engine().tree(), &best));
+                } else if let Some(join) = &mut self.join {
+                    join.is_level(now.instant);
                 }
             }
+            // Nobody asks for a state but the join.
+            Response::State(_) => self.outbox.push(Command::Fault { peer, fault: Fault::Unasked }),
             Response::Headers(headers) => self.headers(peer, &headers, now)?,
             Response::Pieces(pieces) => self.pieces_came(id, pieces, now)?,
             Response::Blocks(blocks) => {
@@ -468,6 +496,8 @@ impl<L: NodeLedger> Node<L> {
         {
             // Not from the best header, which may be on our own side of a fork.
             self.request(peer, headers_request(tree, &last));
+        } else if let Some(join) = &mut self.join {
+            join.is_level(now.instant);
         }
         self.notice(notices, now);
         Ok(())

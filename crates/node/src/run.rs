@@ -27,6 +27,7 @@ use crate::{
     node::{Moment, Node},
     pool_files::{self, PoolFiles},
     queries::{Queries, Query},
+    snapshot::{SNAPSHOT_DEPTH_BLOCKS, SnapshotConfig, Snapshots},
     standard,
 };
 
@@ -62,6 +63,10 @@ pub struct NodeConfig {
     pub is_public: bool,
     /// The chain whose beacon is inherited, if one is.
     pub beacon: Option<BeaconConfig>,
+    /// Whether a node without blocks begins with a snapshot of its peers.
+    pub snapshot: bool,
+    /// How deep a snapshot's block lies at the least, for one that is made as for one that is taken.
+    pub snapshot_depth: u32,
     /// Whether all stored headers are proven again at the start.
     pub reverify: bool,
     /// Names of the indexes to keep; `None` for those that the ledger keeps by default.
@@ -86,6 +91,8 @@ impl NodeConfig {
             discovery: None,
             rpc: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             beacon: None,
+            snapshot: false,
+            snapshot_depth: SNAPSHOT_DEPTH_BLOCKS,
             reverify: false,
             indexes: None,
             generator: None,
@@ -136,6 +143,7 @@ pub struct Running<L> {
     /// Where the pool outlives the node.
     pub(crate) files: PoolFiles,
     commands: mpsc::Sender<Command>,
+    snapshots: Snapshots,
     /// Until the end.
     _lock: DirLock,
 }
@@ -178,6 +186,13 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     chain
         .keep_indexes(config.indexes.as_deref())
         .map_err(|error| NodeError::Chain(database.clone(), error))?;
+    let snapshots = SnapshotConfig {
+        data_dir: config.data_dir.clone(),
+        depth: config.snapshot_depth,
+        indexes: config.indexes.clone(),
+        // A chain whose seeds come from elsewhere is synced whole.
+        begins: config.snapshot && config.beacon.is_none(),
+    };
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
         listen: config.listen.clone(),
@@ -205,9 +220,10 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     }
     let (mut node, files) = (Node::new(chain, Moment::now()), PoolFiles::new(&config.data_dir));
     node.set_database(database);
+    let snapshots = Snapshots::begin(&mut node, &snapshots)?;
     node.set_proxy(config.proxy);
     files.load(&mut node);
-    let running = Running { node, stopping: false, news, files, commands, _lock: lock };
+    let running = Running { node, stopping: false, news, files, commands, snapshots, _lock: lock };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
     Ok((NodeHandle { rpc, listen, methods, stop, task, server }, queries))
@@ -316,6 +332,7 @@ impl<L: NodeLedger> Running<L> {
                 _ = clock.tick() => {
                     self.node.tick(Moment::now())?;
                     self.news.look_at_pool(self.node.chain());
+                    building |= self.snapshots.tend(&mut self.node, Moment::now()).await?;
                     if self.files.is_due(Moment::now().instant) {
                         drop(self.save_pool());
                     }
@@ -331,6 +348,7 @@ impl<L: NodeLedger> Running<L> {
             }
         }
         let _ = self.commands.send(Command::Stop).await;
+        self.snapshots.end(&mut self.node);
         self.node.chain_mut().end_estimates();
         self.save_pool().await;
         Ok(())

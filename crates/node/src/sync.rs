@@ -12,7 +12,7 @@ use mass_network::{
 };
 use mass_primitives::{BlockId, Height, HeightDelta};
 
-use crate::{chain::Chain, compact::pieces, error::ChainError, ledger::NodeLedger};
+use crate::{chain::Chain, compact::pieces, error::ChainError, ledger::NodeLedger, snapshot::nothing};
 
 /// After this time a batch of blocks is asked of somebody else.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -175,6 +175,7 @@ pub fn answer<L: NodeLedger>(chain: &Chain<L>, request: &Request) -> Result<Resp
         Request::Headers { locator, max } => headers(chain, locator, usize::from(*max)),
         Request::Blocks { ids } => blocks(chain, ids),
         Request::Pieces { id, positions } => pieces(chain, id, positions),
+        Request::State(request) => Ok(Response::State(nothing(request))),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What can go wrong with a store, and whether its handle is still of use.
 
-use mass_primitives::{BlockId, ChainId, Height};
+use mass_primitives::{BlockId, ChainId, Height, StateHash};
+
+use crate::Tip;
 
 /// Why the store refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,17 @@ pub enum StoreError {
         stored: Height,
         /// Height given.
         got: Height,
+    },
+    /// A store that has blocks does not begin with a state.
+    #[error("the store has blocks up to height {}: only an empty one begins with a state", .0.height)]
+    NotEmpty(Tip),
+    /// The parts of a state are not the state that was expected.
+    #[error("the state has hash {got}, expected {expected}")]
+    OtherState {
+        /// Hash of what came.
+        got: StateHash,
+        /// Hash of what was expected.
+        expected: StateHash,
     },
     /// There is no tip to disconnect.
     #[error("the store has no tip")]

@@ -11,6 +11,7 @@
 pub mod block_file;
 mod error;
 mod index;
+mod part;
 mod read;
 mod store;
 mod tables;
@@ -20,6 +21,7 @@ mod undo;
 
 pub use error::StoreError;
 pub use index::{IndexEntries, IndexKind, IndexState, IndexView, IndexedBlock};
+pub use part::{PART_BYTES_MAX, PartEntry, StatePart};
 pub use read::{Before, Header, KeyValue, Snapshot, StoredHeader};
 /// A disk, for [`Store::open_on`].
 pub use redb::StorageBackend as Disk;

@@ -143,7 +143,7 @@ impl Store {
 pub struct Snapshot {
     tip: Option<Tip>,
     state: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    txn: ReadTransaction,
+    pub(crate) txn: ReadTransaction,
 }
 
 impl Snapshot {
@@ -210,9 +210,12 @@ impl Snapshot {
     /// # Errors
     /// A fatal error.
     pub fn before(&self, height: Height) -> Result<Option<Before>, StoreError> {
+        Ok(self.undo(height)?.map(Before))
+    }
+
+    pub(crate) fn undo(&self, height: Height) -> Result<Option<Undo>, StoreError> {
         let undos = self.txn.open_table(UNDO)?;
-        let Some(bytes) = undos.get(height.get())? else { return Ok(None) };
-        Ok(Some(Before(decode("undo", bytes.value())?)))
+        undos.get(height.get())?.map(|bytes| decode("undo", bytes.value())).transpose()
     }
 }
 

@@ -13,7 +13,7 @@
 //! | `undo` | height | undo of the active block at that height |
 //! | `indexes` | name of an index | version of its entries, height of the first block that it lacks |
 //! | `index/NAME` | key of the ledger | value of the ledger |
-//! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id, `state sum`: sum over the state (STA-2) |
+//! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id, `state sum`: sum over the state (STA-2), `base`: height and id of the block whose state the store began with |
 
 use mass_primitives::{BlockId, FarmerPublicKey, Ticket};
 use redb::TableDefinition;
@@ -43,3 +43,4 @@ pub(crate) const META_SCHEMA: &str = "schema";
 pub(crate) const META_CHAIN: &str = "chain";
 pub(crate) const META_TIP: &str = "tip";
 pub(crate) const META_STATE_SUM: &str = "state sum";
+pub(crate) const META_BASE: &str = "base";

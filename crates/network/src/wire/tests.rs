@@ -16,6 +16,13 @@ fn request() -> impl Strategy<Value = Request> {
         (any::<[u8; 32]>(), prop::collection::btree_set(any::<u16>(), 0..64)).prop_map(|(id, positions)| {
             Request::Pieces { id: BlockId::new(id), positions: positions.into_iter().collect() }
         }),
+        Just(Request::State(StateRequest::Offers)),
+        (any::<[u8; 32]>(), any::<u32>()).prop_map(|(base, from)| {
+            Request::State(StateRequest::Sums { base: BlockId::new(base), from })
+        }),
+        (any::<[u8; 32]>(), any::<u32>()).prop_map(|(base, index)| {
+            Request::State(StateRequest::Part { base: BlockId::new(base), index })
+        }),
     ]
 }
 
@@ -29,6 +36,17 @@ fn response() -> impl Strategy<Value = Response> {
         vec(vec(any::<u8>(), 0..64), 0..8).prop_map(Response::Headers),
         vec(option::of(vec(any::<u8>(), 0..64)), 0..8).prop_map(Response::Blocks),
         vec(vec(any::<u8>(), 0..64), 0..8).prop_map(Response::Pieces),
+        vec(any::<([u8; 32], u32, [u8; 32], u32)>(), 0..=OFFERS_MAX).prop_map(|list| {
+            let offer = |(base, height, list, parts)| StateOffer {
+                base: BlockId::new(base),
+                height: Height::new(height),
+                list,
+                parts,
+            };
+            Response::State(StateResponse::Offers(list.into_iter().map(offer).collect()))
+        }),
+        vec(any::<u8>(), 0..64).prop_map(|sums| Response::State(StateResponse::Sums(sums))),
+        option::of(vec(any::<u8>(), 0..64)).prop_map(|part| Response::State(StateResponse::Part(part))),
     ]
 }
 
@@ -66,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn no_input_panics_and_what_decodes_is_canonical(tag in 0u8..5, rest in vec(any::<u8>(), 0..256)) {
+    fn no_input_panics_and_what_decodes_is_canonical(tag in 0u8..6, rest in vec(any::<u8>(), 0..256)) {
         let bytes = [&[tag], rest.as_slice()].concat();
         if let Ok(request) = Request::from_bytes(&bytes) {
             prop_assert_eq!(request.to_bytes(), bytes.clone());
