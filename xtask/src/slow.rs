@@ -26,6 +26,8 @@ pub enum Part {
     Verifier,
     /// Headers, seals, evidence and chain specs with 1,000,000 faults, each refused by the number of a rule
     Mutations,
+    /// A chain of 50,000 blocks, of which a new node takes a snapshot: farming in less than two minutes
+    Snapshot,
     /// Bitcoin Core's own test vectors through Mass Net's ledger: needs a registry
     CoreVectors,
     /// Wallets and Lightning nodes of other makers: needs Node.js, a registry, and Debian's electrum
@@ -76,6 +78,21 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
         Part::Chain => cargo::run(
             root,
             &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
+        ),
+        Part::Snapshot => cargo::run(
+            root,
+            &[
+                "test",
+                "--release",
+                "-p",
+                "mass-node",
+                "--test",
+                "snapshot",
+                "a_chain_of_50_000",
+                "--",
+                "--include-ignored",
+                "--nocapture",
+            ],
         ),
         Part::Verifier => verifier(root),
         Part::Clients => clients(root),

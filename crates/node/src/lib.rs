@@ -23,6 +23,7 @@ mod node;
 mod pool;
 mod pool_files;
 pub mod program;
+mod progress;
 mod prove;
 mod prover;
 mod queries;

@@ -53,6 +53,14 @@ pub struct NodeArgs {
     /// branch without it is never followed, however heavy, and a chain kept here that lacks it is left.
     #[arg(long, value_name = "HEIGHT:ID")]
     pub checkpoint: Vec<Checkpoint>,
+    /// Begin with the state of a block that peers have and the chain commits to, if there are no blocks here yet: the node farms
+    /// within minutes, and fetches and validates all blocks before behind that. Without peers who have one, it syncs from
+    /// genesis.
+    #[arg(long)]
+    pub snapshot: bool,
+    /// How many blocks below the tip a snapshot lies at the least, one that is taken and those that are kept for others.
+    #[arg(long, value_name = "BLOCKS", default_value_t = crate::SNAPSHOT_DEPTH_BLOCKS)]
+    pub snapshot_depth: u32,
     /// Prove all stored headers again at the start. They were proven before they were stored: this is for who doubts
     /// the disk.
     #[arg(long)]
@@ -106,6 +114,8 @@ impl NodeArgs {
             access: self.access.access(&data_dir)?,
             is_public: self.rpc_public,
             beacon,
+            snapshot: self.snapshot,
+            snapshot_depth: self.snapshot_depth,
             reverify: self.reverify,
             indexes: self.indexes::<L>()?,
             ..NodeConfig::new(spec, data_dir)

@@ -5,15 +5,26 @@
 mod farm;
 mod nodes;
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use farm::Farm;
-use mass_ledger_utxo::UtxoLedger;
+use mass_consensus::{
+    block::{Block, Decoded},
+    header::SealClaim,
+    ledger::{BlockContext, Carried, Ledger as _},
+};
+use mass_ledger_utxo::{UtxoLedger, address};
 use mass_network::Multiaddr;
-use mass_node::{Chain, NodeConfig, NodeHandle, export::database, start};
-use mass_primitives::{BlockId, Height, Slot};
+use mass_node::{Chain, NodeConfig, NodeHandle, Notice, export::database, start};
+use mass_primitives::{BlockId, Encode as _, Height, Slot, StateHash};
+use jsonrpsee::{core::client::ClientT as _, rpc_params};
 use mass_rpc::{BansClient, BitcoinClient, HttpClient, client};
 use nodes::{mine, reaches};
+use serde_json::Value;
 
 const PAYOUT: &str = "dms1qmw78m49ss7u4df4f3u7s6w6q8n02h6mkfn3z97";
 
@@ -71,44 +82,54 @@ fn lowest_body(farm: &Farm, dir: &Path) -> Height {
     Height::new((1..=chain.height().get()).find(has).unwrap())
 }
 
-fn state_hash(farm: &Farm, dir: &Path) -> mass_primitives::StateHash {
-    let chain = Chain::<UtxoLedger>::open(&database(dir), farm.spec.clone(), None).unwrap();
-    chain.store().snapshot().unwrap().state_hash().unwrap()
+async fn info(rpc: &HttpClient) -> Value {
+    rpc.request("getblockchaininfo", rpc_params![]).await.unwrap()
+}
+
+/// Waits until the blocks before the snapshot are validated.
+async fn validated(rpc: &HttpClient) {
+    let wait = async {
+        while !info(rpc).await["snapshot"].is_null() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1_200), wait).await.expect("the history is validated");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_begins_with_a_snapshot_and_farms_and_has_the_same_state() {
     let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let farm = Farm::with_key(8, [8; 32]);
-    let tip = grow(&farm, old.path(), 40);
+    let farm = Farm::easy(8, [8; 32]);
+    let tip = grow(&farm, old.path(), 90);
     let (first, first_rpc) = begin(&farm, old.path(), vec![], false).await;
     assert!(
         written(old.path())
             .await
-            .ends_with(format!("15-{}", first_rpc.get_block_hash(Height::new(15)).await.unwrap()))
+            .ends_with(format!("63-{}", first_rpc.get_block_hash(Height::new(63)).await.unwrap()))
     );
     let (second, second_rpc) = begin(&farm, new.path(), first.listen.clone(), true).await;
     reaches(&second_rpc, tip).await;
     let made = mine(&farm, &second_rpc, PAYOUT).await;
     reaches(&first_rpc, made.id()).await;
-    second.stop().await.unwrap();
-    assert_eq!(lowest_body(&farm, new.path()), Height::new(16), "the blocks before were not asked for");
     assert!(!new.path().join("snapshot-in").exists());
-
-    // It goes on after a restart.
+    validated(&second_rpc).await;
+    // It goes on after a restart, and has all blocks.
+    second.stop().await.unwrap();
     let (second, second_rpc) = begin(&farm, new.path(), first.listen.clone(), true).await;
     let made = mine(&farm, &first_rpc, PAYOUT).await;
     reaches(&second_rpc, made.id()).await;
+    assert_eq!(info(&second_rpc).await["statehash"], info(&first_rpc).await["statehash"]);
     second.stop().await.unwrap();
     first.stop().await.unwrap();
-    assert_eq!(state_hash(&farm, new.path()), state_hash(&farm, old.path()));
+    assert_eq!(lowest_body(&farm, new.path()), Height::new(1));
+    assert!(!new.path().join("history.redb").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_lies_about_a_part_is_dropped_and_the_chain_is_synced_all_the_same() {
+async fn who_lies_about_a_part_is_banned_and_the_chain_is_synced_all_the_same() {
     let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let farm = Farm::with_key(8, [8; 32]);
-    let tip = grow(&farm, old.path(), 40);
+    let farm = Farm::easy(8, [8; 32]);
+    let tip = grow(&farm, old.path(), 90);
     let (liar, _) = begin(&farm, old.path(), vec![], false).await;
     let part = written(old.path()).await.join("0");
     let mut bytes = fs::read(&part).unwrap();
@@ -130,4 +151,91 @@ async fn who_lies_about_a_part_is_dropped_and_the_chain_is_synced_all_the_same()
     reaches(&second_rpc, tip).await;
     second.stop().await.unwrap();
     honest.stop().await.unwrap();
+}
+
+#[test]
+fn a_body_with_another_state_hash_is_refused_and_its_header_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let farm = Farm::easy(8, [8; 32]);
+    grow(&farm, dir.path(), 63);
+    let mut chain = Chain::<UtxoLedger>::open(&database(dir.path()), farm.spec.clone(), None).unwrap();
+    let expected = chain.expectation(Slot::ZERO).unwrap();
+    // Each in a slot of its own: two seals of one slot are another matter.
+    let win = |after| farm.win(expected.height, after, expected.seed, expected.difficulty);
+    let mut claim = win(expected.after);
+    let unix = u64::from(farm.spec.slot_time(claim.slot).unwrap()) + 1_000;
+    chain.tick(farm.spec.slot_at(unix).unwrap(), unix).unwrap();
+    for state in [None, Some(StateHash::new([7; 32]))] {
+        let block = with_state(&farm, &chain, claim, state);
+        let id = block.sealed().id();
+        let notices = chain.take_block(&block.to_bytes(), unix).unwrap();
+        let is_refusal = |notice: &Notice| {
+            matches!(notice, Notice::Refused(of, Some(why)) if *of == id && why.starts_with("BLK-7:"))
+        };
+        assert!(notices.iter().any(is_refusal), "{notices:?}");
+        assert!(chain.engine().tree().get(&id).is_some(), "its header is a good one");
+        assert_eq!(chain.height(), Height::new(63));
+        claim = win(claim.slot);
+    }
+    let header = chain.prepare(claim, PAYOUT).unwrap();
+    let seal = farm.sign(header, claim).seal;
+    chain.submit(&header.id(), seal.vrf_proof, seal.signature, unix).unwrap();
+    assert_eq!(chain.height(), Height::new(64));
+}
+
+/// A block on the tip whose body carries this for the state.
+fn with_state(
+    farm: &Farm,
+    chain: &Chain<UtxoLedger>,
+    claim: SealClaim,
+    state: Option<StateHash>,
+) -> Block<Decoded> {
+    let context = BlockContext {
+        height: claim.height,
+        slot: claim.slot,
+        time: farm.spec.slot_time(claim.slot).unwrap(),
+        median_time_past: 0,
+        farmer: *claim.farmer(),
+        banned: vec![],
+    };
+    let (stored, payout) = (chain.store().snapshot().unwrap(), address::decode("dms", PAYOUT).unwrap());
+    let carried = Carried { evidence: None, state };
+    let body = chain.ledger().build_body(&stored, &context, &payout, carried, &[]).unwrap();
+    let root = chain.ledger().commitment(&body).unwrap().root;
+    Block::new(farm.seal(*chain.engine().tip(), root, claim), vec![], body)
+}
+
+/// The promise: a chain of 50,000 blocks, real proofs of k = 18 in rounds that win every slot, of which a new node has the state and farms in less than two minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow: cargo xtask slow snapshot"]
+async fn a_chain_of_50_000_blocks_is_farmed_within_two_minutes() {
+    let blocks = std::env::var("MASS_SNAPSHOT_BLOCKS").map_or(50_000, |blocks| blocks.parse().unwrap());
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let farm = Farm::easy(8, [8; 32]);
+    let started = Instant::now();
+    let tip = grow(&farm, old.path(), blocks);
+    println!("{blocks} blocks made in {:?}", started.elapsed());
+    let (first, first_rpc) = begin(&farm, old.path(), vec![], false).await;
+    written(old.path()).await;
+    let started = Instant::now();
+    let (second, second_rpc) = begin(&farm, new.path(), first.listen.clone(), true).await;
+    let limit = Duration::from_secs(120);
+    tokio::time::timeout(limit, reaches_late(&second_rpc, tip)).await.expect("the tip is reached in time");
+    let made = mine(&farm, &second_rpc, PAYOUT).await;
+    let took = started.elapsed();
+    println!("farming after {took:?}");
+    assert!(took < limit, "{took:?}");
+    reaches(&first_rpc, made.id()).await;
+    let started = Instant::now();
+    validated(&second_rpc).await;
+    println!("all blocks before validated in {:?}", started.elapsed());
+    assert_eq!(info(&second_rpc).await["statehash"], info(&first_rpc).await["statehash"]);
+    second.stop().await.unwrap();
+    first.stop().await.unwrap();
+}
+
+async fn reaches_late(node: &HttpClient, id: BlockId) {
+    while node.get_best_block_hash().await.unwrap() != id {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -15,6 +15,7 @@ use crate::{
     history::{self, History},
     ledger::NodeLedger,
     node::{Moment, Node},
+    progress::SyncProgress,
 };
 
 /// What is to be done about snapshots.
@@ -36,6 +37,7 @@ pub(crate) struct Snapshots {
     making: Option<JoinHandle<Result<Kept, ShelfError>>>,
     /// A block whose snapshot could not be written, so that it is not tried again.
     failed: Option<Height>,
+    progress: SyncProgress,
 }
 
 impl Snapshots {
@@ -49,11 +51,13 @@ impl Snapshots {
         if config.begins && node.chain().height() == Height::ZERO {
             node.join = Some(Join::new(config.data_dir.join("snapshot-in"), config.depth));
         }
-        Ok(Self { config: config.clone(), making: None, failed: None })
+        let progress = SyncProgress::new(node.started());
+        Ok(Self { config: config.clone(), making: None, failed: None, progress })
     }
 
     /// Takes the next steps; whether indexes are to be looked at again.
     pub async fn tend<L: NodeLedger>(&mut self, node: &mut Node<L>, now: Moment) -> Result<bool, ChainError> {
+        self.progress.look(node, now.instant);
         self.tend_shelf(node).await?;
         let (dir, indexes) = (&self.config.data_dir, self.config.indexes.as_deref());
         if node.history.is_none()

@@ -10,6 +10,7 @@ use mass_rpc::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    history::Progress,
     api::{fault, is_synced, netspace, newest_checkpoint, tree_node},
     chain::Chain,
     error::ChainError,
@@ -225,6 +226,10 @@ fn chain_info<L: NodeLedger>(node: &mut Node<L>, _: &Args) -> RpcResult<Value> {
         "pruned": false,
         "warnings": [],
         "checkpoint": newest_checkpoint(chain),
+        "snapshot": node.history_progress().map(|Progress { base, validated }| {
+            json!({ "height": base, "validated": validated })
+        }),
+        "statehash": chain.store().snapshot().and_then(|state| state.state_hash()).map_err(fault)?,
         "name": chain.spec().rules().name,
         "chainid": chain.spec().id(),
         "netspace": netspace(chain)? as f64,
