@@ -43,13 +43,16 @@ use crate::{
 };
 
 /// Blocks that are asked for, or here and not executed, at the most.
-const WINDOW: u32 = 256;
+const WINDOW: u32 = 512;
+/// Bytes of blocks that are here with which no more are asked for, and requests on their way at the most.
+const HELD_BYTES: usize = 64 << 20;
+const REQUESTS_MAX: usize = 4;
 /// Blocks of one request.
-const BATCH: u32 = 32;
+const BATCH: usize = 64;
 /// How long an answer is waited for, and how long a peer rests that had none.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Blocks that go on to the thread in one turn at the most.
-const TURN: usize = 32;
+const TURN: usize = 256;
 /// Blocks below the tip at which the thread is done: what is above may be another's by then, and is taken when the chains
 /// are exchanged.
 const LAST: u32 = 32;
@@ -159,6 +162,10 @@ impl<L: NodeLedger> History<L> {
     fn missing(&self, end: u32) -> Vec<u32> {
         let asked: BTreeSet<u32> =
             self.pending.values().flat_map(|(_, heights, _)| heights).copied().collect();
+        if self.here.values().map(Vec::len).sum::<usize>() >= HELD_BYTES || self.pending.len() >= REQUESTS_MAX
+        {
+            return Vec::new();
+        }
         let window = self.next..end.min(self.height().get().saturating_add(WINDOW));
         window.filter(|height| !self.here.contains_key(height) && !asked.contains(height)).collect()
     }
@@ -242,7 +249,6 @@ impl<L: NodeLedger> Node<L> {
         if self.chain.engine().tip() != self.chain.engine().tree().best() {
             return Ok(false);
         }
-        let peers: Vec<PeerId> = self.sync.peers().copied().collect();
         let Some(history) = &mut self.history else { return Ok(false) };
         if history.thread.as_ref().is_some_and(JoinHandle::is_finished) {
             return self.end_history(data_dir, now);
@@ -257,7 +263,8 @@ impl<L: NodeLedger> Node<L> {
         });
         // What lies above the base is in the database.
         let goal = self.chain.height().get().saturating_sub(LAST).max(base.height.get() + 1);
-        for height in history.missing(goal + 1).into_iter().filter(|height| *height > base.height.get()) {
+        let above = history.missing(goal + 1).into_iter().filter(|height| *height > base.height.get());
+        for height in above.take(BATCH) {
             let id = self.chain.store().active_id(Height::new(height))?;
             let bytes = id.map(|id| self.chain.block_bytes(&id)).transpose()?.flatten();
             history.here.extend(bytes.map(|bytes| (height, bytes)));
@@ -268,9 +275,17 @@ impl<L: NodeLedger> Node<L> {
             history.blocks = None;
             return Ok(false);
         }
+        self.ask_history(base, now)?;
+        Ok(false)
+    }
+
+    /// Asks for blocks, as far as there is room for them.
+    fn ask_history(&mut self, base: Tip, now: Moment) -> Result<(), ChainError> {
+        let peers: Vec<PeerId> = self.sync.peers().copied().collect();
+        let Some(history) = &mut self.history else { return Ok(()) };
         let missing = history.missing(base.height.get().saturating_add(1));
         let mut requests = Vec::new();
-        for heights in missing.chunks(BATCH as usize) {
+        for heights in missing.chunks(BATCH).take(REQUESTS_MAX.saturating_sub(history.pending.len())) {
             let Some(peer) = history.free_peer(&peers, now.instant) else { break };
             let ids = heights.iter().map(|height| self.chain.store().active_id(Height::new(*height)));
             let ids: Vec<BlockId> = ids.collect::<Result<Option<_>, _>>()?.unwrap_or_default();
@@ -279,7 +294,7 @@ impl<L: NodeLedger> Node<L> {
             requests.push(Command::Request { peer, request: Request::Blocks { ids }, id });
         }
         requests.into_iter().for_each(|request| self.send(request));
-        Ok(false)
+        Ok(())
     }
 
     /// Blocks of the history came; whether they were such.
@@ -313,6 +328,9 @@ impl<L: NodeLedger> Node<L> {
         if is_liar {
             tracing::warn!(%peer, "blocks that are not those asked for");
             self.send(Command::Fault { peer, fault: Fault::Malformed });
+        }
+        if let Some(base) = self.chain.store().base()? {
+            self.ask_history(base, now)?;
         }
         Ok(true)
     }

@@ -38,7 +38,8 @@ impl SyncProgress {
             }
             return;
         }
-        let (done, left) = (self.height.get().saturating_sub(before.get()), best.get().saturating_sub(self.height.get()));
+        let (done, left) =
+            (self.height.get().saturating_sub(before.get()), best.get().saturating_sub(self.height.get()));
         // A block or two are not worth a line.
         if left > 2 {
             let eta = (lasted.as_secs() * u64::from(left)).checked_div(u64::from(done));

@@ -12,6 +12,7 @@ use std::{
 };
 
 use farm::Farm;
+use jsonrpsee::{core::client::ClientT as _, rpc_params};
 use mass_consensus::{
     block::{Block, Decoded},
     header::SealClaim,
@@ -21,7 +22,6 @@ use mass_ledger_utxo::{UtxoLedger, address};
 use mass_network::Multiaddr;
 use mass_node::{Chain, NodeConfig, NodeHandle, Notice, export::database, start};
 use mass_primitives::{BlockId, Encode as _, Height, Slot, StateHash};
-use jsonrpsee::{core::client::ClientT as _, rpc_params};
 use mass_rpc::{BansClient, BitcoinClient, HttpClient, client};
 use nodes::{mine, reaches};
 use serde_json::Value;
@@ -169,9 +169,7 @@ fn a_body_with_another_state_hash_is_refused_and_its_header_stays() {
         let block = with_state(&farm, &chain, claim, state);
         let id = block.sealed().id();
         let notices = chain.take_block(&block.to_bytes(), unix).unwrap();
-        let is_refusal = |notice: &Notice| {
-            matches!(notice, Notice::Refused(of, Some(why)) if *of == id && why.starts_with("BLK-7:"))
-        };
+        let is_refusal = |notice: &Notice| matches!(notice, Notice::Refused(of, Some(why)) if *of == id && why.starts_with("BLK-7:"));
         assert!(notices.iter().any(is_refusal), "{notices:?}");
         assert!(chain.engine().tree().get(&id).is_some(), "its header is a good one");
         assert_eq!(chain.height(), Height::new(63));

@@ -10,10 +10,10 @@ use mass_rpc::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    history::Progress,
     api::{fault, is_synced, netspace, newest_checkpoint, tree_node},
     chain::Chain,
     error::ChainError,
+    history::Progress,
     ledger::NodeLedger,
     methods::Method,
     node::{Moment, Node},
