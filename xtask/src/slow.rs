@@ -79,21 +79,7 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             root,
             &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
         ),
-        Part::Snapshot => cargo::run(
-            root,
-            &[
-                "test",
-                "--release",
-                "-p",
-                "mass-node",
-                "--test",
-                "snapshot",
-                "a_chain_of_50_000",
-                "--",
-                "--include-ignored",
-                "--nocapture",
-            ],
-        ),
+        Part::Snapshot => snapshot(root),
         Part::Verifier => verifier(root),
         Part::Clients => clients(root),
         Part::CoreVectors => vectors::run(root),
@@ -113,6 +99,13 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             ],
         ),
     }
+}
+
+/// A long chain, made and synced, in a release build.
+fn snapshot(root: &Path) -> anyhow::Result<()> {
+    let what = ["--test", "snapshot", "a_chain_of_50_000"];
+    let how = ["--", "--include-ignored", "--nocapture"];
+    cargo::run(root, &[&["test", "--release", "-p", "mass-node"][..], &what, &how].concat())
 }
 
 /// Builds the program, and lets foreign clients, which are a workspace of their own, meet it.
