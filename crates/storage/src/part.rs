@@ -17,7 +17,10 @@ use redb::ReadableTable as _;
 use crate::{
     Snapshot, Store, StoreError, Tip,
     store::{corrupt, decode, read_tip},
-    tables::{ACTIVE, BANS, HEADERS_BY_HEIGHT, META, META_BASE, META_STATE_SUM, META_TIP, STATE, UNDO},
+    tables::{
+        ACTIVE, BANS, HEADERS_BY_HEIGHT, META, META_BASE, META_STATE_SUM, META_TIP, META_UNDO_FROM, STATE,
+        UNDO,
+    },
     undo::{KEY_BYTES_MAX, Replaced},
 };
 
@@ -259,6 +262,7 @@ impl Store {
             let base = base.to_bytes();
             meta.insert(META_BASE, base.as_slice())?;
             meta.insert(META_TIP, base.as_slice())?;
+            meta.insert(META_UNDO_FROM, height.saturating_add(1).to_bytes().as_slice())?;
             meta.insert(META_STATE_SUM, sum.to_bytes().as_slice())?;
             Ok(())
         })
