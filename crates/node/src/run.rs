@@ -62,12 +62,16 @@ pub struct NodeConfig {
     pub indexes: Option<Vec<String>>,
     /// Who makes blocks on demand, if somebody does.
     pub generator: Option<Generator>,
+    /// Methods of others, to be served with the node's own.
+    pub guests: Methods,
+    /// Filled with the address of RPC once it listens.
+    pub rpc_listens: Arc<OnceLock<SocketAddr>>,
 }
 
 impl NodeConfig {
     /// A node on this machine alone: it takes any port for RPC, listens for no peers, dials nobody.
     #[must_use]
-    pub const fn new(spec: ChainSpec, data_dir: PathBuf) -> Self {
+    pub fn new(spec: ChainSpec, data_dir: PathBuf) -> Self {
         Self {
             spec,
             data_dir,
@@ -80,6 +84,8 @@ impl NodeConfig {
             reverify: false,
             indexes: None,
             generator: None,
+            guests: Methods::new(),
+            rpc_listens: Arc::default(),
         }
     }
 }
@@ -146,11 +152,11 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
     let news = News::new();
-    let address = Arc::new(OnceLock::new());
-    let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
-    let methods = all_methods::<L>(&queries, &news, generating)?;
+    let generating =
+        config.generator.clone().map(|generator| generator.method(Arc::clone(&config.rpc_listens)));
+    let methods = all_methods::<L>(&queries, &news, generating, config.guests.clone())?;
     let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
-    let _ = address.set(rpc);
+    let _ = config.rpc_listens.set(rpc);
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = crate::export::database(&config.data_dir);
@@ -199,14 +205,16 @@ fn all_methods<L: NodeLedger>(
     queries: &Queries<L>,
     news: &News,
     generating: Option<Method<L>>,
+    guests: Methods,
 ) -> Result<Methods, NodeError> {
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
     methods.merge(L::methods(queries))?;
     methods.merge(news.methods::<L>()?)?;
     let mut table = overlaid(standard::table(), L::table());
     table.extend(generating);
-    let served = serve_table(queries, &table, &methods)?;
+    let served = serve_table(queries, &table, &[("Mass", &methods), ("Wallet", &guests)])?;
     methods.merge(served)?;
+    methods.merge(guests)?;
     Ok(methods)
 }
 

@@ -11,6 +11,7 @@
 mod answers;
 mod api;
 mod bans;
+pub mod decimals;
 pub mod errors;
 pub mod farm;
 mod light;
@@ -23,6 +24,7 @@ mod version_one;
 pub use answers::{Ban, CheckpointStatus, LastSeal, Pending, Status, Supply, Work};
 pub use api::{BitcoinClient, CoinsClient, CoinsServer, MassClient, MassServer};
 pub use bans::{Banned, BansClient};
+pub use jsonrpsee::core::JsonRawValue;
 pub use jsonrpsee::core::RegisterMethodError;
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::http_client::HttpClient;
@@ -35,5 +37,5 @@ pub use jsonrpsee::{
 pub use light::{FILTERS_MAX, Filter, Filters, HEADERS_MAX, Headers, LightClient, LightServer};
 pub use pool::PoolClient;
 pub use transport::{
-    BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, UriPath, call, client, client_that_waits, serve,
+    BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, UriPath, call, client, client_that_waits, pass_on, serve,
 };
