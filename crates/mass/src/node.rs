@@ -17,6 +17,7 @@ use crate::{
     chain, generate,
     output::{Output, Verdict, human_bytes},
     runtime,
+    wallet::WalletArgs,
 };
 
 /// What to do with a node.
@@ -53,6 +54,8 @@ pub struct RunArgs {
     node: NodeArgs,
     #[command(flatten)]
     faces: FaceArgs,
+    #[command(flatten)]
+    wallets: WalletArgs,
 }
 
 /// Which node to ask.
@@ -94,10 +97,15 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
             let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             config.generator = generate::generator(&config.spec, &config.data_dir);
             args.faces.prepare(&mut config);
+            let wallets = args.wallets.prepare(&mut config)?;
             let beside = async |queries| {
                 let faces = args.faces.start(queries).await?;
                 let listen = faces.listen.clone();
-                anyhow::Ok((faces, listen))
+                let wallets = match wallets {
+                    Some(wallets) => Some(wallets.start().await?),
+                    None => None,
+                };
+                anyhow::Ok(((faces, wallets), listen))
             };
             let tell = |value: &Value, text: &str| output.line(value, text);
             runtime::block_on(program::follow_with::<UtxoLedger, _>(config, beside, tell))?;
