@@ -13,6 +13,7 @@ use libfuzzer_sys::fuzz_target;
 use mass_consensus::spec::ChainSpec;
 use mass_ledger_utxo::UtxoLedger;
 use mass_node::{FaceArgs, Faces, NodeConfig, NodeHandle, start_asked};
+use mass_rpc::Login;
 use serde_json::{Value, json};
 
 /// No answer takes as long.
@@ -94,13 +95,16 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 /// A connection that is made again when the other end hangs up.
 struct Client {
     addr: SocketAddr,
+    login: String,
     stream: Option<BufReader<TcpStream>>,
     count: u64,
 }
 
 impl Client {
     fn new(addr: SocketAddr) -> Self {
-        Self { addr, stream: None, count: 0 }
+        let login = Login::Port(addr.port()).header();
+        let login = login.map_or_else(String::new, |login| login.to_str().expect("it is ASCII").to_owned());
+        Self { addr, login, stream: None, count: 0 }
     }
 
     fn stream(&mut self) -> &mut BufReader<TcpStream> {
@@ -150,7 +154,9 @@ impl Client {
 
     fn post(&mut self, body: &str) -> Vec<u8> {
         let head = format!(
-            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: {}\r\nauthorization: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.addr,
+            self.login,
             body.len()
         );
         self.http((head + body).as_bytes())

@@ -17,11 +17,11 @@ use farm::Farm;
 use jsonrpsee::{
     core::client::{Subscription, SubscriptionClientT as _},
     rpc_params,
-    ws_client::WsClientBuilder,
+    ws_client::{HeaderMap, WsClientBuilder},
 };
 use mass_ledger_utxo::address;
 use mass_node::NodeHandle;
-use mass_rpc::{BitcoinClient, ClientError, HttpClient, PoolClient as _, call};
+use mass_rpc::{BitcoinClient, ClientError, HttpClient, Login, PoolClient as _, call};
 use nodes::{mine, node, node_with, reaches};
 use payer::{Payer, coin_of, payout};
 use serde::de::DeserializeOwned;
@@ -388,10 +388,11 @@ async fn check_control(world: &World) {
 /// The body of an answer, as it is sent.
 async fn sent(rpc: SocketAddr, body: &Value) -> String {
     let mut stream = TcpStream::connect(rpc).await.unwrap();
-    let body = body.to_string();
+    let (body, login) = (body.to_string(), Login::Port(rpc.port()).header().unwrap());
     let request = format!(
-        "POST / HTTP/1.1\r\nhost: {rpc}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
+        "POST / HTTP/1.1\r\nhost: {rpc}\r\nauthorization: {}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        login.to_str().unwrap(),
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -447,7 +448,10 @@ async fn subscribers_hear_of_blocks_and_transactions_as_they_come_and_go() {
     let (farm, rival, dir) = (payer.farm(7), payer.farm(8), tempfile::tempdir().unwrap());
     let (one, rpc) = node(&farm.spec, &dir.path().join("one"), vec![]).await;
     let (two, rpc_two) = node(&farm.spec, &dir.path().join("two"), vec![]).await;
-    let client = WsClientBuilder::default().build(format!("ws://{}", one.rpc)).await.unwrap();
+    let login = mass_rpc::Login::Port(one.rpc.port()).header().unwrap();
+    let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, login)]);
+    let client =
+        WsClientBuilder::default().set_headers(headers).build(format!("ws://{}", one.rpc)).await.unwrap();
     let subscribe = async |what: &str| {
         let (method, end) = (format!("mass_subscribe{what}"), format!("mass_unsubscribe{what}"));
         client.subscribe::<Value, _>(&method, rpc_params![], &end).await.unwrap()

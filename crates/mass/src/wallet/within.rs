@@ -3,16 +3,11 @@
 //! Their calls are those of `mass wallet serve`. A process that holds keys then also faces the network: decision 0016 says
 //! when to prefer the one or the other.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-};
+use std::path::Path;
 
-use anyhow::Context as _;
 use clap::Args;
 use mass_consensus::spec::ChainSpec;
-use mass_node::NodeConfig;
+use mass_node::{NodeConfig, NodeHandle};
 use mass_wallet::{Wallet, serve::WalletServer};
 use tokio::task::JoinHandle;
 
@@ -20,7 +15,7 @@ use super::{
     advise,
     place::{Secret, check_name},
 };
-use crate::paths;
+use crate::page;
 
 /// Which wallets a node serves.
 #[derive(Args)]
@@ -43,7 +38,6 @@ pub struct WalletArgs {
 pub struct Waiting {
     server: WalletServer,
     wallets: Vec<(String, Wallet)>,
-    node: Arc<OnceLock<SocketAddr>>,
 }
 
 /// Wallets that are served; their keys are locked in time for as long as this is kept.
@@ -59,15 +53,15 @@ impl WalletArgs {
     /// Opens the wallets, and adds their calls to a node's.
     pub fn prepare(&self, config: &mut NodeConfig) -> anyhow::Result<Option<Waiting>> {
         let Some(names) = &self.wallet else { return Ok(None) };
-        let dir = paths::data_dir()?.join("wallets").join(&config.spec.rules().name);
+        let dir = page::wallets_dir(&config.spec)?;
         let open = |name: &String| Ok((name.clone(), self.open(&config.spec, &dir, name)?));
         let wallets = names.iter().map(open).collect::<anyhow::Result<_>>()?;
         let server = WalletServer::unconnected(config.spec.clone(), dir);
         config.guests = server.own_methods();
-        Ok(Some(Waiting { server, wallets, node: Arc::clone(&config.rpc_listens) }))
+        Ok(Some(Waiting { server, wallets }))
     }
 
-    fn open(&self, spec: &ChainSpec, dir: &PathBuf, name: &str) -> anyhow::Result<Wallet> {
+    fn open(&self, spec: &ChainSpec, dir: &Path, name: &str) -> anyhow::Result<Wallet> {
         check_name(name)?;
         let dir = dir.join(name);
         let passphrase = match Wallet::needs_passphrase(&dir).map_err(advise)? {
@@ -80,9 +74,8 @@ impl WalletArgs {
 
 impl Waiting {
     /// The node listens: calls are answered from now on.
-    pub async fn start(self) -> anyhow::Result<Served> {
-        let address = self.node.get().context("the node does not listen")?;
-        self.server.connect(mass_rpc::client(&format!("http://{address}"))?);
+    pub async fn start(self, node: &NodeHandle) -> anyhow::Result<Served> {
+        self.server.connect(mass_rpc::client(&format!("http://{}", node.rpc))?);
         for (name, wallet) in self.wallets {
             self.server.add(name, wallet).await;
         }
