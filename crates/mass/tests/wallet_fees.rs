@@ -10,7 +10,7 @@ mod processes;
 use farm::Farm;
 use mass_primitives::Amount;
 use mass_rpc::{HttpClient, call};
-use mass_wallet::{DEV_FAUCET_PHRASE, Payment, Value as Pays, Wallet, parse_fee_rate};
+use mass_wallet::{Coin, DEV_FAUCET_PHRASE, Payment, Value as Pays, Wallet, parse_fee_rate};
 use processes::{Home, payout};
 use serde_json::Value;
 
@@ -92,7 +92,8 @@ async fn a_target_is_met_at_the_rate_that_others_pay() {
 
     for _ in 0..6 {
         others.sync(&node.client).await.unwrap();
-        let coins: Vec<_> = others.coins().into_iter().filter(|coin| coin.height.is_some()).collect();
+        let is_large = |coin: &Coin| coin.height.is_some() && coin.amount > Amount::new(1_000_000_000);
+        let coins: Vec<_> = others.coins().into_iter().filter(is_large).collect();
         for coin in coins.iter().take(PAYMENTS) {
             let exact = Pays::Exact(Amount::new(10_000_000));
             let payment = Payment::new(&to, exact, parse_fee_rate(USUAL).unwrap());

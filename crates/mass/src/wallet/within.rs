@@ -64,10 +64,8 @@ impl WalletArgs {
     fn open(&self, spec: &ChainSpec, dir: &Path, name: &str) -> anyhow::Result<Wallet> {
         check_name(name)?;
         let dir = dir.join(name);
-        let passphrase = match Wallet::needs_passphrase(&dir).map_err(advise)? {
-            true => self.secret.given()?,
-            false => None,
-        };
+        let is_encrypted = Wallet::needs_passphrase(&dir).map_err(advise)?;
+        let passphrase = if is_encrypted { self.secret.given()? } else { None };
         Wallet::open_with(&dir, spec, passphrase.as_ref()).map_err(advise)
     }
 }
