@@ -199,6 +199,8 @@ fn execute<L: NodeLedger>(
     done: &AtomicU32,
     unix: u64,
 ) -> Result<Chain<L>, ChainError> {
+    // What a crash loses is fetched again.
+    chain.set_bulk(true)?;
     while let Ok(bytes) = blocks.recv() {
         take(&mut chain, &bytes, unix)?;
         done.store(chain.height().get(), Ordering::Release);
@@ -227,6 +229,16 @@ fn take<L: NodeLedger>(chain: &mut Chain<L>, bytes: &[u8], unix: u64) -> Result<
     Err(finding(reason.unwrap_or_else(|| "it does not become the tip".to_owned())))
 }
 
+/// Removes what is left of a validation that nobody waits for: the chain that it was for was put together anew.
+pub(crate) fn forget(data_dir: &Path) -> Result<(), ChainError> {
+    match fs::remove_file(data_dir.join(DATABASE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(ChainError::Database(format!("{DATABASE}: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether an earlier run found that the history does not lead to the state that the node began with.
 pub(crate) fn finding(data_dir: &Path) -> Option<String> {
     fs::read_to_string(data_dir.join(FINDING)).ok()
@@ -240,16 +252,16 @@ impl<L: NodeLedger> Node<L> {
         Some(Progress { base, validated })
     }
 
-    /// Takes the next steps with the history; true if it has just taken the place of the chain.
+    /// Takes the next steps with the history; in the end it takes the place of the chain.
     ///
     /// # Errors
     /// [`ChainError::History`] if a block breaks a rule, or a fatal error.
-    pub(crate) fn drive_history(&mut self, data_dir: &Path, now: Moment) -> Result<bool, ChainError> {
-        let Some(base) = self.chain.store().base()? else { return Ok(false) };
+    pub(crate) fn drive_history(&mut self, data_dir: &Path, now: Moment) -> Result<(), ChainError> {
+        let Some(base) = self.chain.store().base()? else { return Ok(()) };
         if self.chain.engine().tip() != self.chain.engine().tree().best() {
-            return Ok(false);
+            return Ok(());
         }
-        let Some(history) = &mut self.history else { return Ok(false) };
+        let Some(history) = &mut self.history else { return Ok(()) };
         if history.thread.as_ref().is_some_and(JoinHandle::is_finished) {
             return self.end_history(data_dir, now);
         }
@@ -273,10 +285,9 @@ impl<L: NodeLedger> Node<L> {
         if history.height().get() >= goal {
             // No more comes: the thread ends, and gives the chain back.
             history.blocks = None;
-            return Ok(false);
+            return Ok(());
         }
-        self.ask_history(base, now)?;
-        Ok(false)
+        self.ask_history(base, now)
     }
 
     /// Asks for blocks, as far as there is room for them.
@@ -359,18 +370,16 @@ impl<L: NodeLedger> Node<L> {
     }
 
     /// The thread ended: its chain takes the place of the one that began with the snapshot.
-    fn end_history(&mut self, data_dir: &Path, now: Moment) -> Result<bool, ChainError> {
+    fn end_history(&mut self, data_dir: &Path, now: Moment) -> Result<(), ChainError> {
         let ended = self.history.take().and_then(|mut history| history.thread.take());
-        let Some(thread) = ended else { return Ok(false) };
+        let Some(thread) = ended else { return Ok(()) };
         let ended =
             thread.join().map_err(|_| ChainError::Database("the history's thread panicked".to_owned()))?;
         let mut second = ended.inspect_err(|error| note_finding(data_dir, error))?;
         if self.chain.store().active_id(second.height())? != Some(*second.engine().tip()) {
             tracing::warn!("a deep reorg: the blocks before the snapshot are validated anew");
             drop(second);
-            let removed = fs::remove_file(data_dir.join(DATABASE));
-            removed.map_err(|error| ChainError::Database(format!("{DATABASE}: {error}")))?;
-            return Ok(false);
+            return forget(data_dir);
         }
         while second.height() < self.chain.height() {
             let next = second.height().next().unwrap_or_default();
@@ -385,11 +394,12 @@ impl<L: NodeLedger> Node<L> {
             note_finding(data_dir, &error);
             return Err(error);
         }
+        second.set_bulk(false)?;
         let moved = fs::rename(data_dir.join(DATABASE), database(data_dir));
         moved.map_err(|error: io::Error| ChainError::Database(format!("{DATABASE}: {error}")))?;
         self.chain.continue_on(second, now.unix)?;
         tracing::info!(%height, state = %hash, "all blocks before the snapshot are validated: the same state");
-        Ok(true)
+        Ok(())
     }
 }
 

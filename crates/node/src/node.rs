@@ -333,7 +333,7 @@ impl<L: NodeLedger> Node<L> {
             }
             Event::PeerDisconnected(peer) => {
                 self.numbers.remove(&peer);
-                self.join_failed_of(&peer);
+                self.join_left(&peer);
                 self.sync.left(&peer);
                 self.relay.orphans.forget(&peer);
             }

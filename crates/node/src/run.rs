@@ -345,7 +345,7 @@ impl<L: NodeLedger> Running<L> {
                 _ = clock.tick() => {
                     self.node.tick(Moment::now())?;
                     self.news.look_at_pool(self.node.chain());
-                    building |= self.snapshots.tend(&mut self.node, Moment::now()).await?;
+                    self.snapshots.tend(&mut self.node, Moment::now()).await?;
                     if self.files.is_due(Moment::now().instant) {
                         drop(self.save_pool());
                     }

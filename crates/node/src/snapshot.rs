@@ -7,7 +7,7 @@ mod join;
 mod shelf;
 mod tend;
 
-use mass_consensus::{block::commits_to_state, ledger::Ledger as _};
+use mass_consensus::block::commits_to_state;
 use mass_network::wire::{StateRequest, StateResponse};
 use mass_primitives::{Height, StateHash};
 use mass_storage::Tip;

@@ -20,7 +20,7 @@ use mass_consensus::{
 };
 use mass_ledger_utxo::{UtxoLedger, address};
 use mass_network::Multiaddr;
-use mass_node::{Chain, NodeConfig, NodeHandle, Notice, export::database, start};
+use mass_node::{Chain, NodeConfig, NodeHandle, Notice, check::check_file, export::database, start};
 use mass_primitives::{BlockId, Encode as _, Height, Slot, StateHash};
 use mass_rpc::{BansClient, BitcoinClient, HttpClient, client};
 use nodes::{mine, reaches};
@@ -72,6 +72,15 @@ async fn written(dir: &Path) -> std::path::PathBuf {
     tokio::time::timeout(Duration::from_secs(60), wait).await.expect("a snapshot is written")
 }
 
+/// Height of the snapshot that a database began with, which a check finds good.
+fn begins_with(farm: &Farm, dir: &Path) -> Option<Height> {
+    let checked = check_file::<UtxoLedger>(&database(dir), &farm.spec, &mut |_, _, _| {}).unwrap();
+    assert!(checked.is_good(), "{:?}", checked.report);
+    let base = checked.report.base.map(|base| base.height);
+    assert_eq!(checked.report.undo_from, base.map_or(Height::ZERO, |base| base.next().unwrap()));
+    base
+}
+
 /// Height of the lowest block above genesis whose body is in a database.
 fn lowest_body(farm: &Farm, dir: &Path) -> Height {
     let chain = Chain::<UtxoLedger>::open(&database(dir), farm.spec.clone(), None).unwrap();
@@ -107,14 +116,23 @@ async fn a_node_begins_with_a_snapshot_and_farms_and_has_the_same_state() {
             .await
             .ends_with(format!("63-{}", first_rpc.get_block_hash(Height::new(63)).await.unwrap()))
     );
+    // Somebody else has the file of the history, so that the node ends once it has the state.
+    let history = new.path().join("history.redb");
+    let held = Chain::<UtxoLedger>::open(&history, farm.spec.clone(), None).unwrap();
+    let (second, _) = begin(&farm, new.path(), first.listen.clone(), true).await;
+    second.stopped().await;
+    second.stop().await.unwrap_err();
+    drop(held);
+    assert_eq!(begins_with(&farm, new.path()), Some(Height::new(63)));
+    assert!(!new.path().join("snapshot-in").exists());
+    // It goes on, farms, and gets what was before.
     let (second, second_rpc) = begin(&farm, new.path(), first.listen.clone(), true).await;
     reaches(&second_rpc, tip).await;
     let made = mine(&farm, &second_rpc, PAYOUT).await;
     reaches(&first_rpc, made.id()).await;
-    assert!(!new.path().join("snapshot-in").exists());
     validated(&second_rpc).await;
-    // It goes on after a restart, and has all blocks.
     second.stop().await.unwrap();
+    assert_eq!(begins_with(&farm, new.path()), None);
     let (second, second_rpc) = begin(&farm, new.path(), first.listen.clone(), true).await;
     let made = mine(&farm, &first_rpc, PAYOUT).await;
     reaches(&second_rpc, made.id()).await;
@@ -122,7 +140,7 @@ async fn a_node_begins_with_a_snapshot_and_farms_and_has_the_same_state() {
     second.stop().await.unwrap();
     first.stop().await.unwrap();
     assert_eq!(lowest_body(&farm, new.path()), Height::new(1));
-    assert!(!new.path().join("history.redb").exists());
+    assert!(!history.exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,6 +18,7 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata as _};
 use crate::{
     Store, StoreError, Tip,
     index::read_states,
+    part::read_base,
     read::scan,
     schema::{add_bans, read_undo_from},
     store::{decode, read_sum, read_tip},
@@ -108,6 +109,8 @@ pub struct Report {
     pub headers: u64,
     /// Bodies of all branches.
     pub bodies: u64,
+    /// The block whose state the store began with, if it lacks the blocks before.
+    pub base: Option<Tip>,
     /// Height of the lowest block that can be undone.
     pub undo_from: Height,
     /// Entries of the state.
@@ -159,6 +162,7 @@ impl Store {
         let meta = txn.open_table(META)?;
         let mut report = Report { tip: read_tip(&meta)?, ..Report::default() };
         report.undo_from = Height::new(read_undo_from(&meta)?);
+        report.base = read_base(&meta)?;
         check_headers(&txn, &mut report, progress)?;
         check_seals(&txn, &mut report, progress)?;
         check_evidence(&txn, &mut report)?;
@@ -333,6 +337,22 @@ fn check_active(
         let last = last.map_or("empty".to_owned(), |(height, id)| format!("{height} {}", BlockId::new(id)));
         let tip = report.tip.map_or("none".to_owned(), |tip| format!("{} {}", tip.height, tip.id));
         report.fault(Part::Active, format!("the tip is {tip}, and the last block {last}"));
+    }
+    if let Some(base) = report.base {
+        if active.get(base.height.get())?.is_none_or(|id| id.value() != base.id.as_bytes()) {
+            let what = format!(
+                "block {} of height {}: the chain begins with it, and is another's",
+                base.id, base.height
+            );
+            report.fault(Part::Active, what);
+        }
+        if report.undo_from <= base.height {
+            let (from, base) = (report.undo_from, base.height);
+            report.fault(
+                Part::Undo,
+                format!("it is said to go down to {from}, and the chain begins with {base}"),
+            );
+        }
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use mass_primitives::{
     BlockId, Decode, DecodeError, Encode, FarmerPublicKey, Height, Reader, StateHash,
     encoding::{encode_byte_string, encode_list},
 };
-use redb::ReadableTable as _;
+use redb::ReadableTable;
 
 use crate::{
     Snapshot, Store, StoreError, Tip,
@@ -128,14 +128,14 @@ struct Cutter<F> {
     take: F,
 }
 
-impl<F: FnMut(StatePart) -> Result<(), StoreError>> Cutter<F> {
-    fn push(&mut self, entry: PartEntry) -> Result<(), StoreError> {
+impl<E, F: FnMut(StatePart) -> Result<(), E>> Cutter<F> {
+    fn push(&mut self, entry: PartEntry) -> Result<(), E> {
         self.bytes += entry.bytes();
         self.part.0.push(entry);
         if self.bytes >= PART_BYTES { self.finish() } else { Ok(()) }
     }
 
-    fn finish(&mut self) -> Result<(), StoreError> {
+    fn finish(&mut self) -> Result<(), E> {
         self.bytes = 0;
         let part = std::mem::take(&mut self.part);
         if part.0.is_empty() { Ok(()) } else { (self.take)(part) }
@@ -147,11 +147,11 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`StoreError::UndoPruned`] if the way back is not known, what `take` returns, or a fatal error.
-    pub fn parts_at(
+    pub fn parts_at<E: From<StoreError>>(
         &self,
         height: Height,
-        take: impl FnMut(StatePart) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        take: impl FnMut(StatePart) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut before: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
         let mut above = self.tip().map_or(Height::ZERO, |tip| tip.height);
         while above > height {
@@ -200,14 +200,20 @@ impl Snapshot {
     }
 }
 
+/// The block whose state a store began with.
+pub(crate) fn read_base(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Option<Tip>, StoreError> {
+    meta.get(META_BASE)?.map(|bytes| decode("base", bytes.value())).transpose()
+}
+
 impl Store {
     /// The block whose state this store began with; `None` if it has all blocks from genesis on.
     ///
     /// # Errors
     /// A fatal error.
     pub fn base(&self) -> Result<Option<Tip>, StoreError> {
-        let meta = self.begin_read()?.open_table(META)?;
-        meta.get(META_BASE)?.map(|bytes| decode("base", bytes.value())).transpose()
+        read_base(&self.begin_read()?.open_table(META)?)
     }
 
     /// Begins with the state of a block whose header is stored: a store that has the genesis block alone gets it

@@ -196,6 +196,9 @@ fn describe(found: &Checked) -> String {
         "tip      {tip}\nheaders  {}\nbodies   {}\nundo     from height {}\nstate    {} entries, hash {}",
         report.headers, report.bodies, report.undo_from, report.state_entries, hash
     );
+    if let Some(base) = &report.base {
+        text.push_str(&format!("\nbegins   with the state of {} at height {}", base.id, base.height));
+    }
     found.audit.iter().for_each(|audit| text.push_str(&format!("\nbooks    {audit}")));
     for Fault { part, what } in &report.faults {
         text.push_str(&format!("\nfault    {}: {what}\n         {}", part.name(), advice(part.mend())));
@@ -228,7 +231,7 @@ fn to_json(found: &Checked) -> Value {
     json!({
         "good": found.is_good(), "schema": SCHEMA, "tip": report.tip.map(|tip| tip.id),
         "height": report.tip.map(|tip| tip.height), "headers": report.headers, "bodies": report.bodies,
-        "undo_from": report.undo_from, "state_entries": report.state_entries,
+        "base": report.base.map(|base| base.height), "undo_from": report.undo_from, "state_entries": report.state_entries,
         "state_hash": report.state_hash, "books": found.audit, "faults_count": report.faults_count,
         "faults": faults.collect::<Vec<_>>(),
     })

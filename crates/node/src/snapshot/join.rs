@@ -87,7 +87,7 @@ enum Next {
 
 impl Join {
     /// Parts are kept in `dir` until they are used.
-    pub const fn new(dir: PathBuf, depth: u32) -> Self {
+    pub fn new(dir: PathBuf, depth: u32) -> Self {
         let (asked, offers) = (BTreeSet::new(), BTreeMap::new());
         Self { dir, depth, level: None, asked, offers, pending: BTreeMap::new(), target: None }
     }
@@ -116,16 +116,19 @@ impl Join {
         peers: &[PeerId],
         now: Instant,
     ) -> Result<Next, ChainError> {
-        let Some(level) = self.level else { return Ok(Next::Wait) };
+        if self.level.is_none() {
+            return Ok(Next::Wait);
+        }
         let late = |(_, _, since): &(PeerId, Ask, Instant)| now.duration_since(*since) >= PATIENCE;
         let slow: Vec<PeerId> =
             self.pending.values().filter(|asked| late(asked)).map(|(peer, ..)| *peer).collect();
         slow.iter().for_each(|peer| self.left(peer));
         if self.target.as_ref().is_some_and(|target| !self.offers.contains_key(&target.offer)) {
-            self.target = None;
+            // Who had it is gone or lied: the wait for offers begins anew, and what came stays on disk.
+            (self.target, self.level) = (None, Some(now));
         }
         if self.target.is_none() {
-            return self.choose(chain, peers, (level, now));
+            return self.choose(chain, peers, now);
         }
         Ok(self.go_on())
     }
@@ -135,7 +138,7 @@ impl Join {
         &mut self,
         chain: &Chain<L>,
         peers: &[PeerId],
-        (level, now): (Instant, Instant),
+        now: Instant,
     ) -> Result<Next, ChainError> {
         let best = *chain.engine().tree().best();
         let height = chain.engine().tree().get(&best).map_or(Height::ZERO, |node| node.height);
@@ -148,7 +151,7 @@ impl Join {
             let ask = |peer| (peer, Ask::Offers, Request::State(StateRequest::Offers));
             return Ok(Next::Ask(new.into_iter().map(ask).collect()));
         }
-        let waited = now.duration_since(level);
+        let waited = self.level.map_or(Duration::ZERO, |level| now.duration_since(level));
         let is_open = self.pending.values().any(|(_, ask, _)| *ask == Ask::Offers);
         if is_open && waited < OFFERS_WAIT {
             return Ok(Next::Wait);
@@ -164,7 +167,8 @@ impl Join {
         };
         let found = self.offers.keys().rev().find_map(|offer| Some((*offer, anchor_of(offer)?)));
         let Some((offer, anchor)) = found else {
-            let is_over = !is_open && waited >= OFFERS_WAIT || waited >= OFFERS_PATIENCE;
+            let is_late = !is_open && waited >= OFFERS_WAIT || waited >= OFFERS_PATIENCE;
+            let is_over = is_late && !peers.is_empty();
             return Ok(if is_over { Next::GiveUp } else { Next::Wait });
         };
         let target = Target::open(&self.dir, offer, anchor).map_err(|error| folder(&self.dir, &error))?;
@@ -358,7 +362,9 @@ impl<L: NodeLedger> Node<L> {
         }
         for peer in liars {
             tracing::warn!(%peer, ?ask, "a peer's snapshot is not what the chain has");
-            self.join_failed_of(&peer);
+            if let Some(join) = &mut self.join {
+                join.left(&peer);
+            }
             self.send(Command::Fault { peer, fault: Fault::Malformed });
         }
         self.drive_join(now)?;
@@ -373,10 +379,11 @@ impl<L: NodeLedger> Node<L> {
         }
     }
 
-    /// A peer left.
-    pub(crate) fn join_failed_of(&mut self, peer: &PeerId) {
+    /// A peer left. If it comes back it is asked again.
+    pub(crate) fn join_left(&mut self, peer: &PeerId) {
         if let Some(join) = &mut self.join {
             join.left(peer);
+            join.asked.remove(peer);
         }
     }
 

@@ -130,23 +130,19 @@ pub(crate) fn export(
     let path = dir.join(format!("{}-{}", base.height, base.id));
     let unfinished = path.with_extension("tmp");
     fs::create_dir_all(&unfinished).map_err(fault(&unfinished))?;
-    let (mut sums, mut whole, mut index, mut failed) = (Vec::new(), StateSum::new(), 0u32, None);
-    let written = snapshot.parts_at(base.height, |part| {
+    let (mut sums, mut whole, mut index) = (Vec::new(), StateSum::new(), 0u32);
+    snapshot.parts_at(base.height, |part| {
         let (bytes, sum) = (part.to_bytes(), part.sum());
+        if bytes.len() > PART_BYTES_MAX {
+            return Err(ShelfError::Entry(bytes.len()));
+        }
         let file = unfinished.join(index.to_string());
-        failed = match bytes.len() {
-            length if length > PART_BYTES_MAX => Some(ShelfError::Entry(length)),
-            _ => fs::write(&file, bytes).map_err(fault(&file)).err(),
-        };
+        fs::write(&file, bytes).map_err(fault(&file))?;
         whole.merge(&sum);
         sum.encode(&mut sums);
         index += 1;
-        if failed.is_some() { Err(StoreError::Failed) } else { Ok(()) }
-    });
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    written?;
+        Ok(())
+    })?;
     if whole.hash() != expected {
         return Err(ShelfError::Hash { got: whole.hash(), expected });
     }

@@ -46,17 +46,20 @@ impl Snapshots {
         if let Some(finding) = history::finding(&config.data_dir) {
             return Err(NodeError::Finding(finding));
         }
+        let fault = |error| NodeError::Chain(config.data_dir.clone(), error);
         let dir = config.data_dir.join("snapshots");
         node.shelf = Some(Shelf::open(dir.clone()).map_err(|error| NodeError::DataDir(dir, error))?);
         if config.begins && node.chain().height() == Height::ZERO {
             node.join = Some(Join::new(config.data_dir.join("snapshot-in"), config.depth));
+        } else if node.chain().store().base().map_err(ChainError::from).map_err(fault)?.is_none() {
+            history::forget(&config.data_dir).map_err(fault)?;
         }
         let progress = SyncProgress::new(node.started());
         Ok(Self { config: config.clone(), making: None, failed: None, progress })
     }
 
-    /// Takes the next steps; whether indexes are to be looked at again.
-    pub async fn tend<L: NodeLedger>(&mut self, node: &mut Node<L>, now: Moment) -> Result<bool, ChainError> {
+    /// Takes the next steps.
+    pub async fn tend<L: NodeLedger>(&mut self, node: &mut Node<L>, now: Moment) -> Result<(), ChainError> {
         self.progress.look(node, now.instant);
         self.tend_shelf(node).await?;
         let (dir, indexes) = (&self.config.data_dir, self.config.indexes.as_deref());
