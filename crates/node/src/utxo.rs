@@ -3,6 +3,8 @@
 mod coins;
 mod electrum;
 mod esplora;
+mod explore;
+mod explorer;
 pub mod faces;
 pub mod filters;
 pub mod index;
@@ -175,7 +177,7 @@ impl NodeLedger for UtxoLedger {
     }
 
     fn table() -> Vec<Method<Self>> {
-        [transactions::table(), coins::table(), proofs::table(), stats::table()]
+        [transactions::table(), coins::table(), proofs::table(), stats::table(), explore::table()]
             .into_iter()
             .flatten()
             .collect()

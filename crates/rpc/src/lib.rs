@@ -13,6 +13,7 @@ mod api;
 mod bans;
 pub mod errors;
 pub mod farm;
+pub mod farm_view;
 mod light;
 pub mod metrics;
 pub mod params;
