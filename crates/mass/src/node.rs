@@ -1,5 +1,6 @@
 //! `mass node`: a full node in the foreground, questions to one that runs, and its chain as a file.
 
+mod password;
 mod transfer;
 
 use anyhow::Context;
@@ -10,7 +11,8 @@ use mass_node::{
     FaceArgs, NodeHandle,
     program::{self, NodeArgs},
 };
-use mass_rpc::{BitcoinClient, HttpClient, MassClient, Methods};
+use mass_page::Backend;
+use mass_rpc::{BitcoinClient, HttpClient, MassClient};
 use serde_json::Value;
 
 use crate::{
@@ -33,6 +35,10 @@ pub enum Command {
     Status(NodeUrl),
     /// The peers of a node.
     Peers(NodeUrl),
+    /// Make a password for a user of the RPC who cannot read the node's cookie.
+    ///
+    /// The node is told a salted hash of it, in the form of Bitcoin Core's rpcauth, by --rpc-auth. It is shown once.
+    Password(password::PasswordArgs),
     /// Write the blocks of the best chain to a file, for another node to import or another verifier to check.
     ///
     /// From the data directory of a node that does not run, or with --node by the RPC of one that does. The file is
@@ -85,8 +91,9 @@ impl NodeUrl {
     /// The URL of the node, and a client of it.
     pub fn client(&self) -> anyhow::Result<(String, HttpClient)> {
         let (_, url) = self.resolve()?;
-        let client = mass_rpc::client(&url).with_context(|| url.clone())?;
-        Ok((url, client))
+        let shown = mass_rpc::shown(&url);
+        let client = mass_rpc::client(&url).with_context(|| shown.clone())?;
+        Ok((shown, client))
     }
 }
 
@@ -96,14 +103,17 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Run(args) => {
             let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             config.generator = generate::generator(&config.spec, &config.data_dir);
-            let faces = FaceArgs { explorer: args.page.address.is_some(), ..args.faces.clone() };
-            faces.prepare(&mut config);
+            args.faces.prepare(&mut config);
+            if args.page.address.is_some() {
+                // What the page tells of addresses.
+                config.indexes.get_or_insert_with(|| ["tx", "address"].map(str::to_owned).to_vec());
+            }
             let spec = config.spec.clone();
             let beside = async |queries, node: &NodeHandle| {
-                let faces = faces.start(queries).await?;
+                let faces = args.faces.start(queries).await?;
                 let mut listen: Vec<_> =
                     faces.listen.iter().map(|(name, addr)| (*name, addr.to_string())).collect();
-                let page = serve_page(&args.page, &spec, node, faces.explorer.clone()).await?;
+                let page = serve_page(&args.page, &spec, node).await?;
                 listen.extend(page.iter().map(|page| ("page", page.url())));
                 anyhow::Ok(((faces, page), listen))
             };
@@ -112,6 +122,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         }
         Command::Status(node) => runtime::block_on(status(node, output))?,
         Command::Peers(node) => runtime::block_on(peers(node, output))?,
+        Command::Password(args) => password::make(args, output)?,
         Command::Export(args) => transfer::export(args, output)?,
         Command::Import(args) => transfer::import(args, output)?,
     }
@@ -119,17 +130,11 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
 }
 
 /// Serves the page of a node and of the user's wallets, if it is asked for.
-async fn serve_page(
-    args: &PageArgs,
-    spec: &ChainSpec,
-    node: &NodeHandle,
-    explorer: Option<Methods>,
-) -> anyhow::Result<Option<Served>> {
+async fn serve_page(args: &PageArgs, spec: &ChainSpec, node: &NodeHandle) -> anyhow::Result<Option<Served>> {
     let Some(address) = args.address else { return Ok(None) };
     let mut sources = PageSources::default();
     let client = mass_rpc::client(&format!("http://{}", node.rpc))?;
-    let node = page::node(node.methods.clone(), explorer);
-    sources.add_chain(spec, node, page::wallets_dir(spec)?, client);
+    sources.add_chain(spec, Backend::Here(node.methods.clone()), page::wallets_dir(spec)?, client);
     Ok(Some(sources.serve(address).await?))
 }
 
