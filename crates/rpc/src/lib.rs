@@ -16,6 +16,7 @@ mod cookie;
 pub mod decimals;
 pub mod errors;
 pub mod farm;
+pub mod farm_view;
 mod gate;
 mod light;
 mod login;
