@@ -7,7 +7,7 @@ use mass_consensus::spec::ChainSpec;
 use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, FarmerError, Totals};
 use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
-use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle};
+use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle, NodeLedger as _};
 use mass_page::Backend;
 use mass_primitives::Height;
 use mass_rpc::{BitcoinClient, HttpClient, MassClient, Methods, ServeError, Status};
@@ -241,6 +241,8 @@ impl Member {
                 peers: peers.to_vec(),
                 rpc: ([127, 0, 0, 1], port).into(),
                 beacon: beacon.cloned(),
+                // Whoever looks at a development network looks at addresses, too.
+                indexes: Some(UtxoLedger::INDEXES.iter().map(|index| index.kind.name.to_owned()).collect()),
                 ..NodeConfig::new(spec.clone(), place.node(spec, number))
             })
         };

@@ -222,6 +222,7 @@ impl World {
                 is_inbound: false,
                 since: 0,
                 agent,
+                ping: None,
                 sent,
                 received,
             })
