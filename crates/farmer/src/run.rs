@@ -84,6 +84,8 @@ pub struct FarmerConfig {
     pub watch_rounds: u32,
     /// Address to listen on for RPC, on this machine alone.
     pub rpc: Option<SocketAddr>,
+    /// Who may call it.
+    pub access: mass_rpc::Access,
     /// Who is given all that RPC answers, to call it in this process.
     pub methods: Option<oneshot::Sender<Methods>>,
 }
@@ -246,7 +248,7 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
         let _ = wanted.send(methods.clone());
     }
     let rpc = match config.rpc {
-        Some(addr) => Some(mass_rpc::serve(addr, methods, metrics).await?),
+        Some(addr) => Some(mass_rpc::serve(addr, methods, metrics, config.access).await?),
         None => None,
     };
     let mut farmer = Farmer {

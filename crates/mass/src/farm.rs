@@ -6,14 +6,20 @@ mod report;
 mod settings;
 mod webhook;
 
-use std::{convert::Infallible, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use futures::FutureExt as _;
 use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals, cluster::Cluster, harvest::HarbourConfig};
+use mass_node::AccessArgs;
 use mass_page::Backend;
-use mass_rpc::farm::Finding;
+use mass_rpc::{CookiePlace, farm::Finding};
 use serde_json::{Value, json};
 use settings::Settings;
 use tokio::sync::{mpsc, oneshot};
@@ -120,7 +126,8 @@ pub struct RunArgs {
     /// other users of this machine can see it in the list of processes, but not if it is in the file of --config.
     #[arg(long = "webhook", value_name = "URL")]
     webhooks: Vec<String>,
-    /// The address to listen on for `mass farm status` and `doctor`, on this machine alone; port 0 takes any.
+    /// The address to listen on for `mass farm status` and `doctor`; port 0 takes any. Who can read the cookie beside the
+    /// signing record may call.
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from(([127, 0, 0, 1], RPC_PORT)))]
     rpc: SocketAddr,
     /// The key file of the farmer [default: that of `mass keys create`].
@@ -138,6 +145,8 @@ pub struct RunArgs {
     /// They may share a key, for a slot is used up on the bus before it is signed.
     #[command(flatten)]
     bus: BusArgs,
+    #[command(flatten)]
+    access: AccessArgs,
     #[command(flatten)]
     page: PageArgs,
 }
@@ -197,15 +206,20 @@ fn configure(
     let store = paths::file_or(args.harvester_keys.as_deref(), "harvesters.json");
     let harvesters =
         args.harvesters.map(|listen| Ok::<_, anyhow::Error>(HarbourConfig { listen, store: store? }));
+    let guard = keys::guard_or_default(args.guard.as_deref())?;
+    let mut access = args.access.access(Path::new(""))?;
+    // Beside the record, for that is one farm's alone.
+    access.cookie = Some(CookiePlace { file: guard.with_extension("cookie"), is_linked: true });
     Ok(FarmerConfig {
         chains,
         harvesters: harvesters.transpose()?,
         cluster,
         directories: args.dirs.clone(),
         secret: keys::read_secret(&keys::file_or_default(args.key_file.as_deref())?)?,
-        guard: keys::guard_or_default(args.guard.as_deref())?,
+        guard,
         watch_rounds: args.watch_rounds,
         rpc: Some(args.rpc),
+        access,
         methods: None,
     })
 }

@@ -1,5 +1,6 @@
 //! `mass node`: a full node in the foreground, questions to one that runs, and its chain as a file.
 
+mod password;
 mod transfer;
 
 use anyhow::Context;
@@ -34,6 +35,10 @@ pub enum Command {
     Status(NodeUrl),
     /// The peers of a node.
     Peers(NodeUrl),
+    /// Make a password for a user of the RPC who cannot read the node's cookie.
+    ///
+    /// The node is told a salted hash of it, in the form of Bitcoin Core's rpcauth, by --rpc-auth. It is shown once.
+    Password(password::PasswordArgs),
     /// Write the blocks of the best chain to a file, for another node to import or another verifier to check.
     ///
     /// From the data directory of a node that does not run, or with --node by the RPC of one that does. The file is
@@ -86,8 +91,9 @@ impl NodeUrl {
     /// The URL of the node, and a client of it.
     pub fn client(&self) -> anyhow::Result<(String, HttpClient)> {
         let (_, url) = self.resolve()?;
-        let client = mass_rpc::client(&url).with_context(|| url.clone())?;
-        Ok((url, client))
+        let shown = mass_rpc::shown(&url);
+        let client = mass_rpc::client(&url).with_context(|| shown.clone())?;
+        Ok((shown, client))
     }
 }
 
@@ -112,6 +118,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         }
         Command::Status(node) => runtime::block_on(status(node, output))?,
         Command::Peers(node) => runtime::block_on(peers(node, output))?,
+        Command::Password(args) => password::make(args, output)?,
         Command::Export(args) => transfer::export(args, output)?,
         Command::Import(args) => transfer::import(args, output)?,
     }

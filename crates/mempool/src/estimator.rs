@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use mass_primitives::Height;
 
 use crate::entry::{EntryId, FeeRate};
-use horizon::Horizon;
+use horizon::{Horizon, Waiting};
 
 /// Least upper bound of a bucket in maxwell per 1000 weight, and the bound of the last bucket but one.
 const BOUND_MIN: u64 = 25;
@@ -81,13 +81,11 @@ impl Estimator {
     /// Nothing was seen yet.
     #[must_use]
     pub fn new() -> Self {
-        let bounds = bounds();
-        let buckets = bounds.len().saturating_add(1);
         Self {
-            short: Horizon::new(horizon::SHORT, buckets),
-            medium: Horizon::new(horizon::MEDIUM, buckets),
-            long: Horizon::new(horizon::LONG, buckets),
-            bounds,
+            bounds: bounds(),
+            short: Horizon::new(horizon::SHORT),
+            medium: Horizon::new(horizon::MEDIUM),
+            long: Horizon::new(horizon::LONG),
             tracked: BTreeMap::new(),
             best: 0,
             first: 0,
@@ -114,12 +112,13 @@ impl Estimator {
         }
         let bucket = self.bounds.partition_point(|bound| *bound < rate.get());
         self.tracked.insert(id, Tracked { height, bucket });
-        self.horizons().into_iter().for_each(|horizon| horizon.enter(height, bucket));
     }
 
     /// A transaction left the pool unconfirmed.
     pub fn leave(&mut self, id: &EntryId) {
-        self.forget(id, false);
+        if let Some((bucket, waited)) = self.forget(id) {
+            self.horizons().into_iter().for_each(|horizon| horizon.fail(bucket, waited));
+        }
     }
 
     /// All leave: the node ends.
@@ -128,12 +127,10 @@ impl Estimator {
         all.iter().for_each(|id| self.leave(id));
     }
 
-    fn forget(&mut self, id: &EntryId, is_confirmed: bool) -> Option<Tracked> {
-        let tracked = self.tracked.remove(id)?;
-        let waited = self.best.saturating_sub(tracked.height);
-        let Tracked { height, bucket } = tracked;
-        self.horizons().into_iter().for_each(|horizon| horizon.leave(height, bucket, waited, is_confirmed));
-        Some(tracked)
+    /// Its bucket, and for how many blocks it was waited for.
+    fn forget(&mut self, id: &EntryId) -> Option<(usize, u32)> {
+        let Tracked { height, bucket } = self.tracked.remove(id)?;
+        Some((bucket, self.best.saturating_sub(height)))
     }
 
     /// A block of this height was connected with these transactions, at these rates.
@@ -142,16 +139,15 @@ impl Estimator {
         if height <= self.best {
             // A reorg: those who are in it are waited for no more, and say nothing.
             for (id, _) in confirmed {
-                self.forget(id, true);
+                self.forget(id);
             }
             return;
         }
         self.best = height;
-        self.horizons().into_iter().for_each(|horizon| horizon.begin_block(height));
+        self.horizons().into_iter().for_each(Horizon::begin_block);
         for (id, rate) in confirmed {
-            let Some(tracked) = self.forget(id, true) else { continue };
-            let waited = height.saturating_sub(tracked.height);
-            self.horizons().into_iter().for_each(|horizon| horizon.confirm(tracked.bucket, waited, *rate));
+            let Some((bucket, waited)) = self.forget(id) else { continue };
+            self.horizons().into_iter().for_each(|horizon| horizon.confirm(bucket, waited, *rate));
             if self.first == 0 {
                 self.first = height;
             }
@@ -175,21 +171,29 @@ impl Estimator {
         if blocks <= 1 {
             return Estimate { fee_rate: None, blocks };
         }
-        let double = blocks.saturating_mul(2);
+        let (double, waiting) = (blocks.saturating_mul(2), self.waiting());
         let rates = [
-            self.combined(blocks >> 1, SHARE_HALF, true),
-            self.combined(blocks, SHARE_ALL, true),
-            self.combined(double, SHARE_DOUBLE, !conservative),
+            self.combined(blocks >> 1, SHARE_HALF, true, &waiting),
+            self.combined(blocks, SHARE_ALL, true, &waiting),
+            self.combined(double, SHARE_DOUBLE, !conservative, &waiting),
         ];
         let rate = rates.into_iter().flatten().max();
-        let slow = if conservative || rate.is_none() { self.over_time(double) } else { None };
+        let slow = if conservative || rate.is_none() { self.over_time(double, &waiting) } else { None };
         Estimate { fee_rate: rate.max(slow), blocks }
     }
 
+    fn waiting(&self) -> Waiting {
+        let mut waiting = Waiting::new();
+        for tracked in self.tracked.values() {
+            waiting.entry(tracked.bucket).or_default().push(tracked.height);
+        }
+        waiting
+    }
+
     /// The estimate of the horizon that is made for the target; a shorter one at its longest target may be lower.
-    fn combined(&self, target: u32, share: u64, asks_shorter: bool) -> Option<FeeRate> {
+    fn combined(&self, target: u32, share: u64, asks_shorter: bool, waiting: &Waiting) -> Option<FeeRate> {
         let [short, medium] = [self.short.target_max(), self.medium.target_max()];
-        let of = |horizon: &Horizon, target| horizon.estimate(target, share, self.best);
+        let of = |horizon: &Horizon, target| horizon.estimate(target, share, self.best, waiting);
         let own = match target {
             0 => None,
             _ if target <= short => of(&self.short, target),
@@ -209,8 +213,8 @@ impl Estimator {
     }
 
     /// The higher estimate of the horizons that are longer than the target needs.
-    fn over_time(&self, target: u32) -> Option<FeeRate> {
-        let ask = |horizon: &Horizon| horizon.estimate(target, SHARE_DOUBLE, self.best);
+    fn over_time(&self, target: u32, waiting: &Waiting) -> Option<FeeRate> {
+        let ask = |horizon: &Horizon| horizon.estimate(target, SHARE_DOUBLE, self.best, waiting);
         let medium = if target <= self.short.target_max() { ask(&self.medium) } else { None };
         let long = if target <= self.medium.target_max() { ask(&self.long) } else { None };
         medium.max(long)

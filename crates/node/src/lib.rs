@@ -5,14 +5,17 @@
 //! A new chain is a ledger with [`NodeLedger`], a chain spec, and a program whose `main` is [`program::main`]: see
 //! `docs/new-chain.md`. Mass Net's ledger is one of them.
 
+mod access;
 mod api;
 mod chain;
+mod compact;
 mod error;
 pub mod export;
 mod follower;
 mod generate;
 mod index;
 mod ledger;
+mod lock;
 mod methods;
 mod news;
 mod node;
@@ -36,7 +39,9 @@ pub use {
 
 pub use mass_network::DiscoveryConfig;
 
+pub use access::AccessArgs;
 pub use chain::{Chain, Notice, Parts};
+pub use compact::gossiped_header;
 pub use error::{ChainError, NodeError};
 pub use follower::BeaconConfig;
 pub use generate::{Generate, Generating, Generator};

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    BeaconConfig, NodeConfig, NodeLedger, Queries, index,
+    AccessArgs, BeaconConfig, NodeConfig, NodeLedger, Queries, index,
     run::{NodeHandle, start_asked},
 };
 
@@ -57,15 +57,24 @@ pub struct NodeArgs {
     /// the disk.
     #[arg(long)]
     pub reverify: bool,
-    /// The address to listen on for RPC, on this machine alone; port 0 takes any [default: the chain's port].
+    /// The address to listen on for RPC; port 0 takes any [default: the chain's port on this machine alone].
+    ///
+    /// Who can read the file .cookie in the data directory may call, others by --rpc-auth. Nothing is encrypted: other machines
+    /// come through a tunnel, or a proxy that has TLS.
     #[arg(long, value_name = "ADDRESS")]
     pub rpc: Option<SocketAddr>,
+    /// Let anybody read by RPC and send transactions, without a password; all else still asks for one.
+    #[arg(long)]
+    pub rpc_public: bool,
     /// An index to keep beside the chain, or several with commas between; "all" and "none" are said alone. One that is
     /// new is built in the background, one that is not named any more is deleted [default: those that are small and
     /// often asked for; of Mass Net "tx": "tx" finds transactions by id, "address" the history of an address, "spend"
     /// what spent an output].
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub index: Vec<String>,
+    /// Who may call the RPC.
+    #[command(flatten)]
+    pub access: AccessArgs,
 }
 
 impl NodeArgs {
@@ -94,6 +103,8 @@ impl NodeArgs {
             proxy: self.proxy,
             discovery,
             rpc,
+            access: self.access.access(&data_dir)?,
+            is_public: self.rpc_public,
             beacon,
             reverify: self.reverify,
             indexes: self.indexes::<L>()?,
@@ -158,10 +169,9 @@ fn peers_or_default(given: &[Multiaddr], spec: &ChainSpec) -> anyhow::Result<Vec
 /// # Errors
 /// The user has no home.
 pub fn data_dir() -> anyhow::Result<PathBuf> {
-    let dirs = directories::ProjectDirs::from("", "", "mass").ok_or_else(|| {
+    mass_rpc::user_dir().ok_or_else(|| {
         anyhow!("this user has no home directory: name files and directories on the command line")
-    })?;
-    Ok(dirs.data_dir().to_owned())
+    })
 }
 
 /// The spec of a built-in chain, or else of the file of that name.

@@ -10,7 +10,7 @@ use mass_network::Multiaddr;
 use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle, NodeLedger as _};
 use mass_page::Backend;
 use mass_primitives::Height;
-use mass_rpc::{BitcoinClient, HttpClient, MassClient, Methods, ServeError, Status};
+use mass_rpc::{Access, BitcoinClient, HttpClient, MassClient, Methods, ServeError, Status};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -67,7 +67,12 @@ impl Network {
         });
         let farmer = place.farmer(farmed.collect::<anyhow::Result<_>>()?)?;
         let (wanted, methods) = oneshot::channel();
-        let config = FarmerConfig { rpc: Some(([127, 0, 0, 1], 0).into()), methods: Some(wanted), ..farmer };
+        let config = FarmerConfig {
+            rpc: Some(([127, 0, 0, 1], 0).into()),
+            access: Access::in_dir(place.dir(), true),
+            methods: Some(wanted),
+            ..farmer
+        };
         let (tell, totals) = watch::channel(Totals::default());
         let (stop_farmer, stop) = oneshot::channel::<()>();
         let watch = move |event: &FarmEvent, totals: &Totals| {
@@ -240,6 +245,7 @@ impl Member {
                 listen: vec!["/ip4/127.0.0.1/tcp/0".parse().context("a multiaddress")?],
                 peers: peers.to_vec(),
                 rpc: ([127, 0, 0, 1], port).into(),
+                access: Access::in_dir(&place.node(spec, number), true),
                 beacon: beacon.cloned(),
                 // Whoever looks at a development network looks at addresses, too.
                 indexes: Some(UtxoLedger::INDEXES.iter().map(|index| index.kind.name.to_owned()).collect()),

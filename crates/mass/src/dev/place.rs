@@ -65,8 +65,14 @@ impl Place {
             // The key is of this directory, which is locked.
             watch_rounds: 0,
             rpc: None,
+            access: mass_rpc::Access::default(),
             methods: None,
         })
+    }
+
+    /// The directory itself.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Where node `number` of a chain keeps its things.

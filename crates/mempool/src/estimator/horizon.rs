@@ -1,6 +1,9 @@
-//! One horizon of the estimator: counts by bucket that decay from block to block.
+//! One horizon of the estimator: counts by bucket that decay from block to block. A bucket without a count has no place
+//! in memory, for most rates are never paid.
 
-use core::iter::zip;
+use std::collections::BTreeMap;
+
+use mass_primitives::{Decode, DecodeError, Encode, Reader};
 
 use crate::entry::FeeRate;
 
@@ -22,42 +25,69 @@ pub const SHORT: Reach = Reach { blocks: 1, periods: 12, decay: 96_200, enough: 
 pub const MEDIUM: Reach = Reach { blocks: 2, periods: 24, decay: 99_520, enough: 1 };
 pub const LONG: Reach = Reach { blocks: 24, periods: 42, decay: 99_931, enough: 1 };
 
+impl Reach {
+    /// Periods that have passed entirely after so many blocks.
+    fn passed(self, blocks: u32) -> usize {
+        usize::try_from(blocks.checked_div(self.blocks).unwrap_or(0)).unwrap_or(usize::MAX)
+    }
+}
+
 /// The whole of [`Reach::decay`].
 const WHOLE: u64 = 100_000;
 
 /// One transaction, in the unit of the counts.
 const ONE: u64 = 1 << 24;
 
+/// Heights at which those came who wait, by bucket.
+pub type Waiting = BTreeMap<usize, Vec<u32>>;
+
+/// What is known of a bucket, in units of [`ONE`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Counts {
+    /// Confirmed, and the sum of their rates.
+    count: u64,
+    rates: u128,
+    /// Confirmed within so many periods.
+    confirmed: Vec<u64>,
+    /// Left unconfirmed after so many periods.
+    failed: Vec<u64>,
+}
+
+impl Counts {
+    fn new(periods: usize) -> Self {
+        Self { count: 0, rates: 0, confirmed: vec![0; periods], failed: vec![0; periods] }
+    }
+
+    fn numbers(&mut self) -> impl Iterator<Item = &mut u64> {
+        core::iter::once(&mut self.count).chain(&mut self.confirmed).chain(&mut self.failed)
+    }
+
+    /// What is left after a block; `false` if that is nothing.
+    fn decay(&mut self, part: u64) -> bool {
+        let left = |count: u128| count.saturating_mul(part.into()).checked_div(WHOLE.into()).unwrap_or(0);
+        let mut is_any = false;
+        for count in self.numbers().filter(|count| **count != 0) {
+            *count = u64::try_from(left(u128::from(*count))).unwrap_or(u64::MAX);
+            is_any |= *count != 0;
+        }
+        self.rates = left(self.rates);
+        is_any
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Horizon {
     reach: Reach,
-    /// Confirmed, in units of [`ONE`], and the sum of their rates.
-    pub(super) count: Vec<u64>,
-    pub(super) rates: Vec<u128>,
-    /// Confirmed within so many periods, by period and bucket.
-    pub(super) confirmed: Vec<Vec<u64>>,
-    /// Left unconfirmed after so many periods.
-    pub(super) failed: Vec<Vec<u64>>,
-    /// Waiting, by the height at which they came, modulo the longest target.
-    waiting: Vec<Vec<u64>>,
-    /// Waiting for longer than that.
-    waiting_long: Vec<u64>,
+    buckets: BTreeMap<usize, Counts>,
 }
 
 impl Horizon {
-    pub fn new(reach: Reach, buckets: usize) -> Self {
-        let table = |rows: usize| vec![vec![0; buckets]; rows];
-        let mut new = Self {
-            reach,
-            count: vec![0; buckets],
-            rates: vec![0; buckets],
-            confirmed: table(reach.periods),
-            failed: table(reach.periods),
-            waiting: Vec::new(),
-            waiting_long: vec![0; buckets],
-        };
-        new.waiting = table(usize::try_from(new.target_max()).unwrap_or(0));
-        new
+    pub const fn new(reach: Reach) -> Self {
+        Self { reach, buckets: BTreeMap::new() }
+    }
+
+    pub const fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// The longest target that is known of.
@@ -65,86 +95,49 @@ impl Horizon {
         u32::try_from(self.reach.periods).unwrap_or(u32::MAX).saturating_mul(self.reach.blocks)
     }
 
-    /// The counts that are kept when the node ends, in a fixed order.
-    pub fn tables(&mut self) -> impl Iterator<Item = &mut Vec<u64>> {
-        core::iter::once(&mut self.count).chain(&mut self.confirmed).chain(&mut self.failed)
+    fn bucket(&mut self, bucket: usize) -> &mut Counts {
+        self.buckets.entry(bucket).or_insert_with(|| Counts::new(self.reach.periods))
     }
 
-    fn row(&self, height: u32) -> usize {
-        usize::try_from(height.checked_rem(self.target_max()).unwrap_or(0)).unwrap_or(0)
-    }
-
-    pub fn enter(&mut self, height: u32, bucket: usize) {
-        let row = self.row(height);
-        add(self.waiting.get_mut(row), bucket, 1);
-    }
-
-    pub fn leave(&mut self, height: u32, bucket: usize, waited: u32, is_confirmed: bool) {
-        let row = self.row(height);
-        let place = if waited >= self.target_max() {
-            Some(&mut self.waiting_long)
-        } else {
-            self.waiting.get_mut(row)
-        };
-        if let Some(count) = place.and_then(|row| row.get_mut(bucket)) {
-            *count = count.saturating_sub(1);
-        }
-        let periods =
-            usize::try_from(waited.checked_div(self.reach.blocks).unwrap_or(0)).unwrap_or(usize::MAX);
-        for failed in self.failed.iter_mut().take(periods).filter(|_| !is_confirmed) {
-            add(Some(failed), bucket, ONE);
+    /// A transaction left unconfirmed after so many blocks.
+    pub fn fail(&mut self, bucket: usize, waited: u32) {
+        let periods = self.reach.passed(waited);
+        if periods > 0 {
+            self.bucket(bucket).failed.iter_mut().take(periods).for_each(add_one);
         }
     }
 
-    /// Before what a block of this height confirms is counted.
-    pub fn begin_block(&mut self, height: u32) {
-        let row = self.row(height);
-        if let Some(row) = self.waiting.get_mut(row) {
-            for (old, count) in zip(&mut self.waiting_long, row) {
-                *old = old.saturating_add(core::mem::take(count));
-            }
-        }
+    /// Before what a block confirms is counted.
+    pub fn begin_block(&mut self) {
         let decay = self.reach.decay;
-        let left = |count: u128| count.saturating_mul(decay.into()).checked_div(WHOLE.into()).unwrap_or(0);
-        for count in self.tables().flatten() {
-            *count = u64::try_from(left(u128::from(*count))).unwrap_or(u64::MAX);
-        }
-        for sum in &mut self.rates {
-            *sum = left(*sum);
-        }
+        self.buckets.retain(|_, counts| counts.decay(decay));
     }
 
     /// A transaction was confirmed after so many blocks.
     pub fn confirm(&mut self, bucket: usize, waited: u32, rate: FeeRate) {
-        let Some(period) = waited.checked_sub(1).and_then(|waited| waited.checked_div(self.reach.blocks))
-        else {
-            return;
-        };
-        let period = usize::try_from(period).unwrap_or(usize::MAX);
-        for confirmed in self.confirmed.iter_mut().skip(period) {
-            add(Some(confirmed), bucket, ONE);
-        }
-        add(Some(&mut self.count), bucket, ONE);
-        if let Some(sum) = self.rates.get_mut(bucket) {
-            *sum = sum.saturating_add(u128::from(rate.get()).saturating_mul(ONE.into()));
-        }
+        let Some(before) = waited.checked_sub(1) else { return };
+        let period = self.reach.passed(before);
+        let counts = self.bucket(bucket);
+        counts.confirmed.iter_mut().skip(period).for_each(add_one);
+        add_one(&mut counts.count);
+        counts.rates = counts.rates.saturating_add(u128::from(rate.get()).saturating_mul(ONE.into()));
     }
 
     /// The median rate of the lowest group of buckets of which `share` percent were confirmed within `target` blocks. A
     /// group that fails goes on into the buckets below.
-    pub fn estimate(&self, target: u32, share: u64, best: u32) -> Option<FeeRate> {
-        let period = usize::try_from(target.checked_sub(1)?.checked_div(self.reach.blocks)?).ok()?;
-        let (confirmed, failed) = (self.confirmed.get(period)?, self.failed.get(period)?);
+    pub fn estimate(&self, target: u32, share: u64, best: u32, waiting: &Waiting) -> Option<FeeRate> {
+        let period = self.reach.passed(target.checked_sub(1)?);
         let least = ONE.saturating_mul(self.reach.enough).saturating_mul(WHOLE);
         let least = least.checked_div(WHOLE.saturating_sub(self.reach.decay).saturating_mul(10))?;
-        let (mut group, mut found, mut top) = (Group::default(), None, self.count.len());
-        for bucket in (0..self.count.len()).rev() {
-            group.in_group = group.in_group.saturating_add(at(&self.count, bucket));
-            group.total = group.total.saturating_add(at(&self.count, bucket));
-            group.confirmed = group.confirmed.saturating_add(at(confirmed, bucket));
-            group.failed = group.failed.saturating_add(at(failed, bucket));
-            let waits = self.waiting_since(bucket, target, best).saturating_mul(ONE);
-            group.failed = group.failed.saturating_add(waits);
+        let top = self.buckets.keys().chain(waiting.keys()).max()?.saturating_add(1);
+        let (mut group, mut found, mut top) = (Group::default(), None, top);
+        for bucket in (0..top).rev() {
+            if let Some(counts) = self.buckets.get(&bucket) {
+                group.add(counts, period)?;
+            }
+            let late = waiting.get(&bucket).into_iter().flatten();
+            let late = late.filter(|height| best.saturating_sub(**height) >= target).count();
+            group.failed = group.failed.saturating_add(saturating(late).saturating_mul(ONE));
             if group.in_group < least {
                 continue;
             }
@@ -159,26 +152,45 @@ impl Horizon {
         self.median(found?)
     }
 
-    /// Those of a bucket that have waited for `target` blocks or longer.
-    fn waiting_since(&self, bucket: usize, target: u32, best: u32) -> u64 {
-        let heights = (target..self.target_max()).filter_map(|waited| best.checked_sub(waited));
-        let waiting =
-            heights.filter_map(|height| self.waiting.get(self.row(height))).map(|row| at(row, bucket));
-        waiting.fold(at(&self.waiting_long, bucket), u64::saturating_add)
-    }
-
     fn median(&self, buckets: core::ops::Range<usize>) -> Option<FeeRate> {
-        let total = buckets.clone().map(|bucket| at(&self.count, bucket)).fold(0, u64::saturating_add);
-        let mut half = total >> 1;
-        for bucket in buckets {
-            let count = at(&self.count, bucket);
-            if count > 0 && count >= half {
-                let rate = self.rates.get(bucket)?.checked_div(count.into())?;
+        let buckets = || self.buckets.range(buckets.clone()).map(|(_, counts)| counts);
+        let mut half = buckets().map(|counts| counts.count).fold(0, u64::saturating_add) >> 1;
+        for counts in buckets() {
+            if counts.count > 0 && counts.count >= half {
+                let rate = counts.rates.checked_div(counts.count.into())?;
                 return u64::try_from(rate).ok().map(FeeRate::new);
             }
-            half = half.saturating_sub(count);
+            half = half.saturating_sub(counts.count);
         }
         None
+    }
+
+    /// The counts in the canonical encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        u32::try_from(self.buckets.len()).unwrap_or(u32::MAX).encode(out);
+        for (bucket, counts) in &self.buckets {
+            u32::try_from(*bucket).unwrap_or(u32::MAX).encode(out);
+            counts.rates.encode(out);
+            counts.clone().numbers().for_each(|count| count.encode(out));
+        }
+    }
+
+    /// What [`Self::encode`] wrote, of buckets below `end`.
+    pub fn decode(reach: Reach, end: usize, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut new = Self::new(reach);
+        for _ in 0..u32::decode(reader)? {
+            let bucket = usize::try_from(u32::decode(reader)?).unwrap_or(usize::MAX);
+            if bucket >= end || new.buckets.last_key_value().is_some_and(|(last, _)| *last >= bucket) {
+                return Err(DecodeError::Invalid("buckets of fee estimates out of order"));
+            }
+            let mut counts = Counts::new(reach.periods);
+            counts.rates = u128::decode(reader)?;
+            for count in counts.numbers() {
+                *count = u64::decode(reader)?;
+            }
+            new.buckets.insert(bucket, counts);
+        }
+        Ok(new)
     }
 }
 
@@ -191,12 +203,20 @@ struct Group {
     failed: u64,
 }
 
-fn at(row: &[u64], bucket: usize) -> u64 {
-    row.get(bucket).copied().unwrap_or(0)
+impl Group {
+    fn add(&mut self, counts: &Counts, period: usize) -> Option<()> {
+        self.in_group = self.in_group.saturating_add(counts.count);
+        self.total = self.total.saturating_add(counts.count);
+        self.confirmed = self.confirmed.saturating_add(*counts.confirmed.get(period)?);
+        self.failed = self.failed.saturating_add(*counts.failed.get(period)?);
+        Some(())
+    }
 }
 
-fn add(row: Option<&mut Vec<u64>>, bucket: usize, amount: u64) {
-    if let Some(count) = row.and_then(|row| row.get_mut(bucket)) {
-        *count = count.saturating_add(amount);
-    }
+fn saturating(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn add_one(count: &mut u64) {
+    *count = count.saturating_add(ONE);
 }

@@ -3,20 +3,16 @@
 
 use mass_primitives::{Decode, DecodeError, Encode, Reader};
 
-use super::{Estimator, Span};
+use super::{Estimator, Span, horizon::Horizon};
 
 /// The layout below.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Encode for Estimator {
     fn encode(&self, out: &mut Vec<u8>) {
         let span = self.longest_span();
         [VERSION, self.best, span.first, span.last].iter().for_each(|number| number.encode(out));
-        for horizon in [&self.short, &self.medium, &self.long] {
-            let mut horizon = horizon.clone();
-            horizon.rates.iter().for_each(|sum| sum.encode(out));
-            horizon.tables().flatten().for_each(|count| count.encode(out));
-        }
+        [&self.short, &self.medium, &self.long].into_iter().for_each(|horizon| horizon.encode(out));
     }
 }
 
@@ -31,13 +27,9 @@ impl Decode for Estimator {
         if new.past.first > new.past.last || new.past.last > new.best {
             return Err(DecodeError::Invalid("fee estimates of blocks that were never seen"));
         }
+        let end = new.bounds.len().saturating_add(1);
         for horizon in new.horizons() {
-            for sum in &mut horizon.rates {
-                *sum = u128::decode(reader)?;
-            }
-            for count in horizon.tables().flatten() {
-                *count = u64::decode(reader)?;
-            }
+            *horizon = Horizon::decode(horizon.reach(), end, reader)?;
         }
         Ok(new)
     }
