@@ -142,15 +142,22 @@ test("a payment is sent and seen to confirm", async () => {
 });
 
 test("a block is verified in the browser, and a changed one is refused", async () => {
-  const id = await rpc(network.nodes.dev, "getblockhash", [2]);
+  // The first block, one within a period, one that begins a period, and one that inherits its seeds.
+  await waitFor(async () => (await rpc(network.nodes.dev, "getblockcount")) >= 16 && (await rpc(network.nodes.dev2, "getblockcount")) >= 3, 300_000);
   await visit(browser, network, {}, async (page) => {
-    await go(page, `explorer/dev/block/${id}`);
-    await page.getByRole("button", { name: "Verify here" }).click();
-    await page.locator(".verdict").getByText("holds", { exact: true }).waitFor();
-    assert.equal(await page.locator(".checks li.bad").count(), 0);
-    assert.equal(await page.locator(".checks li.good").count(), 8);
+    for (const [chain, height] of [["dev", 1], ["dev", 5], ["dev", 16], ["dev2", 3]]) {
+      const id = await rpc(network.nodes[chain], "getblockhash", [height]);
+      await go(page, `explorer/${chain}/block/${id}`);
+      await page.getByRole("heading", { level: 1, name: `Block ${height}`, exact: true }).waitFor();
+      await page.getByRole("button", { name: "Verify here" }).click();
+      await page.locator(".verdict").waitFor();
+      assert.deepEqual(await page.locator(".checks li.bad").allTextContents(), [], `${chain} ${height}`);
+      assert.equal(await page.locator(".checks li.good").count(), 9);
+      await page.locator(".verdict").getByText("holds", { exact: true }).waitFor();
+    }
     await page.screenshot({ path: join(SHOTS, "verified-light.png"), fullPage: true });
   });
+  const id = await rpc(network.nodes.dev, "getblockhash", [2]);
   const flip = (params, answer) => {
     if (params.method !== "mass_blocks") return undefined;
     // A nibble of the claim, behind the 80 bytes of the header.
