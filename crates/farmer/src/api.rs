@@ -10,6 +10,7 @@ use mass_consensus::keys::FarmerSecret;
 use mass_rpc::{
     RpcResult, async_trait, errors,
     farm::{Diagnosis, FarmReads, FarmServer, FarmStatus, PairingCode, Trial},
+    farm_view::{FarmLuck, FarmRounds},
     metrics::{Page, Render},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +38,10 @@ type Ways = Vec<(String, Give)>;
 pub(crate) enum Query {
     /// How all parts fare, and the disks to try out.
     Status(oneshot::Sender<(FarmStatus, Ways)>),
+    /// How the last rounds went.
+    Rounds(oneshot::Sender<FarmRounds>),
+    /// What the chains give, and what was to be expected.
+    Luck(oneshot::Sender<FarmLuck>),
     /// When the disks will be read.
     Reads(oneshot::Sender<FarmReads>),
 }
@@ -50,7 +55,10 @@ pub(crate) struct Api {
 }
 
 /// Asks the loop.
-async fn ask<T>(queries: &mpsc::Sender<Query>, query: fn(oneshot::Sender<T>) -> Query) -> RpcResult<T> {
+pub(crate) async fn ask<T>(
+    queries: &mpsc::Sender<Query>,
+    query: fn(oneshot::Sender<T>) -> Query,
+) -> RpcResult<T> {
     let (reply, answer) = oneshot::channel();
     let gone = || errors::misc("the farm is stopping");
     queries.send(query(reply)).await.map_err(|_| gone())?;

@@ -20,6 +20,7 @@ mod plots;
 mod rpc;
 mod runtime;
 mod sim;
+mod top;
 mod wallet;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -67,6 +68,10 @@ enum Command {
     /// Farm a chain with plots.
     #[command(subcommand)]
     Farm(farm::Command),
+    /// Watch a farm and nodes in the terminal: disks, rounds, luck, peers, findings.
+    ///
+    /// Keys are shown below. --once prints one picture as text.
+    Top(top::TopArgs),
     /// Read plots on another machine than the farmer's.
     #[command(subcommand)]
     Harvester(harvester::Command),
@@ -101,6 +106,7 @@ fn run(cli: &Cli) -> anyhow::Result<Verdict> {
         Command::Dev(args) => dev::run(args, output),
         Command::Node(command) => node::run(command, output),
         Command::Farm(command) => farm::run(command, output),
+        Command::Top(args) => top::run(args, output),
         Command::Harvester(command) => harvester::run(command, output),
         Command::Wallet(command) => wallet::run(command, output),
         Command::Plots(command) => plots::run(command, output),

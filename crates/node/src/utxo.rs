@@ -4,6 +4,7 @@ mod coins;
 mod electrum;
 mod esplora;
 mod explore;
+mod explorer;
 pub mod faces;
 pub mod filters;
 pub mod index;

@@ -15,6 +15,7 @@ mod bans;
 mod cookie;
 pub mod errors;
 pub mod farm;
+pub mod farm_view;
 mod gate;
 mod light;
 mod login;
