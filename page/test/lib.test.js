@@ -116,18 +116,9 @@ test("BBQr codes of other makers are read: hexadecimal and deflated", async () =
   await assert.rejects(new Joiner().take(`B$ZP0100${base32(bomb)}`), /more than/);
 });
 
-test("fee bands, forks and what is issued", async () => {
-  const { bandsOf } = await load("fees");
-  const entry = (fee, vsize) => ({ vsize, fees: { base: fee, modified: fee } });
-  const bands = bandsOf([entry(0.00001, 100), entry(0.0002, 100), entry(1, 100)]);
-  assert.deepEqual(bands.filter((band) => band.count > 0).map((band) => band.from), [1_000, 20, 1]);
+test("branches have lanes of their own up to where they leave", async () => {
   const { lanesOf } = await load("forks");
   const header = (hash, previousblockhash) => ({ hash, previousblockhash });
   const placed = lanesOf([[header("c", "b"), header("b", "a"), header("a", "x")], [header("d", "b"), header("b", "a")]]);
   assert.deepEqual(placed.map((block) => [block.header.hash, block.lane, block.parent?.header.hash]), [["a", 0, undefined], ["b", 0, "a"], ["c", 0, "b"], ["d", 1, "b"]]);
-  const { issuedAt } = await load("supply");
-  const mass = { subsidy_initial: 10_240_000_000, era_blocks: 13_440 };
-  assert.equal(issuedAt(1, mass), 10_240_000_000n);
-  assert.equal(issuedAt(13_441, mass), 13_440n * 10_240_000_000n + 5_120_000_000n);
-  assert.equal(issuedAt(0xffff_ffff, mass), 2_064_384_000_000_000n, "the cap");
 });
