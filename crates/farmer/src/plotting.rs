@@ -106,7 +106,7 @@ impl Plotting {
     }
 
     /// Begins with an order.
-    pub fn begin(self: &Arc<Self>, order: &PlotOrder) -> RpcResult<()> {
+    pub fn begin(&self, order: &PlotOrder) -> RpcResult<()> {
         let dir = self.directory(&order.disk)?.to_owned();
         if !(1..=PLOTS_MAX).contains(&order.plots) {
             return Err(errors::invalid_parameter(format!(
@@ -211,6 +211,15 @@ impl Job {
     }
 }
 
+/// Ends an order when it is dropped, in a panic too.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Where plots are made, and which.
 struct Work {
     farmer: FarmerPublicKey,
@@ -223,6 +232,7 @@ impl Work {
     /// Carries an order out.
     fn run(&self, job: &Job) {
         thread::scope(|scope| {
+            let _over = Over(&job.is_over);
             scope.spawn(|| {
                 while !job.is_over.load(Relaxed) {
                     job.rest(is_paused(&self.dir), Instant::now());
@@ -236,7 +246,6 @@ impl Work {
                 error => error.to_string(),
             });
             state.resting = None;
-            job.is_over.store(true, Relaxed);
         });
     }
 

@@ -43,7 +43,6 @@ use crate::{
     guard::{GuardError, SigningGuard},
     harvest::{self, Harbour, HarbourConfig, HarvestError, Landed},
     link::Said,
-    plotting::Plotting,
     reads::upcoming,
     round::ProofKey,
     schedule::Found,
@@ -246,9 +245,7 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
         None => None,
     };
     let metrics = metrics(queries.clone());
-    let specs = config.chains.iter().filter(|chain| chain.enabled).map(|chain| &chain.spec);
-    let plotting = Plotting::new(secret.public(), specs, config.directories.clone()).map(Arc::new);
-    let view = View { queries: queries.clone(), plotting };
+    let view = View::new(queries.clone(), secret.public(), &config.chains, &config.directories);
     let mut methods: Methods =
         Api { queries, secret: Arc::clone(&secret), harbour: harbour.clone() }.into_rpc().into();
     methods.merge(view.into_rpc()).expect("no method has two names");

@@ -1,7 +1,8 @@
 //! What a farm tells who looks at it, and the making of plots, over RPC.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use mass_primitives::FarmerPublicKey;
 use mass_rpc::{
     RpcResult, async_trait, errors,
     farm_view::{FarmLuck, FarmRounds, FarmViewServer, PlotOrder, PlottingStatus},
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     api::{Query, ask},
+    chain::ChainConfig,
     plotting::Plotting,
 };
 
@@ -20,12 +22,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answers.
 pub(crate) struct View {
-    pub queries: mpsc::Sender<Query>,
+    queries: mpsc::Sender<Query>,
     /// Without a chain nobody knows which plots to make.
-    pub plotting: Option<Arc<Plotting>>,
+    plotting: Option<Arc<Plotting>>,
 }
 
 impl View {
+    /// A view of the farm that `queries` lead to.
+    pub fn new(
+        queries: mpsc::Sender<Query>,
+        farmer: FarmerPublicKey,
+        chains: &[ChainConfig],
+        directories: &[PathBuf],
+    ) -> Self {
+        let specs = chains.iter().filter(|chain| chain.enabled).map(|chain| &chain.spec);
+        let plotting = Plotting::new(farmer, specs, directories.to_vec()).map(Arc::new);
+        Self { queries, plotting }
+    }
+
     /// Asks the disks: one that hangs is waited for no longer than it is of use.
     async fn disks<T: Send + 'static>(
         &self,

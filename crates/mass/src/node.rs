@@ -11,7 +11,8 @@ use mass_node::{
     FaceArgs, NodeHandle,
     program::{self, NodeArgs},
 };
-use mass_rpc::{BitcoinClient, HttpClient, MassClient, Methods};
+use mass_page::Backend;
+use mass_rpc::{BitcoinClient, HttpClient, MassClient};
 use serde_json::Value;
 
 use crate::{
@@ -102,14 +103,17 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Run(args) => {
             let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             config.generator = generate::generator(&config.spec, &config.data_dir);
-            let faces = FaceArgs { explorer: args.page.address.is_some(), ..args.faces.clone() };
-            faces.prepare(&mut config);
+            args.faces.prepare(&mut config);
+            if args.page.address.is_some() {
+                // What the page tells of addresses.
+                config.indexes.get_or_insert_with(|| ["tx", "address"].map(str::to_owned).to_vec());
+            }
             let spec = config.spec.clone();
             let beside = async |queries, node: &NodeHandle| {
-                let faces = faces.start(queries).await?;
+                let faces = args.faces.start(queries).await?;
                 let mut listen: Vec<_> =
                     faces.listen.iter().map(|(name, addr)| (*name, addr.to_string())).collect();
-                let page = serve_page(&args.page, &spec, node, faces.explorer.clone()).await?;
+                let page = serve_page(&args.page, &spec, node).await?;
                 listen.extend(page.iter().map(|page| ("page", page.url())));
                 anyhow::Ok(((faces, page), listen))
             };
@@ -126,17 +130,11 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
 }
 
 /// Serves the page of a node and of the user's wallets, if it is asked for.
-async fn serve_page(
-    args: &PageArgs,
-    spec: &ChainSpec,
-    node: &NodeHandle,
-    explorer: Option<Methods>,
-) -> anyhow::Result<Option<Served>> {
+async fn serve_page(args: &PageArgs, spec: &ChainSpec, node: &NodeHandle) -> anyhow::Result<Option<Served>> {
     let Some(address) = args.address else { return Ok(None) };
     let mut sources = PageSources::default();
     let client = mass_rpc::client(&format!("http://{}", node.rpc))?;
-    let node = page::node(node.methods.clone(), explorer);
-    sources.add_chain(spec, node, page::wallets_dir(spec)?, client);
+    sources.add_chain(spec, Backend::Here(node.methods.clone()), page::wallets_dir(spec)?, client);
     Ok(Some(sources.serve(address).await?))
 }
 

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 use mass_consensus::spec::ChainSpec;
 use mass_page::{Backend, ChainSource, Page, PageError, Sources};
-use mass_rpc::{HttpClient, Methods};
+use mass_rpc::HttpClient;
 use mass_wallet::serve::WalletServer;
 use tokio::task::JoinSet;
 
@@ -83,14 +83,6 @@ impl Served {
     pub fn url(&self) -> String {
         self.page.url()
     }
-}
-
-/// A node of this process, with what it answers to an explorer.
-pub fn node(mut methods: Methods, explorer: Option<Methods>) -> Backend {
-    if let Some(explorer) = explorer {
-        methods.merge(explorer).expect("a node has no methods of these names");
-    }
-    Backend::Here(methods)
 }
 
 /// Where a user's wallets of a chain are.

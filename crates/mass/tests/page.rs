@@ -110,7 +110,6 @@ async fn a_development_network_is_seen_and_used_through_its_page() {
     assert_eq!((&info["farm"], &info["changes"], &info["token"]), (&json!(true), &json!(true), &json!(true)));
     let names: Vec<&Value> = info["chains"].as_array().unwrap().iter().map(|chain| &chain["name"]).collect();
     assert_eq!(names, ["dev", "dev2"]);
-    assert!(info["chains"].as_array().unwrap().iter().all(|chain| chain["has_explorer"] == true));
 
     let topics = json!({ "topics": ["tip", "pool", "farm", "round", "plots", "peers"] });
     page.ask("page_subscribe", topics).await.unwrap();
@@ -154,26 +153,14 @@ async fn explore(page: &mut Page) {
     assert_eq!((&sealed["hash"], &sealed["height"]), (&hash, &json!(2)));
     let parent = page.call("node:dev", "getblockhash", json!([1])).await;
     assert_eq!(sealed["parent"]["hash"], parent);
-    assert!(sealed["sealed"].as_str().unwrap().len() > 160 && sealed["spec"]["rules"]["name"] == "dev");
+    assert!(sealed["sealed"].as_str().unwrap().len() > 160);
     let farmer = sealed["farmer"].clone();
     let rewards = page.call("node:dev", "mass_rewards", json!([farmer])).await;
-    assert!(rewards["days"][0]["blocks"].as_u64().unwrap() >= 3, "{rewards}");
+    assert!(rewards[0]["blocks"].as_u64().unwrap() >= 3, "{rewards}");
     assert_eq!(page.call("node:dev", "mass_feeBands", json!([])).await.as_array().unwrap().len(), 16);
     assert!(page.call("node:dev", "mass_forks", json!([])).await["forks"].is_array());
-    let block = page.call("node:dev", "getblock", json!([hash, 2])).await;
-    let txid = block["tx"][0]["txid"].clone();
-    for (text, kind) in [(json!("2"), "block"), (hash.clone(), "block"), (txid.clone(), "transaction")] {
-        let found = page.call("node:dev", "mass_search", json!([text])).await;
-        assert_eq!(found["found"][0]["kind"], kind, "{text}: {found}");
-    }
-    for nothing in ["", "nothing", "<script>alert(1)</script>", "99999999", "/../"] {
-        assert_eq!(page.call("node:dev", "mass_search", json!([nothing])).await, json!({ "found": [] }));
-    }
-    let path = format!("/tx/{}", txid.as_str().unwrap());
-    let tx = page.call("node:dev", "mass_explore", json!([path])).await;
-    assert_eq!(tx["txid"], txid);
-    let missing = json!({ "to": "node:dev", "method": "mass_explore", "params": ["/etc/passwd"] });
-    assert_eq!(page.ask("page_call", missing).await.unwrap_err()["code"], -5);
+    let spec = page.call("node:dev", "mass_spec", json!([])).await;
+    assert!(spec.as_str().unwrap().contains("interval_slots"));
 }
 
 /// Plots are begun, held, let go and ended.
@@ -206,8 +193,7 @@ async fn pay(page: &mut Page) {
         assert!(start.elapsed() < PATIENCE, "{txid} is not confirmed");
         page.event(|event| event["topic"] == "tip" && event["chain"] == "dev").await;
     }
-    let path = format!("/address/{}", address.as_str().unwrap());
-    let stats = page.call("node:dev", "mass_explore", json!([path])).await;
-    assert_eq!(stats["chain_stats"]["funded_txo_sum"], 15_000_000, "{stats}");
+    let found = page.call("node:dev", "mass_address", json!([address])).await;
+    assert_eq!((&found["balance"], &found["transactions"][0]["txid"]), (&json!(15_000_000), &txid));
     page.call("wallet:dev", "unloadwallet", json!(["faucet"])).await;
 }

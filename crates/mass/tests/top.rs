@@ -20,12 +20,14 @@ struct Screen {
 }
 
 impl Screen {
-    fn start(args: &[&str], (cols, rows): (u16, u16)) -> Self {
+    fn start(home: &Home, args: &[&str], (cols, rows): (u16, u16)) -> Self {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_mass"));
         command.args(args);
         command.env("TERM", "xterm-256color");
+        command.env("HOME", home.path(""));
+        command.env("XDG_DATA_HOME", home.path("data"));
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let parser = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));
@@ -58,7 +60,7 @@ impl Screen {
     }
 
     fn resize(&self, cols: u16, rows: u16) {
-        self.parser.lock().unwrap().screen_mut().set_size(rows, cols);
+        self.parser.lock().unwrap().set_size(rows, cols);
         self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
     }
 }
@@ -86,7 +88,7 @@ fn farm_and_node_are_shown_keys_are_heeded_and_the_terminal_is_given_back() {
     let farm = farm_url(&network);
     network.reaches(2);
 
-    let mut screen = Screen::start(&["top", "--farm", &farm], (140, 40));
+    let mut screen = Screen::start(&home, &["top", "--farm", &farm], (140, 40));
     for part in ["farm earns", "synced", "farms", "rounds: . answered", "32 plots", "good", "q end"] {
         screen.shows(part);
     }

@@ -88,11 +88,6 @@ impl Sources {
 }
 
 impl Backend {
-    /// Whether it answers an explorer's questions. Of one in another process that is not known, so it is not counted on.
-    pub(crate) fn explores(&self) -> bool {
-        matches!(self, Self::Here(methods) if methods.method("mass_explore").is_some())
-    }
-
     /// Calls a method. `wallet` names one of the wallets that are loaded.
     pub(crate) async fn call(
         &self,

@@ -202,7 +202,7 @@ impl Shared {
         self.check(Right::Read, info.token.as_deref())?;
         let chains = self.sources.chains.iter().map(|chain| {
             json!({ "name": chain.name, "chain_id": chain.chain_id, "ticker": chain.ticker, "decimals": chain.decimals,
-                "slot_seconds": chain.slot_seconds, "has_ledger": true, "has_explorer": chain.node.explores(),
+                "slot_seconds": chain.slot_seconds, "has_ledger": true,
                 "has_wallet": chain.wallet.is_some() && self.is_private() })
         });
         Ok(json!({

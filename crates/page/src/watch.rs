@@ -151,7 +151,8 @@ async fn left(node: &Backend, tip: &Value) -> Vec<Value> {
 }
 
 async fn watch_farm(farm: &Backend, tell: &broadcast::Sender<Arc<News>>) {
-    let (mut clock, mut last, mut plots, mut told) = (clock(), Last::default(), Last::default(), None);
+    let (mut clock, mut last, mut plots) = (clock(), Last::default(), Last::default());
+    let mut told: Option<Vec<Value>> = None;
     loop {
         next_look(&mut clock, tell).await;
         if let Ok(plotting) = farm.ask("mass_farmPlotting", &json!([])).await
@@ -162,7 +163,7 @@ async fn watch_farm(farm: &Backend, tell: &broadcast::Sender<Arc<News>>) {
         if let Ok(answer) = farm.ask("mass_farmRounds", &json!([ROUNDS])).await {
             let rounds = answer["rounds"].as_array().cloned().unwrap_or_default();
             if let Some(told) = &told {
-                let news = rounds.iter().filter(|round| !Vec::contains(told, round));
+                let news = rounds.iter().filter(|round| !told.contains(round));
                 news.for_each(|round| send(tell, Topic::Round, None, round));
             }
             told = Some(rounds);

@@ -7,7 +7,7 @@ use mass_consensus::spec::ChainSpec;
 use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, FarmerError, Totals};
 use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
-use mass_node::{BeaconConfig, FaceArgs, Faces, NodeConfig, NodeError, NodeHandle};
+use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle};
 use mass_page::Backend;
 use mass_primitives::Height;
 use mass_rpc::{Access, BitcoinClient, HttpClient, MassClient, Methods, ServeError, Status};
@@ -19,7 +19,7 @@ use tokio::{
 use super::place::Place;
 use crate::{
     farm,
-    page::{self, PageSources, Served},
+    page::{PageSources, Served},
 };
 
 /// How long nodes may take to agree once nobody farms.
@@ -44,8 +44,6 @@ pub struct Nodes {
 /// A node.
 struct Member {
     handle: NodeHandle,
-    /// The first node answers an explorer, too.
-    faces: Faces,
     client: HttpClient,
     url: String,
     started_at: Height,
@@ -90,9 +88,9 @@ impl Network {
     pub async fn serve_page(&mut self, place: &Place, address: Option<SocketAddr>) -> anyhow::Result<Served> {
         let mut sources = PageSources::default();
         for nodes in &self.chains {
-            let Member { handle, faces, client, .. } = &nodes.nodes[0];
-            let node = page::node(handle.methods.clone(), faces.explorer.clone());
-            sources.add_chain(&nodes.spec, node, place.wallets(&nodes.spec), client.clone());
+            let (node, wallets) =
+                (Backend::Here(nodes.nodes[0].handle.methods.clone()), place.wallets(&nodes.spec));
+            sources.add_chain(&nodes.spec, node, wallets, nodes.client().clone());
         }
         if let Some(farm) = self.farm.take()
             && let Ok(methods) = farm.await
@@ -242,31 +240,29 @@ impl Member {
         peers: &[Multiaddr],
         beacon: Option<&BeaconConfig>,
     ) -> anyhow::Result<Self> {
-        let faces = FaceArgs { explorer: number == 1, ..FaceArgs::default() };
         let config = |port: u16| {
-            let mut config = NodeConfig {
+            anyhow::Ok(NodeConfig {
                 listen: vec!["/ip4/127.0.0.1/tcp/0".parse().context("a multiaddress")?],
                 peers: peers.to_vec(),
                 rpc: ([127, 0, 0, 1], port).into(),
+                // What the page tells of addresses.
+                indexes: (number == 1).then(|| ["tx", "address"].map(str::to_owned).to_vec()),
                 access: Access::in_dir(&place.node(spec, number), true),
                 beacon: beacon.cloned(),
                 ..NodeConfig::new(spec.clone(), place.node(spec, number))
-            };
-            faces.prepare(&mut config);
-            anyhow::Ok(config)
+            })
         };
         // The first node is where commands look for one, unless another program is there.
         let usual = if number == 1 { spec.hints().rpc_port } else { 0 };
-        let (handle, queries) = match mass_node::start_asked::<UtxoLedger>(config(usual)?).await {
+        let handle = match mass_node::start::<UtxoLedger>(config(usual)?).await {
             Err(NodeError::Rpc(ServeError::InUse(_))) if number == 1 => {
-                mass_node::start_asked::<UtxoLedger>(config(0)?).await?
+                mass_node::start::<UtxoLedger>(config(0)?).await?
             }
             started => started?,
         };
-        let faces = faces.start(queries).await?;
         let url = format!("http://{}", handle.rpc);
         let client = mass_rpc::client(&url)?;
         let started_at = client.get_block_count().await?;
-        Ok(Self { handle, faces, client, url, started_at })
+        Ok(Self { handle, client, url, started_at })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::future::{join, join_all};
+use futures::future::{join, join_all, join3};
 use mass_farmer::diagnose;
 use mass_rpc::{
     BitcoinClient as _, ClientError, HttpClient, MassClient as _, PoolClient as _, Status,
@@ -148,10 +148,12 @@ async fn look_at_farm(client: &HttpClient) -> Result<FarmPicture, ClientError> {
 }
 
 async fn look_at_nodes(nodes: &[(String, HttpClient)]) -> Vec<Part<NodePicture>> {
-    let look = async |client: &HttpClient| {
-        let status = client.status().await?;
-        let (pool, peers) = join(client.get_mempool_info(), client.get_peer_info()).await;
-        Ok(NodePicture { status, pool: pool?, peers: peers? })
-    };
-    join_all(nodes.iter().map(async |(url, client)| Part::of(url, look(client).await))).await
+    join_all(nodes.iter().map(|(url, client)| look_at_node(url, client))).await
+}
+
+async fn look_at_node(url: &str, client: &HttpClient) -> Part<NodePicture> {
+    let (status, pool, peers) =
+        join3(client.status(), client.get_mempool_info(), client.get_peer_info()).await;
+    let picture = || Ok(NodePicture { status: status?, pool: pool?, peers: peers? });
+    Part::of(url, picture())
 }

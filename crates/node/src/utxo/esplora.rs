@@ -46,8 +46,6 @@ const TXS_PER_PAGE: usize = 25;
 const CONNECTIONS_MAX: usize = 256;
 /// Bytes of a request's body at the most.
 const BODY_BYTES_MAX: usize = 4 << 20;
-/// Bytes of an answer that is passed on in this process at the most.
-pub(super) const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// How long a client may take to send the head of a request.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 /// How long a request may take altogether.
@@ -122,11 +120,6 @@ async fn connection(stream: TcpStream, router: Router) {
     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "an Esplora client is dropped");
     }
-}
-
-/// The paths, for who asks in this process.
-pub(super) fn paths(view: View, watcher: Arc<Watcher>) -> Router {
-    router(Server { view, watcher, options: Options::default() })
 }
 
 fn router(server: Server) -> Router {

@@ -1,318 +1,292 @@
-//! What an explorer asks beside Bitcoin Core's methods: charts, fee bands, a block with all that checks it, branches that
-//! lost, and what a farmer earned. All of it is bounded, and what is long is asked of the node piece by piece.
+//! What people look up who look at a chain: an address, and what a farmer has earned day by day. Each answer is bounded, and
+//! is put together beside the node's loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use mass_ledger_utxo::UtxoLedger;
-use mass_primitives::{BlockId, FarmerPublicKey, Height};
+use bitcoin::{OutPoint, Transaction, Txid, consensus::encode::deserialize};
+use mass_ledger_utxo::{UtxoLedger, address, reward::read_pending};
+use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height};
 use mass_rpc::{
     RpcResult, errors,
     params::{Args, Kind, Param},
 };
+use mass_storage::Snapshot;
 use serde_json::{Value, json};
 
-use super::stats;
+use super::index::{Place, Role, ScriptEvent, script_events, script_hash};
 use crate::{
     api::{fault, tree_node},
-    chain::Chain,
-    methods::Method,
-    node::Node,
+    chain::{Chain, read_content},
+    error::ChainError,
+    methods::{Answering, Method, in_background},
+    node::{Moment, Node},
     queries::Queries,
-    standard::block_id,
 };
 
-const NONE: &[Param] = &[];
-const CHART: &[Param] = &[Param::optional("blocks", Kind::Number), Param::optional("points", Kind::Number)];
-const BLOCK: &[Param] = &[Param::new("blockhash", Kind::Hash)];
-const FARMER: &[Param] = &[Param::new("farmer", Kind::Hash), Param::optional("blocks", Kind::Number)];
+const ADDRESS: &[Param] = &[Param::new("address", Kind::Text), Param::optional("count", Kind::Number)];
+const REWARDS: &[Param] = &[
+    Param::new("farmer", Kind::Hash),
+    Param::optional("days", Kind::Number),
+    Param::optional("offset", Kind::Number),
+];
 
-/// Blocks that a chart goes back at the most, and points that it has.
-const CHART_BLOCKS_MAX: u32 = 1_000_000;
-const POINTS_MAX: u32 = 500;
-/// Points, and blocks, that the node is asked for between two other events.
-const POINTS_AT_ONCE: usize = 8;
-const BLOCKS_AT_ONCE: u32 = 2_000;
-/// Blocks that are searched for a farmer's at the most.
-const REWARD_BLOCKS_MAX: u32 = 200_000;
-/// Branches, and blocks of one, that are told of at the most.
-const FORKS_MAX: usize = 50;
-const FORK_BLOCKS_MAX: usize = 100;
-/// Lower ends of the fee bands, in maxwell per vbyte.
-const BANDS: [u64; 16] = [0, 1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 80, 100, 200, 500, 1_000];
-const SECONDS_PER_DAY: u64 = 86_400;
+/// Events of one address that are read at the most.
+const EVENTS_MAX: usize = 100_000;
+/// Transactions and coins of an address that are told, unless the call says another number, and at the most.
+const TOLD: usize = 100;
+const TOLD_MAX: usize = 1_000;
+/// Days of rewards, unless the call says another number, and at the most.
+const DAYS: i64 = 14;
+const DAYS_MAX: i64 = 366;
+const DAY_SECONDS: i64 = 86_400;
+/// Minutes by which a day may begin earlier or later than in Greenwich.
+const OFFSET_MAX: i64 = 14 * 60;
 
 pub(super) fn table() -> Vec<Method<UtxoLedger>> {
     let name = |name| ("Mass", name);
     vec![
         Method::aside(
-            name("mass_chart"),
-            CHART,
-            "How the last blocks went, 1,000 without a number, in points, 100 without and 500 at the most: difficulty, space, \
-             seconds between blocks, stale blocks, fees and supply.",
-            |queries, args| Box::pin(chart(queries, args)),
-        ),
-        Method::new(
-            name("mass_feeBands"),
-            NONE,
-            "The pool by what is paid, in maxwell per virtual byte: bands with their transactions, virtual bytes and fees.",
-            fee_bands,
-        ),
-        Method::new(
-            name("mass_sealed"),
-            BLOCK,
-            "A block's sealed header in hex, with what checks it: the chain's spec, the parent's sealed header, and the \
-             block that the seed comes from.",
-            sealed,
-        ),
-        Method::new(
-            name("mass_forks"),
-            NONE,
-            "Branches that are not the best chain, the newest first, with the block that they share with it and their own.",
-            forks,
+            name("mass_address"),
+            ADDRESS,
+            "What lies at an address, and its newest transactions, from the index address. Amounts are in maxwell. What has \
+             too many events to be added up has null for its sums.",
+            |queries, args| Box::pin(look_up(queries, args)),
         ),
         Method::aside(
             name("mass_rewards"),
-            FARMER,
-            "Blocks of a farmer key among the last ones of the best chain, 20,000 without a number, and their subsidies in \
-             maxwell, day by day in UTC.",
-            |queries, args| Box::pin(rewards(queries, args)),
+            REWARDS,
+            "Blocks of the best chain that a farmer has sealed and what they earn, day by day, the newest first. Amounts are \
+             in maxwell; offset is in minutes: by how much a day begins before that of UTC.",
+            rewards,
         ),
     ]
 }
 
-fn count(args: &Args, position: usize, usual: u32, max: u32) -> RpcResult<u32> {
-    let Some(number) = args.number(position) else { return Ok(usual) };
-    let number = u32::try_from(number).ok().filter(|number| (1..=max).contains(number));
-    number.ok_or_else(|| errors::invalid_parameter(format!("the number is to be from 1 to {max}")))
-}
-
-fn tip_height(chain: &Chain<UtxoLedger>) -> RpcResult<u32> {
-    Ok(tree_node(chain, chain.engine().tip())?.height.get())
-}
-
-/// The block at a height of the best chain. In a reorganisation there may be none any more.
-fn active(chain: &Chain<UtxoLedger>, height: u32) -> RpcResult<BlockId> {
-    let id = chain.store().active_id(Height::new(height)).map_err(fault)?;
-    id.ok_or_else(|| errors::misc("the best chain has changed meanwhile: ask again"))
-}
-
-async fn chart(queries: Queries<UtxoLedger>, args: Args) -> RpcResult<Value> {
-    let blocks = count(&args, 0, 1_000, CHART_BLOCKS_MAX)?;
-    let points = count(&args, 1, 100, POINTS_MAX)?;
-    let (tip, stale) = queries.answer(|node| Ok((tip_height(node.chain())?, stale(node.chain())))).await?;
-    let first = tip.saturating_sub(blocks);
-    let heights = heights(first, tip, points);
-    let mut values: Vec<Value> = Vec::new();
-    for some in heights.chunks(POINTS_AT_ONCE) {
-        let (some, stale) = (some.to_vec(), stale.clone());
-        let more = queries.answer(move |node| {
-            some.iter()
-                .map(|(below, height)| point(node, *below, *height, &stale))
-                .collect::<RpcResult<Vec<_>>>()
+async fn look_up(queries: Queries<UtxoLedger>, args: Args) -> RpcResult<Value> {
+    let count = args.number(1).and_then(|count| usize::try_from(count).ok()).unwrap_or(TOLD).min(TOLD_MAX);
+    let text = args.text(0).to_owned();
+    let prepare = move |node: &mut Node<UtxoLedger>| {
+        let chain = node.chain();
+        let script = address::decode(&chain.ledger().params().address_prefix, &text);
+        let script = script.map_err(|error| errors::not_found(format!("Address is not valid: {error}")))?;
+        Ok((script, chain.store().snapshot().map_err(fault)?))
+    };
+    let (script, snapshot) = queries.answer(prepare).await?;
+    in_background(move || {
+        let events = script_events(&snapshot, &script_hash(&script)).map_err(fault)?;
+        let newest = newest(events.rev().take(EVENTS_MAX), count).map_err(fault)?;
+        let events = script_events(&snapshot, &script_hash(&script)).map_err(fault)?;
+        let coins = coins(events).map_err(fault)?;
+        let (balance, total) = match &coins {
+            Some(coins) => {
+                (json!(coins.iter().map(|coin| coin.amount.get()).sum::<u64>()), json!(coins.len()))
+            }
+            None => (Value::Null, Value::Null),
+        };
+        let told = coins.unwrap_or_default();
+        let told = told.iter().rev().take(count).map(|coin| {
+            json!({ "txid": coin.outpoint.txid, "vout": coin.outpoint.vout, "amount": coin.amount,
+                "height": coin.height })
         });
-        values.extend(more.await?);
+        Ok(json!({
+            "balance": balance, "coin_count": total, "coins": told.collect::<Vec<_>>(),
+            "transactions": newest.0, "more": newest.1,
+        }))
+    })
+    .await
+}
+
+/// What each of the newest transactions did, and whether there are older ones.
+fn newest(
+    events: impl Iterator<Item = Result<ScriptEvent, ChainError>>,
+    count: usize,
+) -> Result<(Vec<Value>, bool), ChainError> {
+    /// A transaction, what it paid to the script, and what it spent from it.
+    struct Touch(Place, Txid, u64, u64);
+    let mut found: Vec<Touch> = Vec::new();
+    let mut more = false;
+    for event in events {
+        let ScriptEvent { place, txid, role, amount } = event?;
+        if found.last().is_none_or(|last| last.0 != place) {
+            if found.len() == count {
+                more = true;
+                break;
+            }
+            found.push(Touch(place, txid, 0, 0));
+        }
+        if let Some(touch) = found.last_mut() {
+            let sum = if matches!(role, Role::Funds(_)) { &mut touch.2 } else { &mut touch.3 };
+            *sum = sum.saturating_add(amount.get());
+        }
     }
-    Ok(json!({ "tip": tip, "points": values }))
+    let told = found.iter().map(|Touch(place, txid, received, sent)| {
+        json!({ "txid": txid, "height": place.height, "received": received, "sent": sent })
+    });
+    Ok((told.collect(), more))
 }
 
-/// Heights of the points, each with that of the point before, evenly from `first` to `tip`.
-fn heights(first: u32, tip: u32, points: u32) -> Vec<(u32, u32)> {
-    let (blocks, points) = (u64::from(tip - first), u64::from(points.min(tip - first)));
-    let at = |point: u64| first + u32::try_from(blocks * point / points.max(1)).unwrap_or(0);
-    (1..=points).map(|point| (at(point - 1), at(point))).collect()
+/// An unspent output.
+struct Unspent {
+    outpoint: OutPoint,
+    amount: Amount,
+    height: Height,
 }
 
-/// Blocks off the best chain, by height.
-fn stale(chain: &Chain<UtxoLedger>) -> BTreeMap<u32, u32> {
-    let mut by_height = BTreeMap::new();
-    for branch in branches(chain) {
-        for id in branch.blocks {
-            if let Some(node) = chain.engine().tree().get(&id) {
-                *by_height.entry(node.height.get()).or_insert(0) += 1;
+/// The unspent outputs of a script in the order of the chain; `None` if its history is longer than is read.
+fn coins(
+    events: impl Iterator<Item = Result<ScriptEvent, ChainError>>,
+) -> Result<Option<Vec<Unspent>>, ChainError> {
+    let (mut coins, mut numbers) = (BTreeMap::new(), HashMap::new());
+    for (number, event) in events.enumerate() {
+        if number == EVENTS_MAX {
+            return Ok(None);
+        }
+        let ScriptEvent { place, txid, role, amount } = event?;
+        match role {
+            Role::Funds(vout) => {
+                let outpoint = OutPoint { txid, vout };
+                numbers.insert(outpoint, number);
+                coins.insert(number, Unspent { outpoint, amount, height: place.height });
+            }
+            Role::Spends(_, outpoint) => {
+                numbers.remove(&outpoint).and_then(|number| coins.remove(&number));
             }
         }
     }
-    by_height
+    Ok(Some(coins.into_values().collect()))
 }
 
-/// What is said of the blocks above `below` up to `height`.
-fn point(node: &Node<UtxoLedger>, below: u32, height: u32, stale: &BTreeMap<u32, u32>) -> RpcResult<Value> {
-    let chain = node.chain();
-    let id = active(chain, height)?;
-    let (before, placed) = (tree_node(chain, &active(chain, below)?)?, tree_node(chain, &id)?);
-    let blocks = f64::from((height - below).max(1));
-    let lost: u32 = stale.range(below + 1..=height).map(|(_, count)| count).sum();
-    let params = chain.ledger().params();
-    let stats = stats::all_stats(node, &id)?;
-    Ok(json!({
-        "height": height,
-        "time": placed.time,
-        "difficulty": placed.difficulty.get() as f64,
-        "netspace_bytes": (placed.difficulty.get() / u128::from(chain.spec().rules().interval_slots)) as f64,
-        "interval_seconds": (f64::from(placed.time) - f64::from(before.time)) / blocks,
-        "stale": lost,
-        "stale_rate": f64::from(lost) / (f64::from(lost) + blocks),
-        "fees": stats.get("totalfee").cloned().unwrap_or_default(),
-        "txs": stats.get("txs").cloned().unwrap_or_default(),
-        "weight": stats.get("total_weight").cloned().unwrap_or_default(),
-        "supply": params.issued_by(Height::new(height)),
-    }))
+/// A block that the farmer sealed.
+struct Own {
+    height: Height,
+    time: i64,
 }
 
-fn fee_bands(node: &mut Node<UtxoLedger>, _: &Args) -> RpcResult<Value> {
-    let mut bands = BANDS.map(|from| (from, 0u64, 0u64, 0u64));
-    for resident in node.chain().pool().residents() {
-        let (fee, size) = (resident.entry().fee.get(), resident.entry().weight.div_ceil(4).max(1));
-        let band = BANDS.partition_point(|from| *from <= fee / size).saturating_sub(1);
-        let (_, count, bytes, fees) = &mut bands[band];
-        (*count, *bytes, *fees) = (*count + 1, *bytes + size, *fees + fee);
-    }
-    let tops = BANDS.iter().skip(1).map(|from| json!(from)).chain([Value::Null]);
-    let described = bands.iter().zip(tops).map(|((from, count, bytes, fees), to)| {
-        json!({ "from": from, "to": to, "count": count, "vbytes": bytes, "fees": fees })
-    });
-    Ok(described.collect())
-}
-
-fn sealed_hex(chain: &Chain<UtxoLedger>, id: &BlockId) -> RpcResult<Value> {
-    let node = tree_node(chain, id)?;
-    if node.height == Height::ZERO {
-        return Ok(Value::Null);
-    }
-    let header = chain.store().header(id).map_err(fault)?;
-    let header = header.ok_or_else(|| errors::not_found("Block not found"))?;
-    Ok(json!(hex::encode(header.bytes)))
-}
-
-fn sealed(node: &mut Node<UtxoLedger>, args: &Args) -> RpcResult<Value> {
-    let chain = node.chain();
-    let (id, tree, spec) = (block_id(chain, args, 0)?, chain.engine().tree(), chain.spec());
-    let placed = tree_node(chain, &id)?;
-    let period = spec.period(placed.height);
-    // A chain that inherits its beacon has its seeds from elsewhere.
-    let source = spec.seed_height(period).filter(|_| !spec.inherits_beacon());
-    let source = source.and_then(|height| tree.ancestor_at(&id, height));
-    let before = source.and_then(|source| {
-        let source = tree.get(&source)?;
-        // The seed of the period before the one that the source makes.
-        let last_of = |node: &mass_consensus::tree::Node| spec.period(node.height).get() + 1 == period.get();
-        last_of(&source).then_some(source.seed)
-    });
-    let seed_source = source.map(|source| {
-        Ok::<_, mass_rpc::ErrorObjectOwned>(json!({ "hash": source, "sealed": sealed_hex(chain, &source)?,
-            "height": tree_node(chain, &source)?.height, "seed_before": before }))
-    });
-    Ok(json!({
-        "hash": id,
-        "height": placed.height,
-        "slot": placed.slot,
-        "seed": placed.seed,
-        "ticket": placed.ticket,
-        "farmer": placed.farmer,
-        "difficulty": placed.difficulty.get().to_string(),
-        "chainweight": placed.weight.get().to_string(),
-        "sealed": sealed_hex(chain, &id)?,
-        "parent": { "hash": placed.parent, "sealed": sealed_hex(chain, &placed.parent)?,
-            "slot": tree_node(chain, &placed.parent)?.slot },
-        "seed_source": seed_source.transpose()?,
-        "spec": spec.file(),
-    }))
-}
-
-/// A branch that is not the best chain.
-struct Branch {
-    tip: BlockId,
-    fork: Option<BlockId>,
-    /// Its own blocks, the lowest first.
-    blocks: Vec<BlockId>,
-}
-
-/// The branches, the highest first.
-fn branches(chain: &Chain<UtxoLedger>) -> Vec<Branch> {
-    let (tree, tip) = (chain.engine().tree(), *chain.engine().tip());
-    let all = tree.with_descendants(tree.genesis()).into_iter();
-    let tips = all.filter(|id| *id != tip && tree.children(id).is_empty());
-    let mut branches: Vec<(u32, Branch)> = tips
-        .filter_map(|end| {
-            let (_, blocks) = tree.path(&tip, &end)?;
-            // A block above our tip that is not executed yet is no fork.
-            let fork = tree.get(blocks.first()?)?.parent;
-            (fork != tip).then_some(())?;
-            Some((tree.get(&end)?.height.get(), Branch { tip: end, fork: Some(fork), blocks }))
-        })
-        .collect();
-    branches.sort_by_key(|(height, branch)| (std::cmp::Reverse(*height), branch.tip));
-    branches.into_iter().map(|(_, branch)| branch).collect()
-}
-
-fn forks(node: &mut Node<UtxoLedger>, _: &Args) -> RpcResult<Value> {
-    let chain = node.chain();
-    let tree = chain.engine().tree();
-    let all = branches(chain);
-    let described = all.iter().take(FORKS_MAX).map(|branch| {
-        let place = |id: &BlockId| {
-            let node = tree.get(id);
-            json!({ "hash": id, "height": node.map(|node| node.height), "time": node.map(|node| node.time),
-                "slot": node.map(|node| node.slot), "farmer": node.and_then(|node| node.farmer) })
-        };
-        let blocks: Value = branch.blocks.iter().rev().take(FORK_BLOCKS_MAX).map(place).collect();
-        json!({ "tip": branch.tip, "invalid": tree.is_condemned(&branch.tip), "fork": branch.fork.as_ref().map(place),
-            "length": branch.blocks.len(), "blocks": blocks })
-    });
-    Ok(json!({ "count": all.len(), "forks": described.collect::<Value>() }))
-}
-
-/// Blocks of a day, and the sum of their subsidies.
-type Day = (u64, u64);
-
-async fn rewards(queries: Queries<UtxoLedger>, args: Args) -> RpcResult<Value> {
-    let farmer: FarmerPublicKey = args.hash(0)?;
-    let blocks = count(&args, 1, 20_000, REWARD_BLOCKS_MAX)?;
-    let tip = queries.answer(|node| tip_height(node.chain())).await?;
-    let (first, mut days) = (tip.saturating_sub(blocks) + 1, BTreeMap::<u64, Day>::new());
-    for from in (first..=tip).step_by(BLOCKS_AT_ONCE as usize) {
-        let to = tip.min(from + (BLOCKS_AT_ONCE - 1));
-        let some = queries.answer(move |node| days_of(node.chain(), &farmer, from, to)).await?;
-        for (day, (blocks, amount)) in some {
-            let sum = days.entry(day).or_default();
-            *sum = (sum.0 + blocks, sum.1 + amount);
+/// The blocks of the best chain that a farmer sealed since a time, the newest first.
+fn own_blocks(chain: &Chain<UtxoLedger>, farmer: &FarmerPublicKey, since: i64) -> RpcResult<Vec<Own>> {
+    let (mut own, mut id) = (Vec::new(), *chain.engine().tip());
+    loop {
+        let node = tree_node(chain, &id)?;
+        let time = i64::from(node.time);
+        if node.height == Height::ZERO || time < since {
+            return Ok(own);
         }
-    }
-    let days = days.iter().map(|(day, (blocks, amount))| {
-        json!({ "time": day * SECONDS_PER_DAY, "blocks": blocks, "subsidies": amount })
-    });
-    Ok(json!({ "from": first, "to": tip, "days": days.collect::<Value>() }))
-}
-
-fn days_of(
-    chain: &Chain<UtxoLedger>,
-    farmer: &FarmerPublicKey,
-    from: u32,
-    to: u32,
-) -> RpcResult<BTreeMap<u64, Day>> {
-    let mut days = BTreeMap::<u64, Day>::new();
-    for height in from..=to {
-        let node = tree_node(chain, &active(chain, height)?)?;
         if node.farmer.as_ref() == Some(farmer) {
-            let (blocks, amount) = days.entry(u64::from(node.time) / SECONDS_PER_DAY).or_default();
-            *blocks += 1;
-            *amount += chain.ledger().params().subsidy(node.height).get();
+            own.push(Own { height: node.height, time });
         }
+        id = node.parent;
     }
-    Ok(days)
+}
+
+fn rewards(queries: Queries<UtxoLedger>, args: Args) -> Answering {
+    Box::pin(async move {
+        let farmer: FarmerPublicKey = args.hash(0)?;
+        let days = args.number(1).unwrap_or(DAYS).clamp(1, DAYS_MAX);
+        let offset = args.number(2).unwrap_or(0).clamp(-OFFSET_MAX, OFFSET_MAX) * 60;
+        let now = i64::try_from(Moment::now().unix).unwrap_or(i64::MAX / 2);
+        let since = ((now + offset).div_euclid(DAY_SECONDS) - days + 1) * DAY_SECONDS - offset;
+        let prepare = move |node: &mut Node<UtxoLedger>| {
+            let chain = node.chain();
+            let delay = chain.ledger().params().reward_delay;
+            let snapshot = chain.store().snapshot().map_err(fault)?;
+            Ok((own_blocks(chain, &farmer, since)?, delay, snapshot))
+        };
+        let (own, delay, snapshot) = queries.answer(prepare).await?;
+        in_background(move || {
+            let mut by_day: BTreeMap<i64, Day> = BTreeMap::new();
+            for block in own {
+                let day = by_day.entry((block.time + offset).div_euclid(DAY_SECONDS)).or_default();
+                day.add(reward(&snapshot, block.height, delay).map_err(fault)?);
+            }
+            let days = by_day.iter().rev().map(|(day, sums)| {
+                json!({ "start": day * DAY_SECONDS - offset, "blocks": sums.blocks, "paid": sums.paid,
+                    "pending": sums.pending })
+            });
+            Ok(days.collect())
+        })
+        .await
+    })
+}
+
+/// What the blocks of a day earned, in maxwell.
+#[derive(Default)]
+struct Day {
+    blocks: u64,
+    paid: u64,
+    pending: u64,
+}
+
+impl Day {
+    fn add(&mut self, reward: Reward) {
+        self.blocks += 1;
+        let (sum, amount) = match reward {
+            Reward::Pending(amount) => (&mut self.pending, amount),
+            Reward::Paid(amount) => (&mut self.paid, amount),
+        };
+        *sum = sum.saturating_add(amount);
+    }
+}
+
+enum Reward {
+    Pending(u64),
+    Paid(u64),
+}
+
+/// What the block at a height earns: it waits in the state, or the coinbase of a later block has paid it; a farmer who was
+/// banned meanwhile gets nothing.
+fn reward(snapshot: &Snapshot, height: Height, delay: u32) -> Result<Reward, ChainError> {
+    if let Some(pending) = read_pending(snapshot, height)? {
+        return Ok(Reward::Pending(pending.amount.get()));
+    }
+    let paid_at = height.get().checked_add(delay).map(Height::new);
+    let payer = paid_at.map(|height| snapshot.active_id(height)).transpose()?.flatten();
+    let paid = payer.map(|id| coinbase_sum(snapshot, &id)).transpose()?;
+    Ok(Reward::Paid(paid.flatten().unwrap_or(0)))
+}
+
+/// What the coinbase of a block pays; nothing is known of one whose body was pruned.
+fn coinbase_sum(snapshot: &Snapshot, id: &BlockId) -> Result<Option<u64>, ChainError> {
+    let damaged = || ChainError::Database("the body of a block does not decode".to_owned());
+    let Some(content) = snapshot.body(id)? else { return Ok(None) };
+    let (_, body) = read_content(&content).map_err(|_| damaged())?;
+    let transactions: Vec<Transaction> = deserialize(body).map_err(|_| damaged())?;
+    let coinbase = transactions.first().ok_or_else(damaged)?;
+    Ok(Some(coinbase.output.iter().fold(0, |sum, output| output.value.to_sat().saturating_add(sum))))
 }
 
 #[cfg(test)]
 mod tests {
+    use bitcoin::hashes::Hash as _;
+
     use super::*;
 
+    fn event(height: u32, txid: u8, role: Role, amount: u64) -> Result<ScriptEvent, ChainError> {
+        Ok(ScriptEvent {
+            place: Place { height: Height::new(height), position: 0 },
+            txid: Txid::from_byte_array([txid; 32]),
+            role,
+            amount: Amount::new(amount),
+        })
+    }
+
     #[test]
-    fn points_lie_evenly_and_touch() {
-        assert_eq!(heights(0, 10, 5), [(0, 2), (2, 4), (4, 6), (6, 8), (8, 10)]);
-        assert_eq!(heights(7, 10, 500), [(7, 8), (8, 9), (9, 10)]);
-        assert_eq!(heights(3, 3, 5), []);
-        let many = heights(0, u32::MAX, POINTS_MAX);
-        assert_eq!((many.len(), many.last().unwrap().1), (500, u32::MAX));
-        assert!(many.windows(2).all(|pair| pair[0].1 == pair[1].0));
+    fn an_address_has_what_it_got_and_has_not_spent() {
+        let first = OutPoint { txid: Txid::from_byte_array([1; 32]), vout: 0 };
+        let events = || {
+            vec![
+                event(1, 1, Role::Funds(0), 100),
+                event(2, 2, Role::Funds(0), 30),
+                event(2, 2, Role::Funds(1), 12),
+                event(3, 3, Role::Spends(0, first), 100),
+                event(3, 3, Role::Funds(4), 60),
+            ]
+        };
+        let coins = coins(events().into_iter()).unwrap().unwrap();
+        assert_eq!(coins.iter().map(|coin| coin.amount.get()).collect::<Vec<_>>(), [30, 12, 60]);
+        let (told, more) = newest(events().into_iter().rev(), 2).unwrap();
+        assert!(more);
+        assert_eq!((&told[0]["received"], &told[0]["sent"]), (&json!(60), &json!(100)));
+        assert_eq!((&told[1]["received"], &told[1]["sent"]), (&json!(42), &json!(0)));
+        assert!(!newest(events().into_iter().rev(), 3).unwrap().1);
     }
 }

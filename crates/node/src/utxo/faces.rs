@@ -1,17 +1,16 @@
 //! Foreign protocols beside the node's own RPC: where they listen, and what they need.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr};
 
 use axum::http::HeaderValue;
 use clap::Args;
 use mass_ledger_utxo::UtxoLedger;
 use mass_primitives::BlockId;
-use mass_rpc::{ErrorObjectOwned, Methods};
+use mass_rpc::ErrorObjectOwned;
 use tokio::task::JoinHandle;
 
 use super::{
     electrum, esplora,
-    explorer::Explorer,
     index::{ADDRESS, SPEND, TX},
     view::Watcher,
 };
@@ -42,9 +41,6 @@ pub struct FaceArgs {
     /// 0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206.
     #[arg(long, value_name = "ID", requires = "esplora")]
     pub esplora_genesis: Option<BlockId>,
-    /// Answer what an explorer asks in this process.
-    #[arg(skip)]
-    pub explorer: bool,
 }
 
 /// Why a protocol is not served.
@@ -71,8 +67,6 @@ pub enum FaceError {
 pub struct Faces {
     /// Each protocol's name and where it listens.
     pub listen: Vec<(&'static str, SocketAddr)>,
-    /// `mass_explore` and `mass_search`, if they were asked for.
-    pub explorer: Option<Methods>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -84,7 +78,7 @@ impl Drop for Faces {
 
 impl FaceArgs {
     const fn is_empty(&self) -> bool {
-        self.electrum.is_none() && self.esplora.is_none() && !self.explorer
+        self.electrum.is_none() && self.esplora.is_none()
     }
 
     /// Adds to a node's config what the servers need: all indexes.
@@ -106,10 +100,6 @@ impl FaceArgs {
         let (view, watcher, task) = Watcher::start(queries).await.map_err(FaceError::Node)?;
         faces.tasks.push(task);
         let refused = |name, addr| move |source| FaceError::Listen { name, addr, source };
-        if self.explorer {
-            let router = esplora::paths(view.clone(), Arc::clone(&watcher));
-            faces.explorer = Some(Explorer { view: view.clone(), router }.methods());
-        }
         if let Some(addr) = self.electrum {
             let served = electrum::serve(addr, view.clone(), watcher.clone()).await;
             faces.add("electrum", served.map_err(refused("electrum", addr))?);
