@@ -211,7 +211,8 @@ test("hostile data in a transaction is text and never runs", async () => {
       const own = Buffer.from(coin.scriptPubKey, "hex");
       const many = Array.from({ length: 1_500 }, () => ({ amount: 1_000n, script: own }));
       const change = BigInt(Math.round(coin.amount * 1e7)) - 1_500n * 1_000n - 1_000_000n;
-      const psbt = psbtOf(coin, [dataOutput(bytes), { amount: change, script: own }, ...many]);
+      const previous = await rpc(network.nodes.dev, "getrawtransaction", [coin.txid]);
+      const psbt = psbtOf(coin, previous, [dataOutput(bytes), { amount: change, script: own }, ...many]);
       const { hex } = await inPage(page, wallet, "walletprocesspsbt", [psbt], "faucet");
       const txid = await inPage(page, "node:dev", "sendrawtransaction", [hex]);
       await go(page, `explorer/dev/tx/${txid}`);
