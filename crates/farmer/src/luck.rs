@@ -71,7 +71,7 @@ fn first_at(mean: f64, part: f64) -> u64 {
 mod tests {
     use super::*;
 
-    /// From the quantiles of the Poisson distribution in tables (`scipy.stats.poisson.ppf`).
+    /// Computed apart, from the sums of the probabilities.
     #[test]
     fn the_band_has_nineteen_of_twenty_farms() {
         for (mean, expected) in [

@@ -16,11 +16,16 @@ use clap::Args;
 use mass_rpc::farm_view::FarmViewClient as _;
 use ratatui::{
     Terminal,
-    backend::TestBackend,
+    backend::{Backend, TermionBackend, TestBackend},
     buffer::Buffer,
-    crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
+    termion::{
+        self, event::Key, input::TermRead as _, raw::IntoRawMode as _, screen::IntoAlternateScreen as _,
+    },
 };
-use tokio::sync::mpsc;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 
 use self::{
     draw::{Choice, draw},
@@ -32,8 +37,6 @@ use crate::{
     runtime,
 };
 
-/// How long is waited for a key before the end of the program is looked for.
-const KEY: Duration = Duration::from_millis(100);
 /// Columns and lines of a picture of which nothing is known.
 const USUAL_SIZE: (u16, u16) = (100, 36);
 
@@ -64,17 +67,20 @@ pub fn run(args: &TopArgs, output: Output) -> anyhow::Result<Verdict> {
     let sources = Sources::new(args.farm.url(), &args.nodes)?;
     if args.once || output.json {
         let picture = runtime::block_on(async { Ok(sources.look().await) })?;
-        let (columns, lines) = ratatui::crossterm::terminal::size().unwrap_or(USUAL_SIZE);
+        let (columns, lines) = termion::terminal_size().unwrap_or(USUAL_SIZE);
         let size = (args.columns.unwrap_or(columns), args.lines.unwrap_or(lines));
         output.result(&serde_json::to_value(&picture)?, &text(&picture, size)?)?;
         return Ok(Verdict::good_if(picture.answers()));
     }
     ensure!(io::stdout().is_terminal(), "this is no terminal: --once prints a picture as text");
-    let mut terminal = ratatui::try_init().context("the terminal cannot be used")?;
+    // The terminal is as before when this is dropped, in a panic too.
+    let screen = io::stdout().into_raw_mode().and_then(|raw| raw.into_alternate_screen());
+    let screen = screen.context("the terminal cannot be used")?;
+    let mut terminal = Terminal::new(TermionBackend::new(screen)).context("the terminal cannot be used")?;
+    terminal.hide_cursor().context("the terminal")?;
     let ended = runtime::block_on(watch(&mut terminal, sources, Duration::from_secs(args.every)));
-    ratatui::restore();
-    ended?;
-    Ok(Verdict::Good)
+    terminal.show_cursor().context("the terminal")?;
+    ended.map(|()| Verdict::Good)
 }
 
 /// A picture as lines of text.
@@ -94,7 +100,7 @@ fn lines_of(buffer: &Buffer) -> String {
 }
 
 async fn watch(
-    terminal: &mut ratatui::DefaultTerminal,
+    terminal: &mut Terminal<impl Backend>,
     sources: Sources,
     every: Duration,
 ) -> anyhow::Result<()> {
@@ -111,6 +117,7 @@ async fn watch(
         }
     });
     let mut keys = keys();
+    let mut resized = signal(SignalKind::window_change()).context("SIGWINCH cannot be caught")?;
     let stop = runtime::stop_signal()?;
     tokio::pin!(stop);
     let (mut picture, mut choice) = (Picture::default(), Choice::default());
@@ -118,25 +125,19 @@ async fn watch(
         terminal.draw(|frame| draw(frame, &picture, &choice)).context("the terminal")?;
         tokio::select! {
             Some(new) = pictures.recv() => picture = new,
-            event = keys.recv() => match event {
-                Some(Event::Key(key)) if is_end(key) => return Ok(()),
-                Some(Event::Key(key)) => {
-                    if let Some(disk) = choice.take(key.code, &picture) {
+            key = keys.recv() => match key {
+                None | Some(Key::Char('q') | Key::Esc | Key::Ctrl('c')) => return Ok(()),
+                Some(key) => {
+                    if let Some(disk) = choice.take(key, &picture) {
                         hold(&farm, &picture, &disk).await;
                     }
                     let _ = again.try_send(());
                 }
-                Some(_) => {}
-                None => return Ok(()),
             },
+            _ = resized.recv() => {}
             () = &mut stop => return Ok(()),
         }
     }
-}
-
-fn is_end(key: KeyEvent) -> bool {
-    let is_interrupt = key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c');
-    is_interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
 }
 
 /// Holds plotters of a directory, or lets them go on. What comes of it the next picture shows.
@@ -149,19 +150,13 @@ async fn hold(farm: &mass_rpc::HttpClient, picture: &Picture, disk: &str) {
     };
 }
 
-/// Keys and changes of the size, from a thread that ends with the receiver.
-fn keys() -> mpsc::Receiver<Event> {
+/// Keys, from a thread that ends with the receiver, at its next key.
+fn keys() -> mpsc::Receiver<Key> {
     let (tell, keys) = mpsc::channel(16);
     std::thread::spawn(move || {
-        while !tell.is_closed() {
-            let event = match event::poll(KEY) {
-                Ok(true) => event::read(),
-                Ok(false) => continue,
-                Err(error) => Err(error),
-            };
-            let Ok(event) = event else { return };
-            let is_release = matches!(&event, Event::Key(key) if key.kind == KeyEventKind::Release);
-            if !is_release && tell.blocking_send(event).is_err() {
+        for key in io::stdin().keys() {
+            let Ok(key) = key else { return };
+            if tell.blocking_send(key).is_err() {
                 return;
             }
         }

@@ -41,7 +41,7 @@ fn node(tip: &Arc<AtomicU32>) -> Backend {
         .unwrap();
     module.register_method("getblockcount", |_, tip, _| tip.load(Ordering::SeqCst)).unwrap();
     module.register_method("getblockhash", |_, _, _| "x".repeat(1 << 20)).unwrap();
-    module.register_method("stop", |_, _, _| panic!("the page must not stop a node")).unwrap();
+    module.register_method("stop", |_, _, _| -> Value { panic!("the page must not stop a node") }).unwrap();
     Backend::Here(module.into())
 }
 

@@ -5,9 +5,9 @@
 use mass_rpc::farm::{DiskStatus, Severity};
 use ratatui::{
     Frame,
-    crossterm::event::KeyCode,
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
+    termion::event::Key,
     text::{Line, Span},
     widgets::{Block, Cell, Paragraph, Row, Table, TableState, Wrap},
 };
@@ -46,24 +46,22 @@ const KEYS: &str = "q end  Tab panel  up/down disk  p pause or resume plotting  
 
 impl Choice {
     /// Takes a key; the directory whose plotters are to be held or let go, if the key says so.
-    pub fn take(&mut self, key: KeyCode, picture: &Picture) -> Option<String> {
+    pub fn take(&mut self, key: Key, picture: &Picture) -> Option<String> {
         let disks = picture.farm.state.as_ref().map_or(&[][..], |farm| &farm.status.disks);
         match key {
-            KeyCode::Tab => {
+            Key::Char('\t') => {
                 self.panel = match self.panel {
                     Panel::Disks => Panel::Findings,
                     Panel::Findings => Panel::Peers,
                     Panel::Peers | Panel::Help => Panel::Disks,
                 }
             }
-            KeyCode::Char('?' | 'h') => {
+            Key::Char('?' | 'h') => {
                 self.panel = if self.panel == Panel::Help { Panel::Disks } else { Panel::Help };
             }
-            KeyCode::Down | KeyCode::Char('j') => {
-                self.row = (self.row + 1).min(disks.len().saturating_sub(1))
-            }
-            KeyCode::Up | KeyCode::Char('k') => self.row = self.row.saturating_sub(1),
-            KeyCode::Char('p') => return disks.get(self.row).map(|disk| disk.path.clone()),
+            Key::Down | Key::Char('j') => self.row = (self.row + 1).min(disks.len().saturating_sub(1)),
+            Key::Up | Key::Char('k') => self.row = self.row.saturating_sub(1),
+            Key::Char('p') => return disks.get(self.row).map(|disk| disk.path.clone()),
             _ => {}
         }
         None
@@ -401,16 +399,16 @@ mod tests {
     #[test]
     fn keys_choose_panels_and_disks() {
         let (picture, mut choice) = (picture(), Choice::default());
-        assert_eq!(choice.take(KeyCode::Char('p'), &picture).as_deref(), Some("/mnt/a"));
-        choice.take(KeyCode::Down, &picture);
-        choice.take(KeyCode::Down, &picture);
-        assert_eq!(choice.take(KeyCode::Char('p'), &picture).as_deref(), Some("/mnt/b"));
-        choice.take(KeyCode::Tab, &picture);
+        assert_eq!(choice.take(Key::Char('p'), &picture).as_deref(), Some("/mnt/a"));
+        choice.take(Key::Down, &picture);
+        choice.take(Key::Down, &picture);
+        assert_eq!(choice.take(Key::Char('p'), &picture).as_deref(), Some("/mnt/b"));
+        choice.take(Key::Char('\t'), &picture);
         let text = shown(&picture, &choice, (100, 40));
         assert!(text.contains("do: check cable"), "{text}");
-        choice.take(KeyCode::Tab, &picture);
+        choice.take(Key::Char('\t'), &picture);
         assert!(shown(&picture, &choice, (100, 40)).contains("12D3"));
-        choice.take(KeyCode::Char('?'), &picture);
+        choice.take(Key::Char('?'), &picture);
         assert!(shown(&picture, &choice, (100, 40)).contains("pause or resume plotting"));
     }
 

@@ -131,7 +131,8 @@ fn point(node: &Node<UtxoLedger>, below: u32, height: u32, stale: &BTreeMap<u32,
     let blocks = f64::from((height - below).max(1));
     let lost: u32 = stale.range(below + 1..=height).map(|(_, count)| count).sum();
     let params = chain.ledger().params();
-    let stats = stats::all_stats(node, &id)?;
+    // Of a block whose body was pruned nothing but its header is known.
+    let stats = stats::all_stats(node, &id).unwrap_or_default();
     Ok(json!({
         "height": height,
         "time": placed.time,
@@ -209,7 +210,7 @@ fn sealed(node: &mut Node<UtxoLedger>, args: &Args) -> RpcResult<Value> {
 /// A branch that is not the best chain.
 struct Branch {
     tip: BlockId,
-    fork: Option<BlockId>,
+    fork: BlockId,
     /// Its own blocks, the lowest first.
     blocks: Vec<BlockId>,
 }
@@ -225,7 +226,7 @@ fn branches(chain: &Chain<UtxoLedger>) -> Vec<Branch> {
             // A block above our tip that is not executed yet is no fork.
             let fork = tree.get(blocks.first()?)?.parent;
             (fork != tip).then_some(())?;
-            Some((tree.get(&end)?.height.get(), Branch { tip: end, fork: Some(fork), blocks }))
+            Some((tree.get(&end)?.height.get(), Branch { tip: end, fork, blocks }))
         })
         .collect();
     branches.sort_by_key(|(height, branch)| (std::cmp::Reverse(*height), branch.tip));
@@ -243,7 +244,7 @@ fn forks(node: &mut Node<UtxoLedger>, _: &Args) -> RpcResult<Value> {
                 "slot": node.map(|node| node.slot), "farmer": node.and_then(|node| node.farmer) })
         };
         let blocks: Value = branch.blocks.iter().rev().take(FORK_BLOCKS_MAX).map(place).collect();
-        json!({ "tip": branch.tip, "invalid": tree.is_condemned(&branch.tip), "fork": branch.fork.as_ref().map(place),
+        json!({ "tip": branch.tip, "invalid": tree.is_condemned(&branch.tip), "fork": place(&branch.fork),
             "length": branch.blocks.len(), "blocks": blocks })
     });
     Ok(json!({ "count": all.len(), "forks": described.collect::<Value>() }))
