@@ -32,6 +32,9 @@ pub enum Part {
     Mutations,
     /// Bitcoin Core's own test vectors through Mass Net's ledger: needs a registry
     CoreVectors,
+    /// The page, built anew and compared with the committed one, and in a browser: needs Node.js, a registry, and Debian's
+    /// chromium
+    Page,
     /// Wallets and Lightning nodes of other makers: needs Node.js, a registry, and Debian's electrum
     Clients,
 }
@@ -56,6 +59,7 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
         ),
         Part::Chain => ignored(root, &["-p", "mass", "--test", "new_chain"]),
         Part::Verifier => verifier(root),
+        Part::Page => page(root),
         Part::Clients => clients(root),
         Part::CoreVectors => vectors::run(root),
         Part::Mutations => {
@@ -113,6 +117,22 @@ fn verifier(root: &Path) -> anyhow::Result<()> {
     let data = dir.join("dev/node-1").display().to_string();
     cargo::run(root, &["run", "-p", "mass", "--", "node", "export", &dev_text, "--data-dir", &data])?;
     check_blocks(root, &dev, DEV_BLOCKS)
+}
+
+/// Builds the page again, which must give the committed bytes, and clicks through it in a browser.
+fn page(root: &Path) -> anyhow::Result<()> {
+    let folder = root.join("page");
+    let list = || fs::read_to_string(folder.join("built.sha256")).context("page/built.sha256");
+    npm(&folder, &["ci"])?;
+    let committed = list()?;
+    npm(&folder, &["run", "build"])?;
+    anyhow::ensure!(
+        list()? == committed,
+        "the committed page is not what its sources give: commit page/dist and page/built.sha256 as they are now"
+    );
+    npm(&folder, &["test"])?;
+    cargo::run(root, &["build", "-p", "mass"])?;
+    npm(&folder, &["run", "e2e"])
 }
 
 /// Has the verifier check a file of blocks of `dev`.

@@ -111,15 +111,11 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
             let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             config.generator = generate::generator(&config.spec, &config.data_dir);
             args.faces.prepare(&mut config);
-<<<<<<< HEAD
             let wallets = args.wallets.prepare(&mut config)?;
-||||||| 6891425
-=======
             if args.page.address.is_some() {
                 // What the page tells of addresses.
                 config.indexes.get_or_insert_with(|| ["tx", "address"].map(str::to_owned).to_vec());
             }
->>>>>>> pagesrv
             let spec = config.spec.clone();
             let beside = async |queries, node: &NodeHandle| {
                 let faces = args.faces.start(queries).await?;

@@ -179,7 +179,7 @@ async fn peer_info<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
 }
 
 fn describe(number: u64, details: &PeerDetails) -> Value {
-    json!({
+    let mut fields = json!({
         "id": number,
         "addr": socket(&details.address),
         "network": network(&details.address),
@@ -217,7 +217,12 @@ fn describe(number: u64, details: &PeerDetails) -> Value {
         "session_id": "",
         "peerid": details.peer.to_string(),
         "multiaddr": details.address.to_string(),
-    })
+    });
+    if let Some(ping) = details.ping {
+        fields["pingtime"] = json!(ping.as_secs_f64());
+        fields["minping"] = json!(ping.as_secs_f64());
+    }
+    fields
 }
 
 fn network(address: &Multiaddr) -> &'static str {
