@@ -14,6 +14,7 @@ mod harvester;
 mod keys;
 mod node;
 mod output;
+mod page;
 mod paths;
 mod plots;
 mod rpc;
@@ -21,7 +22,7 @@ mod runtime;
 mod sim;
 mod wallet;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -49,6 +50,9 @@ struct Cli {
     /// What to log to the standard error: a level, or levels by module as in "info,mass_node=debug".
     #[arg(long, global = true, env = "MASS_LOG", default_value = "warn", value_name = "FILTER")]
     log: String,
+    /// A file of USER:PASSWORD for the RPC of nodes and farms [default: the cookie of the one that runs on this machine].
+    #[arg(long, global = true, env = "MASS_RPC_COOKIE", value_name = "FILE")]
+    rpc_cookie: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -92,6 +96,7 @@ enum Command {
 fn run(cli: &Cli) -> anyhow::Result<Verdict> {
     let output = Output { json: cli.json };
     runtime::log_to_stderr(&cli.log)?;
+    cli.rpc_cookie.iter().cloned().for_each(mass_rpc::use_cookie);
     match &cli.command {
         Command::Dev(args) => dev::run(args, output),
         Command::Node(command) => node::run(command, output),

@@ -1,5 +1,6 @@
 //! `mass node`: a full node in the foreground, questions to one that runs, and its chain as a file.
 
+mod password;
 mod transfer;
 
 use anyhow::Context;
@@ -7,15 +8,17 @@ use clap::{Args, Subcommand};
 use mass_consensus::spec::ChainSpec;
 use mass_ledger_utxo::UtxoLedger;
 use mass_node::{
-    FaceArgs,
+    FaceArgs, NodeHandle,
     program::{self, NodeArgs},
 };
+use mass_page::Backend;
 use mass_rpc::{BitcoinClient, HttpClient, MassClient};
 use serde_json::Value;
 
 use crate::{
     chain, generate,
     output::{Output, Verdict, human_bytes},
+    page::{self, PageArgs, PageSources, Served},
     runtime,
 };
 
@@ -32,6 +35,10 @@ pub enum Command {
     Status(NodeUrl),
     /// The peers of a node.
     Peers(NodeUrl),
+    /// Make a password for a user of the RPC who cannot read the node's cookie.
+    ///
+    /// The node is told a salted hash of it, in the form of Bitcoin Core's rpcauth, by --rpc-auth. It is shown once.
+    Password(password::PasswordArgs),
     /// Write the blocks of the best chain to a file, for another node to import or another verifier to check.
     ///
     /// From the data directory of a node that does not run, or with --node by the RPC of one that does. The file is
@@ -53,6 +60,8 @@ pub struct RunArgs {
     node: NodeArgs,
     #[command(flatten)]
     faces: FaceArgs,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 /// Which node to ask.
@@ -82,8 +91,9 @@ impl NodeUrl {
     /// The URL of the node, and a client of it.
     pub fn client(&self) -> anyhow::Result<(String, HttpClient)> {
         let (_, url) = self.resolve()?;
-        let client = mass_rpc::client(&url).with_context(|| url.clone())?;
-        Ok((url, client))
+        let shown = mass_rpc::shown(&url);
+        let client = mass_rpc::client(&url).with_context(|| shown.clone())?;
+        Ok((shown, client))
     }
 }
 
@@ -94,20 +104,34 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
             let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             config.generator = generate::generator(&config.spec, &config.data_dir);
             args.faces.prepare(&mut config);
-            let beside = async |queries| {
+            let spec = config.spec.clone();
+            let beside = async |queries, node: &NodeHandle| {
                 let faces = args.faces.start(queries).await?;
-                let listen = faces.listen.clone();
-                anyhow::Ok((faces, listen))
+                let mut listen: Vec<_> =
+                    faces.listen.iter().map(|(name, addr)| (*name, addr.to_string())).collect();
+                let page = serve_page(&args.page, &spec, node).await?;
+                listen.extend(page.iter().map(|page| ("page", page.url())));
+                anyhow::Ok(((faces, page), listen))
             };
             let tell = |value: &Value, text: &str| output.line(value, text);
             runtime::block_on(program::follow_with::<UtxoLedger, _>(config, beside, tell))?;
         }
         Command::Status(node) => runtime::block_on(status(node, output))?,
         Command::Peers(node) => runtime::block_on(peers(node, output))?,
+        Command::Password(args) => password::make(args, output)?,
         Command::Export(args) => transfer::export(args, output)?,
         Command::Import(args) => transfer::import(args, output)?,
     }
     Ok(Verdict::Good)
+}
+
+/// Serves the page of a node and of the user's wallets, if it is asked for.
+async fn serve_page(args: &PageArgs, spec: &ChainSpec, node: &NodeHandle) -> anyhow::Result<Option<Served>> {
+    let Some(address) = args.address else { return Ok(None) };
+    let mut sources = PageSources::default();
+    let client = mass_rpc::client(&format!("http://{}", node.rpc))?;
+    sources.add_chain(spec, Backend::Here(node.methods.clone()), page::wallets_dir(spec)?, client);
+    Ok(Some(sources.serve(address).await?))
 }
 
 async fn status(node: &NodeUrl, output: Output) -> anyhow::Result<()> {

@@ -32,12 +32,12 @@ pub struct RpcArgs {
 /// Calls the method and prints what it returns.
 pub fn run(args: &RpcArgs, output: Output) -> anyhow::Result<Verdict> {
     let (_, url) = args.node.resolve()?;
-    let client = mass_rpc::client_that_waits(&url, PATIENCE).with_context(|| url.clone())?;
+    let client = mass_rpc::client_that_waits(&url, PATIENCE).with_context(|| mass_rpc::shown(&url))?;
     let params = args.params.iter().map(|text| parse(text)).collect();
     let value = match runtime::block_on(async { Ok(mass_rpc::call(&client, &args.method, params).await) })? {
         Ok(value) => value,
         Err(ClientError::Call(error)) => bail!("{} (code {})", error.message(), error.code()),
-        Err(error) => return Err(error).with_context(|| format!("the node at {url}")),
+        Err(error) => return Err(error).with_context(|| format!("the node at {}", mass_rpc::shown(&url))),
     };
     // A text alone is bare, so that the shell can pass it on.
     let text = value.as_str().map_or_else(|| format!("{value:#}"), str::to_owned);

@@ -5,7 +5,7 @@ mod processes;
 use std::time::Duration;
 
 use mass_primitives::BlockId;
-use mass_rpc::{BitcoinClient, ClientError, CoinsClient, MassClient, call, client_that_waits};
+use mass_rpc::{BitcoinClient, ClientError, CoinsClient, MassClient, call, client_as};
 use processes::{Home, payout};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 async fn a_node_of_dev_generates_blocks_to_an_address() {
     let home = Home::new();
     let node = home.node("node", &[]);
-    let patient = client_that_waits(&node.url, Duration::from_secs(300)).unwrap();
+    let patient = client_as(&node.url, node.login.clone(), Duration::from_secs(300)).unwrap();
     let generate = async |params: Value| {
         let Value::Array(params) = params else { panic!("{params}") };
         call(&patient, "generatetoaddress", params).await

@@ -15,7 +15,10 @@ use bitcoin::{
     sighash::SighashCache,
     transaction::Version,
 };
-use mass_consensus::{ledger::BlockContext, spec::ChainSpec};
+use mass_consensus::{
+    ledger::{BlockContext, Carried},
+    spec::ChainSpec,
+};
 use mass_ledger_utxo::{UtxoLedger, address, body::Body};
 use mass_mempool::{PoolRecord, Saved};
 use mass_node::{Chain, NodeLedger as _};
@@ -155,7 +158,7 @@ fn main() {
     let payee = address::encode("dms", &payer.script).expect("an address");
     let body = || {
         let state = chain.store().snapshot().expect("the disk");
-        let made = chain.ledger().build(&state, pool, &context, &payee, None).expect("a body");
+        let made = chain.ledger().build(&state, pool, &context, &payee, Carried::default()).expect("a body");
         assert!(made.refused.is_empty());
         black_box(made);
     };

@@ -143,6 +143,9 @@ pub enum NodeError {
     /// The data directory cannot be used.
     #[error("{0}: {1}")]
     DataDir(std::path::PathBuf, #[source] std::io::Error),
+    /// Another node has the data directory.
+    #[error("another node runs in {0}")]
+    Locked(std::path::PathBuf),
     /// The peer key in the data directory is damaged.
     #[error("{0} does not hold a key of 32 bytes")]
     PeerKey(std::path::PathBuf),

@@ -7,7 +7,7 @@ use std::{error::Error, ops::Range};
 
 use mass_consensus::{
     header::HEADER_BYTES,
-    ledger::{BlockContext, Ledger, StateRead},
+    ledger::{BlockContext, Carried, Ledger, StateRead},
     spec::ChainSpec,
 };
 use mass_mempool::{CoinKey, Entry, EntryId, Limits, Pool, Waiting};
@@ -115,8 +115,8 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
         self.admit(state, waiting, next, bytes)
     }
 
-    /// Makes a body for a block by this farmer that the ledger then applies, with what the pool offers. It commits to
-    /// `evidence` in the way that [`Ledger::commitment`] reads it (EVD-4), and pays `payout`.
+    /// Makes a body for a block by this farmer that the ledger then applies, with what the pool offers. It carries
+    /// `carried` in the way that [`Ledger::commitment`] reads it, and pays `payout`.
     ///
     /// # Errors
     /// [`ChainError::Address`] if `payout` is none, or why no body can be made.
@@ -126,7 +126,7 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
         pool: &Pool,
         context: &BlockContext,
         payout: &str,
-        evidence: Option<[u8; 32]>,
+        carried: Carried,
     ) -> Result<Candidate, ChainError>;
 
     /// The transactions of a body, in their order.

@@ -5,6 +5,7 @@
 //! A new chain is a ledger with [`NodeLedger`], a chain spec, and a program whose `main` is [`program::main`]: see
 //! `docs/new-chain.md`. Mass Net's ledger is one of them.
 
+mod access;
 mod api;
 mod chain;
 mod compact;
@@ -14,6 +15,7 @@ mod follower;
 mod generate;
 mod index;
 mod ledger;
+mod lock;
 mod methods;
 mod news;
 mod node;
@@ -37,6 +39,7 @@ pub use {
 
 pub use mass_network::DiscoveryConfig;
 
+pub use access::AccessArgs;
 pub use chain::{Chain, Notice, Parts};
 pub use compact::gossiped_header;
 pub use error::{ChainError, NodeError};

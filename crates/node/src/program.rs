@@ -17,7 +17,10 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{BeaconConfig, NodeConfig, NodeLedger, Queries, index, run::start_asked};
+use crate::{
+    AccessArgs, BeaconConfig, NodeConfig, NodeLedger, Queries, index,
+    run::{NodeHandle, start_asked},
+};
 
 /// Where a node keeps its things, and how others reach it.
 #[derive(Clone, Debug, Args)]
@@ -54,15 +57,24 @@ pub struct NodeArgs {
     /// the disk.
     #[arg(long)]
     pub reverify: bool,
-    /// The address to listen on for RPC, on this machine alone; port 0 takes any [default: the chain's port].
+    /// The address to listen on for RPC; port 0 takes any [default: the chain's port on this machine alone].
+    ///
+    /// Who can read the file .cookie in the data directory may call, others by --rpc-auth. Nothing is encrypted: other machines
+    /// come through a tunnel, or a proxy that has TLS.
     #[arg(long, value_name = "ADDRESS")]
     pub rpc: Option<SocketAddr>,
+    /// Let anybody read by RPC and send transactions, without a password; all else still asks for one.
+    #[arg(long)]
+    pub rpc_public: bool,
     /// An index to keep beside the chain, or several with commas between; "all" and "none" are said alone. One that is
     /// new is built in the background, one that is not named any more is deleted [default: those that are small and
     /// often asked for; of Mass Net "tx": "tx" finds transactions by id, "address" the history of an address, "spend"
     /// what spent an output].
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub index: Vec<String>,
+    /// Who may call the RPC.
+    #[command(flatten)]
+    pub access: AccessArgs,
 }
 
 impl NodeArgs {
@@ -91,6 +103,8 @@ impl NodeArgs {
             proxy: self.proxy,
             discovery,
             rpc,
+            access: self.access.access(&data_dir)?,
+            is_public: self.rpc_public,
             beacon,
             reverify: self.reverify,
             indexes: self.indexes::<L>()?,
@@ -155,10 +169,9 @@ fn peers_or_default(given: &[Multiaddr], spec: &ChainSpec) -> anyhow::Result<Vec
 /// # Errors
 /// The user has no home.
 pub fn data_dir() -> anyhow::Result<PathBuf> {
-    let dirs = directories::ProjectDirs::from("", "", "mass").ok_or_else(|| {
+    mass_rpc::user_dir().ok_or_else(|| {
         anyhow!("this user has no home directory: name files and directories on the command line")
-    })?;
-    Ok(dirs.data_dir().to_owned())
+    })
 }
 
 /// The spec of a built-in chain, or else of the file of that name.
@@ -221,23 +234,23 @@ pub async fn follow<L: NodeLedger>(
     config: NodeConfig,
     tell: impl Fn(&Value, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    follow_with::<L, ()>(config, async |_| Ok(((), Vec::new())), tell).await
+    follow_with::<L, ()>(config, async |_, _| Ok(((), Vec::new())), tell).await
 }
 
-/// [`follow`], with more servers beside the RPC: `beside` starts them, and returns what holds them and their names and
-/// addresses.
+/// [`follow`], with more servers beside the RPC: `beside` starts them on the node, and returns what holds them and their
+/// names and addresses.
 ///
 /// # Errors
 /// As [`follow`], or why they do not start.
 pub async fn follow_with<L: NodeLedger, T>(
     config: NodeConfig,
-    beside: impl AsyncFnOnce(Queries<L>) -> anyhow::Result<(T, Vec<(&'static str, SocketAddr)>)>,
+    beside: impl AsyncFnOnce(Queries<L>, &NodeHandle) -> anyhow::Result<(T, Vec<(&'static str, String)>)>,
     tell: impl Fn(&Value, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let (chain, data_dir) = (config.spec.rules().name.clone(), config.data_dir.clone());
     let (node, queries) = start_asked::<L>(config).await?;
-    let (servers, more) = match beside(queries).await {
+    let (servers, more) = match beside(queries, &node).await {
         Ok(started) => started,
         Err(error) => {
             node.stop().await?;

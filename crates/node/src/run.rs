@@ -10,16 +10,18 @@ use std::{
 
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{Command, Config, DiscoveryConfig, Event, Multiaddr, swarm};
-use mass_rpc::{MassServer as _, Methods, ServerHandle, serve};
+use mass_rpc::{Access, MassServer as _, Methods, ServerHandle, serve};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
+    access,
     api::{Api, metrics},
     chain::Chain,
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
     generate::Generator,
     ledger::NodeLedger,
+    lock::DirLock,
     methods::{Method, overlaid, serve_table},
     news::News,
     node::{Moment, Node},
@@ -54,6 +56,10 @@ pub struct NodeConfig {
     pub discovery: Option<DiscoveryConfig>,
     /// Address to listen on for RPC.
     pub rpc: SocketAddr,
+    /// Who may call the RPC.
+    pub access: Access,
+    /// Whether anybody may read by RPC.
+    pub is_public: bool,
     /// The chain whose beacon is inherited, if one is.
     pub beacon: Option<BeaconConfig>,
     /// Whether all stored headers are proven again at the start.
@@ -65,11 +71,14 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
-    /// A node on this machine alone: it takes any port for RPC, listens for no peers, dials nobody.
+    /// A node on this machine alone: it takes any port for RPC, listens for no peers, dials nobody. Its cookie is in the
+    /// data directory.
     #[must_use]
-    pub const fn new(spec: ChainSpec, data_dir: PathBuf) -> Self {
+    pub fn new(spec: ChainSpec, data_dir: PathBuf) -> Self {
         Self {
             spec,
+            access: Access::in_dir(&data_dir, false),
+            is_public: false,
             data_dir,
             listen: Vec::new(),
             peers: Vec::new(),
@@ -90,6 +99,8 @@ pub struct NodeHandle {
     pub rpc: SocketAddr,
     /// Where peers find the node.
     pub listen: Vec<Multiaddr>,
+    /// All that RPC answers, to be called in this process.
+    pub methods: Methods,
     stop: mpsc::Sender<()>,
     task: JoinHandle<Result<(), ChainError>>,
     server: ServerHandle,
@@ -125,6 +136,8 @@ pub struct Running<L> {
     /// Where the pool outlives the node.
     pub(crate) files: PoolFiles,
     commands: mpsc::Sender<Command>,
+    /// Until the end.
+    _lock: DirLock,
 }
 
 /// Starts a node; returns once it listens.
@@ -142,6 +155,7 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
 pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandle, Queries<L>), NodeError> {
     fs::create_dir_all(&config.data_dir)
         .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
+    let lock = DirLock::take(&config.data_dir)?;
     let seed = peer_key(&config.data_dir.join("peer.key"))?;
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
@@ -149,7 +163,11 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let address = Arc::new(OnceLock::new());
     let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
     let methods = all_methods::<L>(&queries, &news, generating)?;
-    let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone())).await?;
+    let mut rights = config.access.clone();
+    if config.is_public {
+        rights.public = access::public(&methods);
+    }
+    let (rpc, server) = serve(config.rpc, methods.clone(), metrics(queries.clone()), rights).await?;
     let _ = address.set(rpc);
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
@@ -189,10 +207,10 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     node.set_database(database);
     node.set_proxy(config.proxy);
     files.load(&mut node);
-    let running = Running { node, stopping: false, news, files, commands };
+    let running = Running { node, stopping: false, news, files, commands, _lock: lock };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
-    Ok((NodeHandle { rpc, listen, stop, task, server }, queries))
+    Ok((NodeHandle { rpc, listen, methods, stop, task, server }, queries))
 }
 
 /// All that the RPC answers.

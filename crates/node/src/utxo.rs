@@ -3,6 +3,7 @@
 mod coins;
 mod electrum;
 mod esplora;
+mod explore;
 pub mod faces;
 pub mod filters;
 pub mod index;
@@ -25,7 +26,7 @@ use bitcoin::{
     hashes::Hash as _,
 };
 use mass_consensus::{
-    ledger::{ApplyError, BlockContext, Overlay, StateRead},
+    ledger::{ApplyError, BlockContext, Carried, Overlay, StateRead},
     spec::ChainSpec,
 };
 use mass_ledger_utxo::{
@@ -95,13 +96,13 @@ impl NodeLedger for UtxoLedger {
         pool: &Pool,
         context: &BlockContext,
         payout: &str,
-        evidence: Option<[u8; 32]>,
+        carried: Carried,
     ) -> Result<Candidate, ChainError> {
         let payout = address::decode(&self.params().address_prefix, payout)
             .map_err(|error| ChainError::Address(Box::new(error)))?;
         let next = NextBlock { height: context.height, median_time_past: context.median_time_past };
         let (txs, refused) = candidates(self, state, pool, next)?;
-        let body = self.build_body(state, context, &payout, evidence, &txs)?;
+        let body = self.build_body(state, context, &payout, carried, &txs)?;
         Ok(Candidate { body, refused })
     }
 
@@ -182,7 +183,7 @@ impl NodeLedger for UtxoLedger {
     }
 
     fn table() -> Vec<Method<Self>> {
-        [transactions::table(), coins::table(), proofs::table(), stats::table()]
+        [transactions::table(), coins::table(), proofs::table(), stats::table(), explore::table()]
             .into_iter()
             .flatten()
             .collect()

@@ -17,7 +17,7 @@ use farm::Farm;
 use jsonrpsee::{
     core::client::{Subscription, SubscriptionClientT as _},
     rpc_params,
-    ws_client::WsClientBuilder,
+    ws_client::{HeaderMap, WsClientBuilder},
 };
 use mass_ledger_utxo::address;
 use mass_node::NodeHandle;
@@ -413,7 +413,10 @@ async fn subscribers_hear_of_blocks_and_transactions_as_they_come_and_go() {
     let (farm, rival, dir) = (payer.farm(7), payer.farm(8), tempfile::tempdir().unwrap());
     let (one, rpc) = node(&farm.spec, &dir.path().join("one"), vec![]).await;
     let (two, rpc_two) = node(&farm.spec, &dir.path().join("two"), vec![]).await;
-    let client = WsClientBuilder::default().build(format!("ws://{}", one.rpc)).await.unwrap();
+    let login = mass_rpc::Login::Port(one.rpc.port()).header().unwrap();
+    let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, login)]);
+    let client =
+        WsClientBuilder::default().set_headers(headers).build(format!("ws://{}", one.rpc)).await.unwrap();
     let subscribe = async |what: &str| {
         let (method, end) = (format!("mass_subscribe{what}"), format!("mass_unsubscribe{what}"));
         client.subscribe::<Value, _>(&method, rpc_params![], &end).await.unwrap()

@@ -123,7 +123,11 @@ async fn a_client_that_hangs_does_not_keep_a_node_from_ending() {
     let mut hanging = Vec::new();
     for kind in ["", "content-type: application/json\r\n"] {
         let mut client = std::net::TcpStream::connect(handle.rpc).unwrap();
-        let request = format!("POST / HTTP/1.1\r\nhost: localhost:1\r\n{kind}content-length: 99\r\n\r\n{{");
+        let login = mass_rpc::Login::Port(handle.rpc.port()).header().unwrap();
+        let login = login.to_str().unwrap();
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: localhost:1\r\nauthorization: {login}\r\n{kind}content-length: 99\r\n\r\n{{"
+        );
         client.write_all(request.as_bytes()).unwrap();
         hanging.push(client);
     }
@@ -160,6 +164,7 @@ async fn lie(config: Config, good: Vec<u8>) {
                         _ => vec![good.clone(); HEADERS_MAX],
                     }),
                     Request::Blocks { ids } => Response::Blocks(vec![None; ids.len()]),
+                    Request::Pieces { positions, .. } => Response::Pieces(vec![vec![7; 9]; positions.len()]),
                 };
                 Command::Respond { token, response }
             }

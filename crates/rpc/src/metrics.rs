@@ -74,6 +74,11 @@ fn own(labels: &[(&str, &str)]) -> Labels {
     labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+/// Whether a request is one for the page.
+pub(crate) fn is_page<B>(request: &HttpRequest<B>) -> bool {
+    request.method() == "GET" && request.uri().path() == "/metrics"
+}
+
 /// No metrics.
 #[must_use]
 pub fn none() -> Render {
@@ -114,7 +119,7 @@ where
     }
 
     fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
-        if request.method() == "GET" && request.uri().path() == "/metrics" {
+        if is_page(&request) {
             let page = (self.render)();
             return Box::pin(async move {
                 let mut response = HttpResponse::new(HttpBody::from(page.await.text()));

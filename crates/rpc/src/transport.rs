@@ -1,18 +1,21 @@
 //! Server over HTTP and WebSocket, client over HTTP.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use jsonrpsee::{
     Methods,
     core::{ClientError, client::ClientT as _, params::ArrayParams},
-    http_client::HttpClient,
-    server::{Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer},
+    server::{AlreadyStoppedError, BatchRequestConfig, Server, ServerConfig},
 };
 use serde_json::Value;
 
 use tower::ServiceBuilder;
 
 use crate::{
+    access::Access,
+    cookie::Cookie,
+    gate::GateLayer,
+    login::{HttpClient, Login},
     metrics::{MetricsLayer, Render},
     version_one::VersionOneLayer,
 };
@@ -22,10 +25,15 @@ pub const BODY_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Connections at one time at the most.
 pub const CONNECTIONS_MAX: u32 = 64;
 
+/// Requests of a batch at the most.
+pub const BATCH_MAX: u32 = 1000;
 /// Subscriptions of one connection at the most.
 pub const SUBSCRIPTIONS_MAX: u32 = 16;
 /// Answers and news that wait for a slow connection at the most.
 const MESSAGES_MAX: u32 = 256;
+
+/// How long a new connection may take to send its first request.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// How long a client waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,9 +45,14 @@ pub struct UriPath(pub String);
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address is open to other machines.
-    #[error("RPC asks for no password, so it listens on 127.0.0.1 or [::1] only, not on {0}")]
+    /// The address is open to other machines, and none of them could call.
+    #[error(
+        "{0} is for other machines, and the cookie is for this one: name users with --rpc-auth or let anybody read with --rpc-public, or listen on 127.0.0.1"
+    )]
     NotLoopback(SocketAddr),
+    /// The cookie cannot be written.
+    #[error("{0}")]
+    Cookie(PathBuf, #[source] io::Error),
     /// Somebody else listens there.
     #[error("{0} is in use: another node, or another program, listens there")]
     InUse(SocketAddr),
@@ -48,9 +61,31 @@ pub enum ServeError {
     Listen(SocketAddr, #[source] io::Error),
 }
 
-/// Serves methods, as the `into_rpc` of a node or a farm makes them, and metrics at `/metrics`, at `addr`, where port 0 lets the system choose; returns the address that it got.
+/// A server that runs until it is told to stop, or this is dropped. The cookie goes with it.
+#[derive(Debug)]
+pub struct ServerHandle {
+    handle: jsonrpsee::server::ServerHandle,
+    _cookie: Cookie,
+}
+
+impl ServerHandle {
+    /// Tells the server to stop.
+    ///
+    /// # Errors
+    /// It has stopped before.
+    pub fn stop(&self) -> Result<(), AlreadyStoppedError> {
+        self.handle.stop()
+    }
+
+    /// Ready when it has stopped.
+    pub async fn stopped(self) {
+        self.handle.stopped().await;
+    }
+}
+
+/// Serves methods, as the `into_rpc` of a node or a farm makes them, to those who may call, and metrics at `/metrics`, at `addr`, where port 0 lets the system choose; returns the address that it got.
 ///
-/// The server runs until the handle is told to stop, or all handles are dropped.
+/// The server runs until the handle is told to stop, or is dropped.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -58,33 +93,42 @@ pub async fn serve(
     addr: SocketAddr,
     node: impl Into<Methods>,
     metrics: Render,
+    mut access: Access,
 ) -> Result<(SocketAddr, ServerHandle), ServeError> {
-    if !addr.ip().is_loopback() {
+    if !addr.ip().is_loopback() && !access.is_for_others() {
         return Err(ServeError::NotLoopback(addr));
     }
     let refused = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => ServeError::InUse(addr),
         _ => ServeError::Listen(addr, error),
     };
+    // First of all, for a port that is taken is another server's, and so is the cookie there.
+    let listener = std::net::TcpListener::bind(addr).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    let local = listener.local_addr().map_err(refused)?;
+    let baked = Cookie::bake(access.cookie.as_ref(), local.port());
+    let (cookie, user) = baked.map_err(|error| {
+        ServeError::Cookie(access.cookie.take().map(|place| place.file).unwrap_or_default(), error)
+    })?;
+    access.users.push(user);
     let config = ServerConfig::builder()
         .max_request_body_size(BODY_BYTES_MAX)
         .max_response_body_size(BODY_BYTES_MAX)
         .max_connections(CONNECTIONS_MAX)
         .max_subscriptions_per_connection(SUBSCRIPTIONS_MAX)
         .set_message_buffer_capacity(MESSAGES_MAX)
+        .set_batch_request_config(BatchRequestConfig::Limit(BATCH_MAX))
+        .set_first_request_timeout(Some(FIRST_REQUEST))
         .build();
-    // A page in a browser may let its own name point here; it cannot change the name that it asks for.
-    let hosts = HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).expect("the names are hosts");
     let builder = Server::builder().set_config(config).set_http_middleware(
         ServiceBuilder::new()
             .map_request(note_path)
-            .layer(hosts)
+            .layer(GateLayer(Arc::new(access)))
             .layer(MetricsLayer(metrics))
             .layer(VersionOneLayer),
     );
-    let server = builder.build(addr).await.map_err(refused)?;
-    let local = server.local_addr().map_err(refused)?;
-    Ok((local, server.start(node)))
+    let server = builder.build_from_tcp(listener).map_err(refused)?;
+    Ok((local, ServerHandle { handle: server.start(node), _cookie: cookie }))
 }
 
 fn note_path<B>(mut request: jsonrpsee::server::HttpRequest<B>) -> jsonrpsee::server::HttpRequest<B> {
@@ -93,7 +137,8 @@ fn note_path<B>(mut request: jsonrpsee::server::HttpRequest<B>) -> jsonrpsee::se
     request
 }
 
-/// A client of the node at `url`, such as `http://127.0.0.1:8332`. It connects at the first call.
+/// A client of the node at `url`, such as `http://127.0.0.1:8332`. It connects at the first call. Name and password are
+/// those of the URL, or else of the node's cookie, as it is found.
 ///
 /// # Errors
 /// The text is no URL.
@@ -106,10 +151,19 @@ pub fn client(url: &str) -> Result<HttpClient, ClientError> {
 /// # Errors
 /// The text is no URL.
 pub fn client_that_waits(url: &str, patience: Duration) -> Result<HttpClient, ClientError> {
-    HttpClient::builder()
+    client_as(url, Login::found(url), patience)
+}
+
+/// [`client_that_waits`] with name and password from elsewhere.
+///
+/// # Errors
+/// The text is no URL.
+pub fn client_as(url: &str, login: Login, patience: Duration) -> Result<HttpClient, ClientError> {
+    jsonrpsee::http_client::HttpClientBuilder::new()
         .max_request_size(BODY_BYTES_MAX)
         .max_response_size(BODY_BYTES_MAX)
         .request_timeout(patience)
+        .set_http_middleware(ServiceBuilder::new().layer(login))
         .build(url)
 }
 

@@ -1,8 +1,5 @@
 //! JSON-RPC 1.0 and 1.1, which Bitcoin Core's clients speak: a request that does not say `"jsonrpc": "2.0"` is read as
 //! one that does, and answered in the old way, with `result`, `error` and `id` always there and an HTTP status for errors.
-//!
-//! Beside it the guard of WebSockets: browsers let any page open one to this machine, and say in `Origin` whose page it
-//! is. Of requests over HTTP they ask the server first, since our content type is JSON.
 
 use std::{
     pin::Pin,
@@ -20,9 +17,6 @@ use serde_json::{Map, Value, json};
 use tower::{Layer, Service};
 
 use crate::{BODY_BYTES_MAX, errors};
-
-/// Whose pages may open a WebSocket.
-const ORIGINS: [&str; 3] = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
 
 /// Reads requests of version 1 for the RPC.
 #[derive(Clone)]
@@ -55,9 +49,6 @@ where
     }
 
     fn call(&mut self, request: HttpRequest) -> Self::Future {
-        if is_foreign_socket(&request) {
-            return Box::pin(async { Ok(refusal(403, "a WebSocket of a page from elsewhere")) });
-        }
         // What says that it is no JSON is refused before anything of it is read.
         if request.method() != "POST" || !is_json(request.headers().get("content-type")) {
             let answer = self.0.call(request);
@@ -87,19 +78,6 @@ where
 
 fn is_json<V: AsRef<[u8]>>(kind: Option<V>) -> bool {
     kind.is_some_and(|kind| kind.as_ref().starts_with(b"application/json"))
-}
-
-fn is_foreign_socket(request: &HttpRequest) -> bool {
-    let headers = request.headers();
-    let Some(origin) = headers.get("origin").filter(|_| headers.contains_key("upgrade")) else {
-        return false;
-    };
-    let is_ours = |origin: &str| {
-        ORIGINS.iter().any(|ours| {
-            origin.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-        })
-    };
-    !origin.to_str().is_ok_and(is_ours)
 }
 
 fn refusal(status: u16, reason: &'static str) -> HttpResponse {

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height, SealSignature, Seed, Slot, VrfProof};
 use mass_rpc::{
-    Ban, CheckpointStatus, CoinsClient, CoinsServer, HttpClient, LastSeal, MassClient, MassServer, Pending,
-    RpcResult, ServeError, ServerHandle, Status, Supply, Work, async_trait, client, errors, serve,
+    Access, Ban, CheckpointStatus, CoinsClient, CoinsServer, HttpClient, LastSeal, MassClient, MassServer,
+    Pending, RpcResult, ServeError, ServerHandle, Status, Supply, User, Work, async_trait, client, errors,
+    serve,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -107,7 +108,8 @@ async fn start() -> (SocketAddr, ServerHandle, HttpClient) {
     let mut methods = MassServer::into_rpc(Fake);
     methods.merge(CoinsServer::into_rpc(Fake)).unwrap();
     let address = "127.0.0.1:0".parse().unwrap();
-    let (addr, handle) = serve(address, methods, mass_rpc::metrics::none()).await.unwrap();
+    let access = Access { users: vec![User::new("ann", "secret").unwrap()], ..Access::default() };
+    let (addr, handle) = serve(address, methods, mass_rpc::metrics::none(), access).await.unwrap();
     (addr, handle, client(&format!("http://{addr}")).unwrap())
 }
 
@@ -134,12 +136,12 @@ async fn the_client_gets_what_the_node_answers() {
 async fn an_address_that_cannot_be_had_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = taken.local_addr().unwrap();
-    let error = serve(addr, MassServer::into_rpc(Fake), mass_rpc::metrics::none()).await.unwrap_err();
+    let serve_at =
+        |addr| serve(addr, MassServer::into_rpc(Fake), mass_rpc::metrics::none(), Access::default());
+    let error = serve_at(addr).await.unwrap_err();
     assert!(matches!(error, ServeError::InUse(at) if at == addr), "{error}");
     assert!(error.to_string().starts_with(&format!("{addr} is in use")));
-    let error = serve("0.0.0.0:0".parse().unwrap(), MassServer::into_rpc(Fake), mass_rpc::metrics::none())
-        .await
-        .unwrap_err();
+    let error = serve_at("0.0.0.0:0".parse().unwrap()).await.unwrap_err();
     assert!(matches!(error, ServeError::NotLoopback(_)), "{error}");
 }
 
@@ -148,11 +150,14 @@ async fn post(addr: SocketAddr, body: &str) -> Value {
     serde_json::from_str(&answer).unwrap()
 }
 
+/// `ann:secret` as HTTP has it.
+const ANN: &str = "Basic YW5uOnNlY3JldA==";
+
 /// Asks for `host`; the status line and the body of the answer.
 async fn post_to(addr: SocketAddr, host: &str, body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let head = format!(
-        "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: {host}\r\nauthorization: {ANN}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
     stream.write_all((head + body).as_bytes()).await.unwrap();
@@ -224,7 +229,7 @@ async fn a_page_from_elsewhere_gets_no_websocket() {
     let open = async |origin: String| {
         let mut stream = TcpStream::connect(addr).await.unwrap();
         let request = format!(
-            "GET / HTTP/1.1\r\nhost: {addr}\r\nconnection: upgrade\r\nupgrade: websocket\r\n{origin}\
+            "GET / HTTP/1.1\r\nhost: {addr}\r\nauthorization: {ANN}\r\nconnection: upgrade\r\nupgrade: websocket\r\n{origin}\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();

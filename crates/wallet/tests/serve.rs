@@ -40,8 +40,14 @@ impl Client {
 
 async fn serve(server: &WalletServer) -> (ServerHandle, Client, String) {
     let metrics: Render = Arc::new(|| Box::pin(async { Page::default() }));
-    let (address, handle) =
-        mass_rpc::serve("127.0.0.1:0".parse().unwrap(), server.methods(), metrics).await.unwrap();
+    let (address, handle) = mass_rpc::serve(
+        "127.0.0.1:0".parse().unwrap(),
+        server.methods(),
+        metrics,
+        mass_rpc::Access::default(),
+    )
+    .await
+    .unwrap();
     let url = format!("http://{address}");
     (handle, Client(mass_rpc::client(&url).unwrap()), url)
 }

@@ -87,6 +87,8 @@ async fn farm(specs: &[ChainSpec], plots: PathBuf, guard: PathBuf, rounds: u64) 
         guard,
         watch_rounds: 0,
         rpc: None,
+        access: mass_rpc::Access::default(),
+        methods: None,
     };
     let (end, ended) = oneshot::channel::<()>();
     let (mut end, mut answered) = (Some(end), BTreeSet::new());
@@ -244,6 +246,8 @@ fn with_harvesters(chains: Vec<ChainConfig>, directories: Vec<PathBuf>, dir: &Pa
         guard: dir.join("guard"),
         watch_rounds: 0,
         rpc: Some(anywhere),
+        access: mass_rpc::Access::default(),
+        methods: None,
     }
 }
 

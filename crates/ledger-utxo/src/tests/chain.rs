@@ -13,7 +13,9 @@ use bitcoin::{
     taproot,
     transaction::Version,
 };
-use mass_consensus::ledger::{ApplyError, BlockContext, Ledger, StateDelta, StateRead, StateReadError};
+use mass_consensus::ledger::{
+    ApplyError, BlockContext, Carried, Ledger, StateDelta, StateRead, StateReadError,
+};
 use mass_primitives::{Amount, ChainId, FarmerPublicKey, Height, Slot};
 
 use crate::{
@@ -210,7 +212,7 @@ impl Chain {
     pub fn body(&self, by: u8, banned: &[u8], txs: &[Transaction]) -> Result<Vec<u8>, LedgerError> {
         let context = self.context(by, banned);
         let script = Person::new(by).p2wpkh();
-        self.ledger.build_body(&self.state, &context, &script, None, txs).map_err(invalid)
+        self.ledger.build_body(&self.state, &context, &script, Carried::default(), txs).map_err(invalid)
     }
 
     pub fn apply(&mut self, by: u8, banned: &[u8], body: &[u8]) -> Result<(), LedgerError> {

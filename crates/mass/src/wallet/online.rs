@@ -80,7 +80,8 @@ impl Online {
         let (spec, mut wallet) = self.place.open()?;
         ensure!(self.node.len() <= 1, "several nodes are compared with --light only");
         let url = self.node.first().cloned().unwrap_or_else(|| usual_url(&spec));
-        let client = mass_rpc::client(&url).with_context(|| url.clone())?;
+        let client = mass_rpc::client(&url).with_context(|| mass_rpc::shown(&url))?;
+        let url = mass_rpc::shown(&url);
         let mut bar = SyncBar::default();
         let synced = wallet.sync_with(&client, |progress| bar.show(progress)).await;
         bar.finish();
@@ -94,8 +95,8 @@ async fn light(place: &Place, nodes: &[String]) -> anyhow::Result<(Wallet, Light
     let usual = vec![usual_url(&spec)];
     let urls = if nodes.is_empty() { &usual } else { nodes };
     let sources = urls.iter().map(|url| {
-        let client = mass_rpc::client(url).with_context(|| url.clone())?;
-        Ok(Source::new(url.clone(), client))
+        let client = mass_rpc::client(url).with_context(|| mass_rpc::shown(url))?;
+        Ok(Source::new(mass_rpc::shown(url), client))
     });
     let sources = sources.collect::<anyhow::Result<Vec<_>>>()?;
     let mut bar = SyncBar::default();

@@ -61,8 +61,9 @@ impl Home {
         let (process, started) = self.start_node(name, "127.0.0.1:0", peers);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let (url, listen) = (text(&started["rpc"]), text(&started["listen"][0]));
-        let client = mass_rpc::client(&url).unwrap();
-        Node { process, url, listen, client }
+        let login = mass_rpc::Login::File(self.path(name).join(mass_rpc::COOKIE_FILE));
+        let client = mass_rpc::client_as(&url, login.clone(), Duration::from_secs(10)).unwrap();
+        Node { process, url, listen, login, client }
     }
 
     /// Starts a node again with its RPC where it was.
@@ -231,6 +232,7 @@ pub struct Node {
     pub process: Process,
     pub url: String,
     pub listen: String,
+    pub login: mass_rpc::Login,
     pub client: HttpClient,
 }
 

@@ -10,7 +10,7 @@ use bitcoin::{
     sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType},
 };
 use bitcoinconsensus::{Utxo, VERIFY_ALL_PRE_TAPROOT, VERIFY_TAPROOT, verify_with_flags};
-use mass_consensus::ledger::{Ledger as _, StateDelta};
+use mass_consensus::ledger::{Carried, Ledger as _, StateDelta};
 use mass_ledger_utxo::{Coin, SpendContext, UtxoLedger, coin_key};
 use mass_primitives::{BlockId, Encode as _, Height, Ticket};
 use mass_storage::{ConnectBlock, Store};
@@ -155,7 +155,8 @@ pub fn run(folder: &Path) {
         let made = payments(&purse, kind);
         let txs: Vec<Transaction> = made.iter().map(|(tx, _)| tx.clone()).collect();
         let builder = ledger(&[]);
-        let body = builder.build_body(&snapshot, &context(1), &purse.script(kind, 0), None, &txs);
+        let body =
+            builder.build_body(&snapshot, &context(1), &purse.script(kind, 0), Carried::default(), &txs);
         let body = body.expect("a good body");
         let bare: Vec<_> =
             made.iter().map(|(tx, spent)| (tx.clone(), spent.clone(), serialize(tx))).collect();

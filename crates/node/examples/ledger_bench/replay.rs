@@ -9,7 +9,7 @@ use std::{
 };
 
 use bitcoin::{OutPoint, TxOut};
-use mass_consensus::ledger::{Ledger as _, StateDelta};
+use mass_consensus::ledger::{Carried, Ledger as _, StateDelta};
 use mass_ledger_utxo::{UtxoLedger, body::Body};
 use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot, Ticket};
 use mass_storage::{ConnectBlock, Store};
@@ -96,7 +96,9 @@ pub fn make(folder: &Path) {
         }
         let state = store.snapshot().expect("it can be read");
         let payout = purse.script(Kind::Taproot, 0);
-        let body = ledger.build_body(&state, &context(height), &payout, None, &txs).expect("a good body");
+        let body = ledger
+            .build_body(&state, &context(height), &payout, Carried::default(), &txs)
+            .expect("a good body");
         let delta = ledger.apply(&state, &context(height), &body).expect("a good block");
         connect(&store, height, &body, &delta);
         file.write_all(&(body.len() as u64).to_le_bytes()).expect("it can be written");

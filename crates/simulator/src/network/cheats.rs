@@ -257,7 +257,8 @@ fn overpaid(
         banned: Vec::new(),
     };
     let state = chain.store().snapshot()?;
-    let candidate = chain.ledger().build(&state, chain.pool(), &context, payout, None)?;
+    let carried = chain.carried(&state, claim.height, &[])?;
+    let candidate = chain.ledger().build(&state, chain.pool(), &context, payout, carried)?;
     let body = Body::decode(&candidate.body, chain.ledger().params().weight_max)
         .map_err(|_| ChainError::Stale("the body"))?;
     let mut coinbase = body.coinbase().clone();

@@ -40,6 +40,9 @@ pub async fn liar(node: &HttpClient, change: Change) -> (ServerHandle, HttpClien
         added.unwrap();
     }
     let metrics: Render = Arc::new(|| Box::pin(async { Page::default() }));
-    let (address, server) = mass_rpc::serve("127.0.0.1:0".parse().unwrap(), module, metrics).await.unwrap();
+    let (address, server) =
+        mass_rpc::serve("127.0.0.1:0".parse().unwrap(), module, metrics, mass_rpc::Access::default())
+            .await
+            .unwrap();
     (server, mass_rpc::client(&format!("http://{address}")).unwrap())
 }
