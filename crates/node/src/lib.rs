@@ -8,6 +8,7 @@
 mod access;
 mod api;
 mod chain;
+mod clock;
 mod compact;
 mod error;
 pub mod export;
