@@ -63,7 +63,8 @@ fn a_figure_out_of_band_and_a_wrong_name_fail() {
 #[test]
 fn blocks_along_a_row_of_nodes_are_measured_and_late_ones_fail() {
     let row = |within: &str| {
-        let args = ["sim", "relay", "--hops", "2", "--payments", "30", "--blocks", "2", "--links-only", "--json"];
+        let args =
+            ["sim", "relay", "--hops", "2", "--payments", "30", "--blocks", "2", "--links-only", "--json"];
         Command::new(env!("CARGO_BIN_EXE_mass")).args(args).args(["--within", within]).output().unwrap()
     };
     let output = row("200");

@@ -130,6 +130,11 @@ impl Sync {
         number
     }
 
+    /// Whether a peer is being asked for a block.
+    pub fn is_asking(&self, peer: &PeerId, id: &BlockId) -> bool {
+        self.batches.values().any(|batch| batch.peer == *peer && batch.ids.contains(id))
+    }
+
     fn free_peer(&mut self, now: Instant) -> Option<PeerId> {
         let busy =
             |id: &PeerId| self.batches.values().filter(|batch| batch.peer == *id).count() >= BATCHES_MAX;
