@@ -25,7 +25,6 @@ pub mod swarm;
 pub mod wire;
 
 /// For the fuzzers: whether bytes of the exchange of addresses are refused, or the one encoding of what they say.
-#[cfg(fuzzing)]
 #[must_use]
 pub fn addresses_are_canonical(bytes: &[u8]) -> bool {
     use discovery::exchange::{Answer, Question};
