@@ -123,7 +123,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
                     faces.listen.iter().map(|(name, addr)| (*name, addr.to_string())).collect();
                 let page = serve_page(&args.page, &spec, node).await?;
                 listen.extend(page.iter().map(|page| ("page", page.url())));
-                let wallets = match wallets {
+                let wallets = match &wallets {
                     Some(wallets) => Some(wallets.start(node).await?),
                     None => None,
                 };
