@@ -12,6 +12,7 @@ mod error;
 pub mod export;
 mod follower;
 mod generate;
+mod health;
 mod index;
 mod ledger;
 mod lock;

@@ -60,6 +60,10 @@ pub struct NodeArgs {
     /// come through a tunnel, or a proxy that has TLS.
     #[arg(long, value_name = "ADDRESS")]
     pub rpc: Option<SocketAddr>,
+    /// An address for metrics of Prometheus (/metrics), health (/health) and readiness (/ready), for everybody who
+    /// reaches it [default: at the address of the RPC].
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// Let anybody read by RPC and send transactions, without a password; all else still asks for one.
     #[arg(long)]
     pub rpc_public: bool,
@@ -101,6 +105,7 @@ impl NodeArgs {
             discovery,
             rpc,
             access: self.access.access(&data_dir)?,
+            metrics: self.metrics,
             is_public: self.rpc_public,
             beacon,
             reverify: self.reverify,
@@ -264,6 +269,9 @@ pub async fn follow_with<L: NodeLedger, T>(
     );
     let mut value = json!({ "event": "started", "chain": chain, "data_dir": data_dir,
         "rpc": format!("http://{}", node.rpc), "listen": listen });
+    if let Some(addr) = node.metrics {
+        value["metrics"] = json!(format!("http://{addr}/metrics"));
+    }
     more.iter().for_each(|(name, addr)| value[*name] = json!(addr));
     tell(&value, &text)?;
     tokio::select! {

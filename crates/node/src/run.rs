@@ -10,7 +10,7 @@ use std::{
 
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{Command, Config, DiscoveryConfig, Event, Multiaddr, swarm};
-use mass_rpc::{Access, MassServer as _, Methods, ServerHandle, serve};
+use mass_rpc::{Access, MassServer as _, Methods, PagesHandle, ServerHandle, serve, serve_metrics};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
     generate::Generator,
+    health,
     ledger::NodeLedger,
     lock::DirLock,
     methods::{Method, overlaid, serve_table},
@@ -58,6 +59,8 @@ pub struct NodeConfig {
     pub rpc: SocketAddr,
     /// Who may call the RPC.
     pub access: Access,
+    /// Where metrics, health and readiness are told to everybody, beside the RPC's address.
+    pub metrics: Option<SocketAddr>,
     /// Whether anybody may read by RPC.
     pub is_public: bool,
     /// The chain whose beacon is inherited, if one is.
@@ -78,6 +81,7 @@ impl NodeConfig {
         Self {
             spec,
             access: Access::in_dir(&data_dir, false),
+            metrics: None,
             is_public: false,
             data_dir,
             listen: Vec::new(),
@@ -97,11 +101,14 @@ impl NodeConfig {
 pub struct NodeHandle {
     /// Where RPC listens.
     pub rpc: SocketAddr,
+    /// Where metrics, health and readiness are told to everybody, if they are.
+    pub metrics: Option<SocketAddr>,
     /// Where peers find the node.
     pub listen: Vec<Multiaddr>,
     stop: mpsc::Sender<()>,
     task: JoinHandle<Result<(), ChainError>>,
     server: ServerHandle,
+    _pages: Option<PagesHandle>,
 }
 
 impl NodeHandle {
@@ -160,13 +167,19 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let news = News::new();
     let address = Arc::new(OnceLock::new());
     let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
-    let methods = all_methods::<L>(&queries, &news, generating)?;
+    let more = generating.into_iter().chain([health::method(config.data_dir.clone())]);
+    let methods = all_methods::<L>(&queries, &news, more)?;
+    let pages = metrics(queries.clone(), config.data_dir.clone());
     let mut rights = config.access.clone();
     if config.is_public {
         rights.public = access::public(&methods);
     }
-    let (rpc, server) = serve(config.rpc, methods, metrics(queries.clone()), rights).await?;
+    let (rpc, server) = serve(config.rpc, methods, pages.clone(), rights).await?;
     let _ = address.set(rpc);
+    let pages = match config.metrics {
+        Some(addr) => Some(serve_metrics(addr, pages).await?),
+        None => None,
+    };
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = crate::export::database(&config.data_dir);
@@ -207,20 +220,21 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let running = Running { node, stopping: false, news, files, commands, _lock: lock };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
-    Ok((NodeHandle { rpc, listen, stop, task, server }, queries))
+    let (metrics, pages) = pages.unzip();
+    Ok((NodeHandle { rpc, metrics, listen, stop, task, server, _pages: pages }, queries))
 }
 
 /// All that the RPC answers.
 fn all_methods<L: NodeLedger>(
     queries: &Queries<L>,
     news: &News,
-    generating: Option<Method<L>>,
+    more: impl IntoIterator<Item = Method<L>>,
 ) -> Result<Methods, NodeError> {
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
     methods.merge(L::methods(queries))?;
     methods.merge(news.methods::<L>()?)?;
     let mut table = overlaid(standard::table(), L::table());
-    table.extend(generating);
+    table.extend(more);
     let served = serve_table(queries, &table, &methods)?;
     methods.merge(served)?;
     Ok(methods)
