@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mass_network::wire::{Request, Response};
+use mass_network::wire::{CompactBlock, Request, Response};
 use mass_primitives::{Decode, Encode};
 
 fuzz_target!(|data: &[u8]| {
@@ -14,5 +14,10 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(response.to_bytes(), data);
         assert_eq!(response.encoded_len(), data.len());
         assert!(response.check().is_ok());
+    }
+    if let Ok(block) = CompactBlock::from_bytes(data) {
+        assert_eq!(block.to_bytes(), data);
+        assert_eq!(block.encoded_len(), data.len());
+        assert_eq!(CompactBlock::new(block.nonce(), block.pieces()), Some(block));
     }
 });

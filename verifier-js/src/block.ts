@@ -1,5 +1,5 @@
 // Blocks as peers and files carry them, and what of a block can be checked without running its ledger.
-// Rules: the section "Blocks" of consensus.md, BLK-1 to BLK-6.
+// Rules: the section "Blocks" of consensus.md, BLK-1 to BLK-7.
 
 import { compare, equal, Reader, toHex } from "./bytes.js";
 import { checkEvidence, evidenceCommitment, readEvidenceFrom, type Evidence } from "./evidence.js";
@@ -17,10 +17,11 @@ export interface Block {
   readonly body: Uint8Array;
 }
 
-/** What a ledger finds in a body: its root, and the commitment to the evidence, if there is one. */
+/** What a ledger finds in a body: its root, and the commitments to the evidence and to the state, if there are any. */
 export interface BodyCommitment {
   readonly root: Uint8Array;
   readonly evidence: Uint8Array | undefined;
+  readonly state?: Uint8Array | undefined;
 }
 
 /** A block, and nothing after it. */
@@ -70,4 +71,14 @@ export function checkBans(spec: ChainSpec, block: Block, isBanned: (farmer: Uint
   const { farmer } = claim.group;
   const own = block.evidence.some(({ first }) => equal(first.claim.group.farmer, farmer));
   check(!own && !isBanned(farmer), "BLK-6", `farmer ${toHex(farmer)} is banned`);
+}
+
+/** BLK-7. Without `before`, the hash of the state after the parent, which only a ledger tells, it is left at whether the
+ * body commits to a state where it must. */
+export function checkState(spec: ChainSpec, block: Block, found: BodyCommitment, before?: Uint8Array): void {
+  const { height } = block.sealed.claim;
+  const isFirst = height > 0 && height % spec.rules.period_blocks === 0;
+  check((found.state !== undefined) === isFirst, "BLK-7", "the first block of a period, and no other, commits to the state");
+  const fits = found.state === undefined || before === undefined || equal(found.state, before);
+  check(fits, "BLK-7", "the body commits to another state");
 }

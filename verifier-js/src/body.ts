@@ -1,5 +1,5 @@
 // The body of a block of Mass Net, as far as its header and its evidence depend on it.
-// Rules: BODY-1, BODY-2 of consensus.md; the transaction is BIP-144's.
+// Rules: BODY-1 to BODY-3 of consensus.md; the transaction is BIP-144's.
 
 import { sha256 } from "@noble/hashes/sha2.js";
 
@@ -9,6 +9,9 @@ import { check } from "./rule.js";
 
 /** OP_RETURN and a push of 36 bytes, `MSev` the first four of them. */
 const EVIDENCE_HEAD = fromHex("6a244d536576");
+
+/** The same with `MSst`. */
+const STATE_HEAD = fromHex("6a244d537374");
 
 /** A compact size of Bitcoin, which has one form only. */
 function readSize(reader: Reader): { size: number; bytes: Uint8Array } {
@@ -77,7 +80,14 @@ export function merkleRoot(leaves: readonly Uint8Array[]): Uint8Array {
   return level[0];
 }
 
-/** BODY-1 and BODY-2: what a block of Mass Net commits to. */
+/** The 32 bytes after `head` in the one script that begins with it. */
+function commitment(rule: string, head: Uint8Array, scripts: readonly Uint8Array[]): Uint8Array | undefined {
+  const found = scripts.filter((script) => script.length === 38 && equal(script.subarray(0, 6), head));
+  check(found.length <= 1, rule, `${found.length} commitments of one kind`);
+  return found[0]?.subarray(6);
+}
+
+/** BODY-1 to BODY-3: what a block of Mass Net commits to. */
 export function readBody(bytes: Uint8Array): BodyCommitment {
   const reader = new Reader(bytes);
   const { size } = readSize(reader);
@@ -85,9 +95,8 @@ export function readBody(bytes: Uint8Array): BodyCommitment {
   const transactions: Transaction[] = [];
   for (let n = 0; n < size; n++) transactions.push(readTransaction(reader));
   check(reader.left === 0, "BODY-1", `${reader.left} bytes follow the transactions`);
-  const found = transactions[0].scripts.filter(
-    (script) => script.length === 38 && equal(script.subarray(0, 6), EVIDENCE_HEAD),
-  );
-  check(found.length <= 1, "BODY-2", `${found.length} commitments to evidence`);
-  return { root: merkleRoot(transactions.map(({ id }) => id)), evidence: found[0]?.subarray(6) };
+  const { scripts } = transactions[0];
+  const evidence = commitment("BODY-2", EVIDENCE_HEAD, scripts);
+  const state = commitment("BODY-3", STATE_HEAD, scripts);
+  return { root: merkleRoot(transactions.map(({ id }) => id)), evidence, state };
 }

@@ -1,7 +1,7 @@
 // Files of blocks that `mass node export` writes, and a whole chain of them checked.
 // Rules: none of its own; the bytes are those of export-format.md.
 
-import { proveBlock, checkBans, readBlock } from "./block.js";
+import { checkBans, checkState, proveBlock, readBlock } from "./block.js";
 import { readBody } from "./body.js";
 import { ascii, equal, Reader, toHex } from "./bytes.js";
 import { check } from "./rule.js";
@@ -54,9 +54,11 @@ export function checkChain(spec: ChainSpec, file: BlockFile): CheckedChain {
   let evidence = 0;
   for (const bytes of file.blocks) {
     const block = readBlock(bytes);
-    const proven = proveBlock(spec, block, readBody(block.body));
+    const found = readBody(block.body);
+    const proven = proveBlock(spec, block, found);
     const node = tree.link(proven);
     checkBans(spec, block, (farmer) => banned.has(toHex(farmer)));
+    checkState(spec, block, found);
     for (const { first } of block.evidence) banned.add(toHex(first.claim.group.farmer));
     evidence += block.evidence.length;
     check(tree.best === node, "FRK-1", `block ${node.height} is not the best one`);

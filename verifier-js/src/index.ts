@@ -12,7 +12,7 @@ export { verifySealSignature, verifyVrf } from "./keys.js";
 export { prove, type ProvenHeader } from "./proven.js";
 export { HeaderTree, type Node } from "./tree.js";
 export { checkEvidence, evidenceCommitment, readEvidence, writeEvidence, type Evidence } from "./evidence.js";
-export { checkBans, proveBlock, readBlock, type Block, type BodyCommitment } from "./block.js";
+export { checkBans, checkState, proveBlock, readBlock, type Block, type BodyCommitment } from "./block.js";
 export { merkleRoot, readBody } from "./body.js";
 export { checkChain, readBlockFile, type BlockFile, type CheckedChain } from "./export.js";
 export { challengeOf, isAsked, lotteryWeight, qualityOf, wins } from "./lottery.js";

@@ -1,9 +1,9 @@
-// vectors/block: one file for each rule BLK-1 to BLK-6; and bodies, whose tree is Bitcoin's.
+// vectors/block: one file for each rule BLK-1 to BLK-7; and bodies, whose tree is Bitcoin's.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { checkBans, fromHex, idFromText, merkleRoot, proveBlock, readBlock, readBody, toHex } from "../src/index.js";
+import { checkBans, checkState, fromHex, idFromText, merkleRoot, proveBlock, readBlock, readBody, toHex } from "../src/index.js";
 import { assertBreaks, names, readBuiltIn, readVectors } from "./files.js";
 
 interface Candidate {
@@ -11,6 +11,8 @@ interface Candidate {
   readonly root: string;
   readonly evidence: string | null;
   readonly banned: readonly string[];
+  readonly state?: string;
+  readonly state_before?: string;
 }
 
 interface BlockVector {
@@ -23,12 +25,15 @@ function judge(candidate: Candidate): void {
   const spec = readBuiltIn("dev");
   const block = readBlock(fromHex(candidate.block));
   const evidence = candidate.evidence === null ? undefined : fromHex(candidate.evidence);
-  proveBlock(spec, block, { root: fromHex(candidate.root), evidence });
+  const state = candidate.state === undefined ? undefined : fromHex(candidate.state);
+  const found = { root: fromHex(candidate.root), evidence, state };
+  proveBlock(spec, block, found);
   checkBans(spec, block, (farmer) => candidate.banned.includes(toHex(farmer)));
+  checkState(spec, block, found, candidate.state_before === undefined ? undefined : fromHex(candidate.state_before));
 }
 
 test("every rule has a file", () => {
-  assert.deepEqual(names("block"), [1, 2, 3, 4, 5, 6].map((number) => `BLK-${number}`));
+  assert.deepEqual(names("block"), [1, 2, 3, 4, 5, 6, 7].map((number) => `BLK-${number}`));
 });
 
 for (const rule of names("block")) {

@@ -36,7 +36,7 @@ const HOUSE: [(&str, Place); 18] = [
     ("mass-node", Place::Floor(3)),
     ("mass-farmer", Place::Floor(3)),
     ("mass-wallet", Place::Floor(3)),
-    ("mass-explorer", Place::Floor(3)),
+    ("mass-page", Place::Floor(3)),
     ("mass", Place::Top),
     ("mass-simulator", Place::Beside),
     ("notes", Place::Beside),

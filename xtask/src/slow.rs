@@ -18,6 +18,8 @@ pub enum Part {
     Cluster,
     /// The simulator: whole networks of 200 seeds
     Network,
+    /// Hostile peers: 200 connections that flood, and the memory that they take; Linux
+    Hostile,
     /// A new chain: the guide docs/new-chain.md, word for word, from an empty directory to a second node
     Chain,
     /// The verifier in TypeScript against the vectors and real blocks: needs Node.js and a registry
@@ -66,6 +68,10 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
                 "--include-ignored",
                 "--nocapture",
             ],
+        ),
+        Part::Hostile => cargo::run(
+            root,
+            &["test", "-p", "mass-node", "--test", "hostile", "--", "--ignored", "--nocapture"],
         ),
         Part::Chain => cargo::run(
             root,

@@ -5,12 +5,15 @@
 //! listed in `xtask/tidy-ratchet.txt`, and may only shrink.
 
 mod documents;
+mod page;
 mod source;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
 
 use source::Ratchet;
 
@@ -24,7 +27,7 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     let ratchet = Ratchet::parse(&read(root, RATCHET)?)?;
     let mut found = Vec::new();
     let mut long_functions = Vec::new();
-    for path in tracked(root)? {
+    for path in tracked(root, &["*.rs", "*.md"])? {
         if path.ends_with(".rs") {
             let text = read(root, &path)?;
             found.extend(source::check(&path, &text));
@@ -34,6 +37,7 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
         }
     }
     found.extend(ratchet.check(&long_functions));
+    found.extend(page::check(&read(root, page::LIST)?, &page_files(root)?));
     crate::report("tidy", &found)
 }
 
@@ -41,10 +45,22 @@ fn read(root: &Path, path: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))
 }
 
+/// The files that the page is built from and made of, with their hashes.
+fn page_files(root: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let files = tracked(root, &["page", "verifier-js/src"])?.into_iter().filter(|path| page::is_built(path));
+    let hashed = files.map(|path| {
+        let bytes = std::fs::read(root.join(&path)).with_context(|| format!("cannot read {path}"))?;
+        let hash = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok((path, hash))
+    });
+    hashed.collect()
+}
+
 /// The tracked files that are still there, relative to `root`.
-fn tracked(root: &Path) -> anyhow::Result<Vec<String>> {
+fn tracked(root: &Path, patterns: &[&str]) -> anyhow::Result<Vec<String>> {
     let output = Command::new("git")
-        .args(["ls-files", "-z", "--", "*.rs", "*.md"])
+        .args(["ls-files", "-z", "--"])
+        .args(patterns)
         .current_dir(root)
         .output()
         .context("cannot start git")?;

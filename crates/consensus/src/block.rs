@@ -1,10 +1,11 @@
 //! Blocks, whose type changes as trust grows: `Block<Decoded> -> Block<Proven> -> Block<Linked> ->
-//! Block<Executed>`. Only this module makes one stage from another, so no stage is skipped (rules BLK-1..6).
+//! Block<Executed>`. Only this module makes one stage from another, so no stage is skipped (rules BLK-1..7).
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use mass_primitives::{
-    BlockId, BodyRoot, Decode, DecodeError, Encode, FarmerPublicKey, Height, HeightDelta, Reader,
+    BlockId, BodyRoot, Decode, DecodeError, Encode, FarmerPublicKey, Height, HeightDelta, Reader, StateHash,
     encoding::{encode_byte_string, encode_list},
 };
 
@@ -39,6 +40,7 @@ pub struct Decoded(SealedHeader);
 pub struct Proven {
     header: ProvenHeader,
     evidence: Vec<ProvenEvidence>,
+    state: Option<StateHash>,
 }
 
 /// Linked: in its place in a chain, its evidence still counts, its farmer may farm.
@@ -98,6 +100,26 @@ pub enum BlockError {
         /// The sealer.
         farmer: FarmerPublicKey,
     },
+    /// BLK-7.
+    #[error("BLK-7: the body commits to the state {}, expected {}", Named(got), Named(expected))]
+    State {
+        /// Hash of the state after the parent, for the first block of a period; nothing for others.
+        expected: Option<StateHash>,
+        /// What the body commits to.
+        got: Option<StateHash>,
+    },
+}
+
+/// A hash, or that there is none.
+struct Named<'a>(&'a Option<StateHash>);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(hash) => hash.fmt(f),
+            None => f.write_str("nothing"),
+        }
+    }
 }
 
 impl Block<Decoded> {
@@ -122,7 +144,7 @@ impl Block<Decoded> {
         if commitment.root != expected {
             return Err(BlockError::Root { expected, got: commitment.root });
         }
-        if evidence_commitment(&self.evidence) != commitment.evidence {
+        if evidence_commitment(&self.evidence) != commitment.carried.evidence {
             return Err(BlockError::EvidenceCommitment);
         }
         let bound = usize::try_from(spec.rules().evidence_per_block_max).unwrap_or(EVIDENCE_MAX);
@@ -132,7 +154,7 @@ impl Block<Decoded> {
         let header = ProvenHeader::prove(spec, self.stage.0)?;
         let evidence: Result<Vec<_>, _> =
             self.evidence.iter().map(|evidence| ProvenEvidence::prove(spec, *evidence)).collect();
-        let stage = Proven { header, evidence: evidence? };
+        let stage = Proven { header, evidence: evidence?, state: commitment.carried.state };
         Ok(Block { evidence: self.evidence, body: self.body, stage })
     }
 }
@@ -190,6 +212,12 @@ impl Block<Proven> {
     }
 }
 
+/// BLK-7: whether the block at a height commits to the state before it: the first of each period but the genesis block's.
+#[must_use]
+pub fn commits_to_state(spec: &ChainSpec, height: Height) -> bool {
+    height != Height::ZERO && height.get().checked_rem(spec.rules().period_blocks) == Some(0)
+}
+
 /// BLK-4: evidence counts within the window of blocks after the later of its two heights.
 #[must_use]
 pub fn is_too_old(spec: &ChainSpec, evidence: Height, block: Height) -> bool {
@@ -208,6 +236,17 @@ impl Block<Linked> {
     #[must_use]
     pub const fn header(&self) -> &ProvenHeader {
         &self.stage.proven.header
+    }
+
+    /// BLK-7: the first block of a period commits to the state after its parent, whose hash is `before`; others
+    /// to none.
+    ///
+    /// # Errors
+    /// [`BlockError::State`].
+    pub fn check_state(&self, spec: &ChainSpec, before: &StateHash) -> Result<(), BlockError> {
+        let (got, height) = (self.stage.proven.state, self.context().height);
+        let expected = commits_to_state(spec, height).then_some(*before);
+        if got == expected { Ok(()) } else { Err(BlockError::State { expected, got }) }
     }
 
     /// The block after the ledger has taken it. `delta` is what [`crate::ledger::Ledger::apply`] returned for

@@ -4,7 +4,7 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use mass_primitives::{BodyRoot, FarmerPublicKey, Height, Slot};
+use mass_primitives::{BodyRoot, FarmerPublicKey, Height, Slot, StateHash};
 
 /// The state could not be read. This is a fault of the machine, never of the block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,8 +132,17 @@ pub struct BlockContext {
 pub struct BodyCommitment {
     /// The root that the header carries.
     pub root: BodyRoot,
-    /// Hash of the block's evidence list, as the body carries it; `None` if it carries none.
+    /// What it carries for the engine.
+    pub carried: Carried,
+}
+
+/// What a body carries for the engine, which the ledger neither makes nor understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Hash of the block's evidence list (EVD-4); `None` if there is no evidence.
     pub evidence: Option<[u8; 32]>,
+    /// Hash of the state after the block's parent (BLK-7); `None` if the block is not the first of a period.
+    pub state: Option<StateHash>,
 }
 
 /// Why a ledger did not apply a body.

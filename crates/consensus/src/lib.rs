@@ -29,4 +29,5 @@ pub mod lottery;
 pub mod proven;
 pub mod rule;
 pub mod spec;
+pub mod state_sum;
 pub mod tree;

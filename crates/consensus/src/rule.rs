@@ -66,6 +66,7 @@ impl Numbered for BlockError {
             Self::EvidenceAge { .. } => "BLK-4",
             Self::EvidenceOrder => "BLK-5",
             Self::Banned { .. } => "BLK-6",
+            Self::State { .. } => "BLK-7",
         }
     }
 }

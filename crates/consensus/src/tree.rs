@@ -160,6 +160,8 @@ pub struct HeaderTree {
     trunk: Trunk,
     /// All other headers.
     nodes: BTreeMap<BlockId, Entry>,
+    /// Which of these are of the best chain.
+    path: BTreeMap<Height, BlockId>,
     /// Which of these stand on a block.
     children: BTreeMap<BlockId, Vec<BlockId>>,
     /// The VRF outputs from which seeds follow (SEED-1).
@@ -221,6 +223,7 @@ impl HeaderTree {
             ranking: BTreeSet::from([rank(genesis, &node)]),
             ready: BTreeSet::from([rank(genesis, &node)]),
             nodes: BTreeMap::from([(genesis, Entry { node, executed: true })]),
+            path: BTreeMap::from([(Height::ZERO, genesis)]),
             children: BTreeMap::new(),
             outputs: BTreeMap::new(),
             executed: 0,
@@ -297,13 +300,16 @@ impl HeaderTree {
         )
     }
 
-    /// The block at a height of the chain that ends with `id`: steps are counted down to the trunk only.
+    /// The block at a height of the chain that ends with `id`: steps are counted down to the best chain only.
     #[must_use]
     pub fn ancestor_at(&self, id: &BlockId, height: Height) -> Option<BlockId> {
         let mut at = *id;
         while let Some(Entry { node, .. }) = self.nodes.get(&at) {
             if node.height <= height || at == self.genesis {
                 return (node.height == height).then_some(at);
+            }
+            if self.path.get(&node.height) == Some(&at) {
+                return self.path.get(&height).copied().or_else(|| self.trunk.id_at(height));
             }
             at = node.parent;
         }
@@ -418,8 +424,12 @@ impl HeaderTree {
         }
         self.nodes.insert(id, Entry { node, executed: false });
         self.adopt_child(node.parent, id);
-        if *self.best() == id && node.parent != before {
-            self.unsettle();
+        if *self.best() == id {
+            if node.parent == before {
+                self.path.insert(node.height, id);
+            } else {
+                self.unsettle();
+            }
         }
         self.spec.checkpoint(node.height).copied().map(|it| self.reach(it)).unwrap_or_default()
     }

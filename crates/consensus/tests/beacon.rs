@@ -7,9 +7,8 @@ use mass_consensus::{
     beacon::Beacon,
     block::Block,
     engine::{Effect, Engine, Input},
-    evidence::evidence_commitment,
     header::SealedHeader,
-    ledger::BodyCommitment,
+    ledger::{BodyCommitment, Carried},
     proven::ProvenHeader,
     spec::ChainSpec,
     tree::HeaderTree,
@@ -38,7 +37,7 @@ fn beacon(tree: &HeaderTree, tip: &BlockId) -> Beacon {
 }
 
 fn feed(engine: &mut Engine, farm: &Farm, sealed: SealedHeader) -> Vec<Effect> {
-    let commitment = BodyCommitment { root: sealed.header.root, evidence: evidence_commitment(&[]) };
+    let commitment = BodyCommitment { root: sealed.header.root, carried: Carried::default() };
     let block = Block::new(sealed, vec![], vec![]).prove(&farm.spec, &commitment).unwrap();
     let mut effects = engine.step(Input::Block(block));
     if effects.iter().any(|effect| matches!(effect, Effect::Connect(_))) {

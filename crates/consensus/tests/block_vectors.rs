@@ -10,13 +10,13 @@ use mass_consensus::{
     block::{Block, Decoded},
     evidence::{Evidence, evidence_commitment},
     header::SealedHeader,
-    ledger::BodyCommitment,
+    ledger::{BodyCommitment, Carried},
     spec::ChainSpec,
 };
-use mass_primitives::{BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Slot};
+use mass_primitives::{BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Slot, StateHash};
 use serde::{Deserialize, Serialize};
 
-const RULES: [&str; 6] = ["BLK-1", "BLK-2", "BLK-3", "BLK-4", "BLK-5", "BLK-6"];
+const RULES: [&str; 7] = ["BLK-1", "BLK-2", "BLK-3", "BLK-4", "BLK-5", "BLK-6", "BLK-7"];
 
 const ROOT: BodyRoot = BodyRoot::new([9; 32]);
 
@@ -29,7 +29,8 @@ struct Vector {
     fail: Candidate,
 }
 
-/// A block, and what is known of it: the ledger's word on its body, and who is banned on its parent's chain.
+/// A block, and what is known of it: the ledger's word on its body, who is banned on its parent's chain, and the hash of
+/// the state after its parent.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Candidate {
@@ -37,6 +38,10 @@ struct Candidate {
     root: String,
     evidence: Option<String>,
     banned: Vec<FarmerPublicKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<StateHash>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state_before: Option<StateHash>,
 }
 
 fn folder() -> PathBuf {
@@ -52,10 +57,13 @@ fn judge(candidate: &Candidate) -> Result<(), String> {
     let spec = ChainSpec::built_in("dev").unwrap();
     let block = Block::<Decoded>::from_bytes(&hex::decode(&candidate.block).unwrap()).unwrap();
     let evidence = candidate.evidence.as_deref().map(bytes);
-    let commitment = BodyCommitment { root: BodyRoot::new(bytes(&candidate.root)), evidence };
+    let carried = Carried { evidence, state: candidate.state };
+    let commitment = BodyCommitment { root: BodyRoot::new(bytes(&candidate.root)), carried };
     let block = block.prove(&spec, &commitment).map_err(|error| error.to_string())?;
     let linked = block.link(&spec, |farmer| candidate.banned.contains(farmer), 0);
-    linked.map(drop).map_err(|error| error.to_string())
+    let linked = linked.map_err(|error| error.to_string())?;
+    let before = candidate.state_before.unwrap_or(StateHash::ZERO);
+    linked.check_state(&spec, &before).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -74,6 +82,18 @@ fn every_rule_of_blocks_has_a_vector_that_passes_and_one_that_fails() {
         seen.insert(vector.rule);
     }
     assert_eq!(seen, RULES.map(String::from).into());
+}
+
+#[test]
+fn the_first_block_of_a_period_alone_commits_to_the_state() {
+    let text = fs::read_to_string(folder().join("BLK-7.json")).unwrap();
+    let first = serde_json::from_str::<Vector>(&text).unwrap().pass;
+    let text = fs::read_to_string(folder().join("BLK-1.json")).unwrap();
+    let other = serde_json::from_str::<Vector>(&text).unwrap().pass;
+    for broken in [Candidate { state: None, ..first.clone() }, Candidate { state: first.state, ..other }] {
+        let verdict = judge(&broken).unwrap_err();
+        assert!(verdict.starts_with("BLK-7:"), "{verdict}");
+    }
 }
 
 fn bless() {
@@ -105,6 +125,8 @@ fn candidate(sealed: SealedHeader, evidence: &[Evidence]) -> Candidate {
         root: hex::encode(ROOT.as_bytes()),
         evidence: evidence_commitment(evidence).map(hex::encode),
         banned: Vec::new(),
+        state: None,
+        state_before: None,
     }
 }
 
@@ -126,6 +148,13 @@ fn make(farm: &Farm, cheats: &[Evidence], rule: &str) -> (Candidate, Candidate) 
         "BLK-6" => {
             let banned = |farmer: &FarmerPublicKey| Candidate { banned: vec![*farmer], ..pass.clone() };
             (banned(pieces[1].farmer()), banned(&farm.secret.public()))
+        }
+        "BLK-7" => {
+            let first = Height::new(farm.spec.rules().period_blocks);
+            let before = Some(StateHash::new([7; 32]));
+            let pass =
+                Candidate { state: before, state_before: before, ..candidate(header(farm, first, 1), &[]) };
+            (pass.clone(), Candidate { state: Some(StateHash::new([8; 32])), ..pass })
         }
         _ => unreachable!("no fault for {rule}"),
     }

@@ -25,8 +25,11 @@ use mass_consensus::{
 use mass_plot::PlotError;
 use mass_primitives::{ChainId, GroupId, Height, Slot};
 use mass_proof_of_space::Proof;
-use mass_rpc::{ClientError, farm::FarmServer as _};
-use tokio::{sync::mpsc, time::MissedTickBehavior};
+use mass_rpc::{ClientError, Methods, farm::FarmServer as _};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::MissedTickBehavior,
+};
 
 use self::harvesters::Partner;
 use crate::{
@@ -83,6 +86,8 @@ pub struct FarmerConfig {
     pub rpc: Option<SocketAddr>,
     /// Who may call it.
     pub access: mass_rpc::Access,
+    /// Who is given all that RPC answers, to call it in this process.
+    pub methods: Option<oneshot::Sender<Methods>>,
 }
 
 /// Why a farmer does not farm.
@@ -235,12 +240,15 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
         }
         None => None,
     };
+    let metrics = metrics(queries.clone());
+    let methods: Methods =
+        Api { queries, secret: Arc::clone(&secret), harbour: harbour.clone() }.into_rpc().into();
+    if let Some(wanted) = config.methods {
+        // Who wanted them may be gone.
+        let _ = wanted.send(methods.clone());
+    }
     let rpc = match config.rpc {
-        Some(addr) => {
-            let page = metrics(queries.clone());
-            let api = Api { queries, secret: Arc::clone(&secret), harbour: harbour.clone() };
-            Some(mass_rpc::serve(addr, api.into_rpc(), page, config.access).await?)
-        }
+        Some(addr) => Some(mass_rpc::serve(addr, methods, metrics, config.access).await?),
         None => None,
     };
     let mut farmer = Farmer {

@@ -53,8 +53,8 @@ impl Body {
         let payments: Vec<_> = transactions.collect();
         let wtxids: Vec<_> = payments.par_iter().map(Transaction::compute_wtxid).collect();
         coinbase::check_witness_commitment(&coinbase, witness_root(&wtxids)?)?;
-        let evidence = coinbase::evidence_commitment(&coinbase)?;
-        let commitment = BodyCommitment { root: BodyRoot::new(root), evidence };
+        let carried = coinbase::carried(&coinbase)?;
+        let commitment = BodyCommitment { root: BodyRoot::new(root), carried };
         Ok(Self { coinbase, payments, txids, wtxids, commitment })
     }
 

@@ -7,6 +7,7 @@
 //! output 0           the reward that is due, to the script its farmer named; absent if none is due
 //! then, once         0 maxwell  OP_RETURN push(aa21a9ed commitment(32))   BIP-141
 //! then, at most once 0 maxwell  OP_RETURN push("MSev" commitment(32))     evidence
+//! then, at most once 0 maxwell  OP_RETURN push("MSst" hash(32))           the state before, once a period
 //! ```
 
 use bitcoin::{
@@ -15,14 +16,16 @@ use bitcoin::{
     script::{Builder, PushBytesBuf},
     transaction::Version,
 };
-use mass_primitives::{Amount, Height, tag::double_sha256};
+use mass_consensus::ledger::Carried;
+use mass_primitives::{Amount, Height, StateHash, tag::double_sha256};
 
 use crate::{error::LedgerError, reward::PendingReward, script::is_payout};
 
 /// Weight that a block candidate keeps free for its coinbase and the count of transactions.
-pub const COINBASE_WEIGHT_MAX: u64 = 1_100;
+pub const COINBASE_WEIGHT_MAX: u64 = 1_300;
 const WITNESS_COMMITMENT_HEAD: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
 const EVIDENCE_COMMITMENT_HEAD: [u8; 6] = [0x6a, 0x24, b'M', b'S', b'e', b'v'];
+const STATE_COMMITMENT_HEAD: [u8; 6] = [0x6a, 0x24, b'M', b'S', b's', b't'];
 
 /// Builds a coinbase. In the genesis block the chain id stands for the payout script.
 pub(crate) fn build(
@@ -30,7 +33,7 @@ pub(crate) fn build(
     payout_script: &Script,
     due: Option<&PendingReward>,
     witness_root: [u8; 32],
-    evidence: Option<[u8; 32]>,
+    carried: Carried,
 ) -> Transaction {
     let reserved = [0; 32];
     let payout = due.map(|reward| TxOut {
@@ -38,8 +41,9 @@ pub(crate) fn build(
         script_pubkey: reward.payout_script.clone(),
     });
     let witness = commitment_script(WITNESS_COMMITMENT_HEAD, witness_commitment(witness_root, reserved));
-    let evidence = evidence.map(|hash| commitment_script(EVIDENCE_COMMITMENT_HEAD, hash));
-    let commitments = core::iter::once(witness).chain(evidence);
+    let evidence = carried.evidence.map(|hash| commitment_script(EVIDENCE_COMMITMENT_HEAD, hash));
+    let state = carried.state.map(|hash| commitment_script(STATE_COMMITMENT_HEAD, hash.get()));
+    let commitments = core::iter::once(witness).chain(evidence).chain(state);
     let null_data = |script_pubkey| TxOut { value: bitcoin::Amount::ZERO, script_pubkey };
     Transaction {
         version: Version::TWO,
@@ -80,9 +84,9 @@ pub(crate) fn check_outputs(coinbase: &Transaction, due: Option<&PendingReward>)
     }
     for (position, output) in coinbase.output.iter().enumerate().skip(usize::from(due.is_some())) {
         let script = &output.script_pubkey;
-        let commitment = commitment_in(script, WITNESS_COMMITMENT_HEAD)
-            .or_else(|| commitment_in(script, EVIDENCE_COMMITMENT_HEAD));
-        if commitment.is_none() || amount(output) != Amount::ZERO {
+        let heads = [WITNESS_COMMITMENT_HEAD, EVIDENCE_COMMITMENT_HEAD, STATE_COMMITMENT_HEAD];
+        let is_commitment = heads.into_iter().any(|head| commitment_in(script, head).is_some());
+        if !is_commitment || amount(output) != Amount::ZERO {
             return Err(LedgerError::CoinbaseOutput { position });
         }
     }
@@ -107,13 +111,19 @@ pub(crate) fn check_witness_commitment(
     }
 }
 
-/// The commitment to the block's evidence, if there is one.
-pub(crate) fn evidence_commitment(coinbase: &Transaction) -> Result<Option<[u8; 32]>, LedgerError> {
-    match commitments(coinbase, EVIDENCE_COMMITMENT_HEAD).as_slice() {
-        [] => Ok(None),
-        [found] => Ok(Some(*found)),
-        found => Err(LedgerError::EvidenceCommitmentCount { got: found.len() }),
-    }
+/// The commitments to the block's evidence and to the state before it, as far as there are any.
+pub(crate) fn carried(coinbase: &Transaction) -> Result<Carried, LedgerError> {
+    let evidence = match commitments(coinbase, EVIDENCE_COMMITMENT_HEAD).as_slice() {
+        [] => None,
+        [found] => Some(*found),
+        found => return Err(LedgerError::EvidenceCommitmentCount { got: found.len() }),
+    };
+    let state = match commitments(coinbase, STATE_COMMITMENT_HEAD).as_slice() {
+        [] => None,
+        [found] => Some(StateHash::new(*found)),
+        found => return Err(LedgerError::StateCommitmentCount { got: found.len() }),
+    };
+    Ok(Carried { evidence, state })
 }
 
 fn commitments(coinbase: &Transaction, head: [u8; 6]) -> Vec<[u8; 32]> {

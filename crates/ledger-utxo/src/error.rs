@@ -115,6 +115,12 @@ pub enum LedgerError {
         /// Commitments found.
         got: usize,
     },
+    /// The coinbase carries several state commitments.
+    #[error("coinbase carries {got} state commitments, expected at most 1")]
+    StateCommitmentCount {
+        /// Commitments found.
+        got: usize,
+    },
     /// The block is sealed by a key that its own evidence bans.
     #[error("block of farmer {0}, whom its own evidence bans")]
     BannedFarmer(FarmerPublicKey),

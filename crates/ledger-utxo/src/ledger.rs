@@ -10,7 +10,7 @@ use bitcoin::{
     transaction::Version,
 };
 use mass_consensus::ledger::{
-    ApplyError, BlockContext, BodyCommitment, Ledger, Overlay, StateDelta, StateRead, StateReadError,
+    ApplyError, BlockContext, BodyCommitment, Carried, Ledger, Overlay, StateDelta, StateRead, StateReadError,
 };
 use mass_primitives::{Amount, ChainId, Encode, Height, HeightDelta, Tag, TaggedHasher};
 
@@ -111,7 +111,7 @@ impl UtxoLedger {
         state: &dyn StateRead,
         context: &BlockContext,
         payout_script: &Script,
-        evidence_commitment: Option<[u8; 32]>,
+        carried: Carried,
         txs: &[Transaction],
     ) -> Result<Vec<u8>, ApplyError<LedgerError>> {
         if !is_payout(payout_script) || context.height == Height::ZERO {
@@ -120,8 +120,7 @@ impl UtxoLedger {
         let due = self.settle(&mut Overlay::new(state), context)?.due;
         let wtxids: Vec<_> = txs.iter().map(Transaction::compute_wtxid).collect();
         let root = witness_root(&wtxids).map_err(ApplyError::Invalid)?;
-        let coinbase =
-            coinbase::build(context.height, payout_script, due.as_ref(), root, evidence_commitment);
+        let coinbase = coinbase::build(context.height, payout_script, due.as_ref(), root, carried);
         let bytes = encode_body(&coinbase, txs);
         Body::decode(&bytes, self.params.weight_max).map_err(ApplyError::Invalid)?;
         Ok(bytes)
@@ -273,7 +272,8 @@ fn build_genesis(params: &LedgerParams, chain: &ChainId) -> Result<(Vec<u8>, Sta
     let faucet: Vec<_> = build_faucet(params, chain)?.into_iter().collect();
     let wtxids: Vec<_> = faucet.iter().map(Transaction::compute_wtxid).collect();
     let root = witness_root(&wtxids).map_err(|error| ParamsError::Format(error.to_string()))?;
-    let coinbase = coinbase::build(Height::ZERO, Script::from_bytes(chain.as_bytes()), None, root, None);
+    let coinbase =
+        coinbase::build(Height::ZERO, Script::from_bytes(chain.as_bytes()), None, root, Carried::default());
     let body = encode_body(&coinbase, &faucet);
     Body::decode(&body, params.weight_max).map_err(|error| ParamsError::Format(error.to_string()))?;
     let mut state = Overlay::new(&Nothing);

@@ -45,6 +45,7 @@ impl LedgerError {
             Self::CoinbaseWitness => "bad-witness-nonce-size",
             Self::WitnessCommitmentCount { .. } | Self::WitnessCommitment => "bad-witness-merkle-match",
             Self::EvidenceCommitmentCount { .. } => "bad-evidence-commitment",
+            Self::StateCommitmentCount { .. } => "bad-state-commitment",
             Self::BannedFarmer(_) => "bad-farmer-banned",
             Self::Version { .. } => "version",
             Self::TransactionEmpty { inputs: 0, .. } => "bad-txns-vin-empty",

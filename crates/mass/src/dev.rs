@@ -10,6 +10,7 @@ mod place;
 mod summary;
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -25,6 +26,7 @@ pub use self::place::Place;
 use self::{network::Network, payment::Payment, summary::Summary};
 use crate::{
     output::{Output, Verdict, human_bytes, note},
+    page::Served,
     runtime,
 };
 
@@ -54,6 +56,12 @@ pub struct DevArgs {
     /// Where everything is kept [default: dev in the user's data directory].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Serve the web page at this address [default: 127.0.0.1:29320, or any port if that one is taken].
+    #[arg(long, value_name = "ADDRESS")]
+    page: Option<SocketAddr>,
+    /// Serve no web page.
+    #[arg(long, conflicts_with = "page")]
+    no_page: bool,
 }
 
 /// Runs the network.
@@ -66,7 +74,8 @@ pub fn run(args: &DevArgs, output: Output) -> anyhow::Result<Verdict> {
     let summary = runtime::block_on(async {
         let stop = runtime::stop_signal()?;
         let mut network = Network::start(&specs, &place, args.nodes).await?;
-        welcome(&network, &place);
+        let page = if args.no_page { None } else { Some(network.serve_page(&place, args.page).await?) };
+        welcome(&network, &place, page.as_ref());
         let mut session = Session {
             payment: Payment::new(&place, first),
             target: args.blocks,
@@ -93,7 +102,7 @@ pub fn run(args: &DevArgs, output: Output) -> anyhow::Result<Verdict> {
     Ok(Verdict::Good)
 }
 
-fn welcome(network: &Network, place: &Place) {
+fn welcome(network: &Network, place: &Place, page: Option<&Served>) {
     for nodes in network.chains() {
         let urls: Vec<&str> = nodes.urls().collect();
         note(&format!("nodes of {}: {}", nodes.spec.rules().name, urls.join(" ")));
@@ -101,6 +110,9 @@ fn welcome(network: &Network, place: &Place) {
     if let Some(nodes) = network.chains().first() {
         let (url, faucet) = (nodes.urls().next().unwrap_or_default(), place.wallet(&nodes.spec, "faucet"));
         note(&format!("the faucet's coins: mass wallet balance --node {url} --wallet {}", faucet.display()));
+    }
+    if let Some(page) = page {
+        note(&format!("the page: {}", page.url()));
     }
     note("Ctrl-C ends it; run it again and it goes on");
 }

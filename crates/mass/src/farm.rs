@@ -7,6 +7,7 @@ mod settings;
 mod webhook;
 
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,10 +18,11 @@ use clap::{Args, Subcommand};
 use futures::FutureExt as _;
 use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals, cluster::Cluster, harvest::HarbourConfig};
 use mass_node::AccessArgs;
+use mass_page::Backend;
 use mass_rpc::{CookiePlace, farm::Finding};
 use serde_json::{Value, json};
 use settings::Settings;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use webhook::{Url, Webhooks};
 
 use crate::{
@@ -28,6 +30,7 @@ use crate::{
     keys,
     node::NodeUrl,
     output::{Output, Verdict, human_bytes},
+    page::{self, PageArgs, PageSources},
     paths, runtime,
 };
 
@@ -144,6 +147,8 @@ pub struct RunArgs {
     bus: BusArgs,
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 /// Runs a command.
@@ -176,7 +181,9 @@ fn farm_chains(args: &RunArgs, output: Output) -> anyhow::Result<Verdict> {
         let (stop, file, webhooks) =
             (runtime::stop_signal()?.shared(), args.config.clone(), Arc::clone(&webhooks));
         match args.bus.config() {
-            None => farm(configure(args, chains, None)?, file, webhooks, stop, output).await,
+            None => {
+                farm(configure(args, chains, None)?, args.page.address, file, webhooks, stop, output).await
+            }
             Some(bus) => cluster::run(args, &chains, &bus, &webhooks, stop, output).await,
         }
     });
@@ -213,11 +220,13 @@ fn configure(
         watch_rounds: args.watch_rounds,
         rpc: Some(args.rpc),
         access,
+        methods: None,
     })
 }
 
 async fn farm(
-    config: FarmerConfig,
+    mut config: FarmerConfig,
+    page: Option<SocketAddr>,
     file: Option<PathBuf>,
     webhooks: Arc<Webhooks>,
     stop: impl Future<Output = ()>,
@@ -232,7 +241,41 @@ async fn farm(
         webhooks.tell(event, totals);
         let _ = output.line(&serde_json::to_value(event).unwrap_or(Value::Null), &describe(event, totals));
     };
-    Ok(mass_farmer::run(config, watch, changes, stop).await?)
+    let page = serve_page(&mut config, page, output)?;
+    tokio::select! {
+        totals = mass_farmer::run(config, watch, changes, stop) => Ok(totals?),
+        Err(error) = page => Err(error),
+    }
+}
+
+/// Serves the page of a farm, of its nodes and of the user's wallets, if it is asked for; ends only if that fails.
+fn serve_page(
+    config: &mut FarmerConfig,
+    address: Option<SocketAddr>,
+    output: Output,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<Infallible>> + use<>> {
+    let mut sources = PageSources::default();
+    let (wanted, methods) = oneshot::channel();
+    if address.is_some() {
+        for ChainConfig { spec, node, .. } in &config.chains {
+            let client = mass_rpc::client(node).with_context(|| node.clone())?;
+            sources.add_chain(spec, Backend::There(client.clone()), page::wallets_dir(spec)?, client);
+        }
+        config.methods = Some(wanted);
+    }
+    Ok(async move {
+        let _served = match (address, methods.await) {
+            (Some(address), Ok(methods)) => {
+                sources.set_farm(Backend::Here(methods));
+                let served = sources.serve(address).await?;
+                let url = served.url();
+                output.line(&json!({ "event": "page", "page": url }), &format!("page   {url}"))?;
+                Some(served)
+            }
+            _ => None,
+        };
+        std::future::pending().await
+    })
 }
 
 fn summary(totals: &Totals) -> String {

@@ -14,6 +14,7 @@ mod harvester;
 mod keys;
 mod node;
 mod output;
+mod page;
 mod paths;
 mod plots;
 mod rpc;

@@ -8,15 +8,17 @@ use clap::{Args, Subcommand};
 use mass_consensus::spec::ChainSpec;
 use mass_ledger_utxo::UtxoLedger;
 use mass_node::{
-    FaceArgs,
+    FaceArgs, NodeHandle,
     program::{self, NodeArgs},
 };
+use mass_page::Backend;
 use mass_rpc::{BitcoinClient, HttpClient, MassClient};
 use serde_json::Value;
 
 use crate::{
     chain, generate,
     output::{Output, Verdict, human_bytes},
+    page::{self, PageArgs, PageSources, Served},
     runtime,
 };
 
@@ -58,6 +60,8 @@ pub struct RunArgs {
     node: NodeArgs,
     #[command(flatten)]
     faces: FaceArgs,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 /// Which node to ask.
@@ -100,10 +104,14 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
             let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             config.generator = generate::generator(&config.spec, &config.data_dir);
             args.faces.prepare(&mut config);
-            let beside = async |queries| {
+            let spec = config.spec.clone();
+            let beside = async |queries, node: &NodeHandle| {
                 let faces = args.faces.start(queries).await?;
-                let listen = faces.listen.clone();
-                anyhow::Ok((faces, listen))
+                let mut listen: Vec<_> =
+                    faces.listen.iter().map(|(name, addr)| (*name, addr.to_string())).collect();
+                let page = serve_page(&args.page, &spec, node).await?;
+                listen.extend(page.iter().map(|page| ("page", page.url())));
+                anyhow::Ok(((faces, page), listen))
             };
             let tell = |value: &Value, text: &str| output.line(value, text);
             runtime::block_on(program::follow_with::<UtxoLedger, _>(config, beside, tell))?;
@@ -115,6 +123,15 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Import(args) => transfer::import(args, output)?,
     }
     Ok(Verdict::Good)
+}
+
+/// Serves the page of a node and of the user's wallets, if it is asked for.
+async fn serve_page(args: &PageArgs, spec: &ChainSpec, node: &NodeHandle) -> anyhow::Result<Option<Served>> {
+    let Some(address) = args.address else { return Ok(None) };
+    let mut sources = PageSources::default();
+    let client = mass_rpc::client(&format!("http://{}", node.rpc))?;
+    sources.add_chain(spec, Backend::Here(node.methods.clone()), page::wallets_dir(spec)?, client);
+    Ok(Some(sources.serve(address).await?))
 }
 
 async fn status(node: &NodeUrl, output: Output) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! `mass sim`: the attack laboratory, its tables and its drawings; and whole networks.
 
 mod network;
+mod relay;
 
 use std::{path::PathBuf, time::Instant};
 
@@ -30,6 +31,10 @@ pub enum Command {
     /// The exit code is 1 if a check finds something; the result names the seed, the event and the rule, and the same
     /// command shows it again.
     Network(network::NetworkArgs),
+    /// Send blocks along a row of real nodes, told whole and told by what receivers lack, and measure when they arrive.
+    ///
+    /// The exit code is 1 if 95 of 100 compact blocks are not at the far end within --within.
+    Relay(relay::RelayArgs),
 }
 
 /// Experiments and where they start.
@@ -63,6 +68,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     let args = match command {
         Command::Attack(args) => args,
         Command::Network(args) => return network::run(args, output),
+        Command::Relay(args) => return relay::run(args, output),
     };
     let chosen: Vec<&Experiment> = match args.name.as_deref() {
         None if args.all => EXPERIMENTS.iter().collect(),

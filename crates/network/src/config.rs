@@ -72,7 +72,7 @@ pub fn peer_id(seed: [u8; 32]) -> PeerId {
     keypair(seed).public().to_peer_id()
 }
 
-/// Names a gossip message: the SHA-256 of its content.
+/// The SHA-256 of a message.
 #[must_use]
 pub fn message_id(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
@@ -102,6 +102,7 @@ impl Names {
     pub fn topic(self, topic: Topic) -> String {
         let name = match topic {
             Topic::Blocks => "blocks",
+            Topic::Compact => "compact",
             Topic::Transactions => "transactions",
             Topic::Evidence => "evidence",
         };

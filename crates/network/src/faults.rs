@@ -33,6 +33,11 @@ pub enum Fault {
     Malformed,
     /// A header whose seal is not valid, or that breaks a rule in its place.
     BadHeader,
+    /// A body that does not fit the header that it came with. Bodies that fit and break a rule of the ledger are no
+    /// fault: who passed on the header had not executed them.
+    Misfit,
+    /// Evidence of a double seal that shows none.
+    FalseEvidence,
     /// What was not asked for, or an answer to something else.
     Unasked,
     /// More requests than any node has reason for.
@@ -42,7 +47,7 @@ pub enum Fault {
 impl Fault {
     const fn points(self) -> u32 {
         match self {
-            Self::Malformed | Self::BadHeader => LIMIT,
+            Self::Malformed | Self::BadHeader | Self::Misfit | Self::FalseEvidence => LIMIT,
             Self::Unasked => 50,
             Self::Flood => 20,
         }
@@ -54,6 +59,8 @@ impl Fault {
         match self {
             Self::Malformed => "malformed message",
             Self::BadHeader => "invalid header",
+            Self::Misfit => "body of another header",
+            Self::FalseEvidence => "false evidence",
             Self::Unasked => "answer to nothing",
             Self::Flood => "flood of requests",
         }

@@ -15,8 +15,10 @@ pub type Network = (mpsc::Sender<Command>, mpsc::Receiver<Event>);
 /// What is gossiped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
-    /// New blocks.
+    /// New blocks as they are: those of which no part waits in pools.
     Blocks,
+    /// New blocks told by what their receivers lack: [`crate::wire::CompactBlock`].
+    Compact,
     /// New transactions.
     Transactions,
     /// Evidence of double seals.
@@ -25,7 +27,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 3] = [Self::Blocks, Self::Transactions, Self::Evidence];
+    pub const ALL: [Self; 4] = [Self::Blocks, Self::Compact, Self::Transactions, Self::Evidence];
 }
 
 /// What the receiver of a gossip message found.
@@ -47,14 +49,13 @@ pub struct GossipToken {
 }
 
 impl GossipToken {
-    /// The token of a message that a peer passed on, for who stands in for the network. `id` is the SHA-256 of its
-    /// content.
+    /// The token of a message that a peer passed on, for who stands in for the network. `id` names the message.
     #[must_use]
     pub const fn new(id: [u8; 32], from: PeerId) -> Self {
         Self { id, from }
     }
 
-    /// The name of the message: the SHA-256 of its content.
+    /// The name of the message.
     #[must_use]
     pub const fn id(&self) -> &[u8; 32] {
         &self.id
@@ -141,6 +142,32 @@ pub enum Command {
     Stop,
 }
 
+/// How a connection came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionKind {
+    /// The peer connected.
+    Inbound,
+    /// We were told to: by configuration, by hand, or by the list to begin with.
+    Manual,
+    /// Of our own choice, to be kept.
+    Chosen,
+    /// To see who is there.
+    Feeler,
+}
+
+impl ConnectionKind {
+    /// Its name among users of Bitcoin Core.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Manual => "manual",
+            Self::Chosen => "outbound-full-relay",
+            Self::Feeler => "feeler",
+        }
+    }
+}
+
 /// A connected peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerDetails {
@@ -148,8 +175,8 @@ pub struct PeerDetails {
     pub peer: PeerId,
     /// Where it is, as seen from here.
     pub address: Multiaddr,
-    /// Whether it was the peer who connected.
-    pub is_inbound: bool,
+    /// How the connection came about.
+    pub kind: ConnectionKind,
     /// When it connected, in unix seconds.
     pub since: u64,
     /// What program it says it is; at most [`AGENT_BYTES_MAX`] bytes.

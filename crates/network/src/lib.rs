@@ -29,7 +29,7 @@ pub use libp2p::{Multiaddr, PeerId};
 pub use config::{Config, DiscoveryConfig, message_id, peer_id};
 pub use faults::{Ban, Banned, Fault};
 pub use handle::{
-    AGENT_BYTES_MAX, Command, Event, GossipToken, Network, PeerDetails, RequestFailure, ResponseToken, Topic,
-    Traffic, Verdict,
+    AGENT_BYTES_MAX, Command, ConnectionKind, Event, GossipToken, Network, PeerDetails, RequestFailure,
+    ResponseToken, Topic, Traffic, Verdict,
 };
 pub use swarm::SpawnError;

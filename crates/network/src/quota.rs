@@ -1,6 +1,10 @@
 //! How much each peer may ask of us: a bucket of tokens that fills again with time. Time is an argument.
 
+use std::collections::HashMap;
+
 use tokio::time::Instant;
+
+use crate::handle::Topic;
 
 /// A bucket of tokens.
 #[derive(Clone, Debug)]
@@ -30,11 +34,57 @@ impl Quota {
     }
 }
 
+/// What all peers together may do: many peers, each within its own quota, must not take all of a node's time.
+#[derive(Debug)]
+pub(crate) struct Totals {
+    requests: Quota,
+    gossip: HashMap<Topic, Quota>,
+}
+
+impl Totals {
+    /// So many requests in each second of all peers together; the others are refused, and may be asked again.
+    const REQUESTS: (f64, f64) = (10_000.0, 2_000.0);
+
+    /// Messages of a topic at once and in each second.
+    const fn gossip(topic: Topic) -> (f64, f64) {
+        match topic {
+            Topic::Blocks | Topic::Compact => (1_000.0, 100.0),
+            Topic::Transactions => (40_000.0, 2_000.0),
+            Topic::Evidence => (500.0, 50.0),
+        }
+    }
+
+    pub fn new(now: Instant) -> Self {
+        let quota = |(room, per_second)| Quota::new(room, per_second, now);
+        let gossip = Topic::ALL.map(|topic| (topic, quota(Self::gossip(topic)))).into();
+        Self { requests: quota(Self::REQUESTS), gossip }
+    }
+
+    /// Whether one more request may be looked at.
+    pub fn may_ask(&mut self, now: Instant) -> bool {
+        self.requests.take(1.0, now)
+    }
+
+    /// Whether one more message may be looked at.
+    pub fn may_gossip(&mut self, topic: Topic, now: Instant) -> bool {
+        self.gossip.get_mut(&topic).is_some_and(|quota| quota.take(1.0, now))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn all_together_have_a_bound_and_a_flood_of_one_kind_takes_nothing_from_another() {
+        let now = Instant::now();
+        let mut totals = Totals::new(now);
+        assert_eq!((0..50_000).filter(|_| totals.may_gossip(Topic::Transactions, now)).count(), 40_000);
+        assert!(totals.may_gossip(Topic::Compact, now) && totals.may_ask(now));
+        assert!(totals.may_gossip(Topic::Transactions, now + Duration::from_secs(1)));
+    }
 
     #[test]
     fn what_was_taken_comes_back_with_time_and_no_more() {

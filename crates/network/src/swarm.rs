@@ -41,19 +41,22 @@ use crate::{
     discovery::{Book, Discovery, Endpoint, Memory, Now, load},
     faults::{Fault, Faults},
     handle::{
-        AGENT_BYTES_MAX, Command, Event, GossipToken, Network, PeerDetails, RequestFailure, ResponseToken,
-        Topic, Traffic, Verdict,
+        AGENT_BYTES_MAX, Command, ConnectionKind, Event, GossipToken, Network, PeerDetails, RequestFailure,
+        ResponseToken, Topic, Traffic, Verdict,
     },
     outbox::Outbox,
     proxy::ProxyTransport,
+    quota::Totals,
     redial::Redial,
     wire::{BLOCK_BYTES_MAX, Request, Response},
 };
 
+mod answers;
 mod guard;
 mod peers;
 mod search;
 
+use answers::Answers;
 use peers::{Peers, Progress};
 
 /// How long a new peer may take to say of which chain it is.
@@ -109,6 +112,8 @@ pub fn spawn(config: Config) -> Result<Network, SpawnError> {
         peers: Peers::default(),
         requests: HashMap::new(),
         channels: HashMap::new(),
+        answers: Answers::default(),
+        totals: Totals::new(now),
         next_token: 0,
         redial: Redial::new(config.peers, now),
         max_connections: config.max_connections,
@@ -193,6 +198,8 @@ struct Driver {
     peers: Peers,
     requests: HashMap<OutboundRequestId, (u64, PeerId)>,
     channels: HashMap<u64, (PeerId, InboundRequestId, ResponseChannel<Response>)>,
+    answers: Answers<InboundRequestId>,
+    totals: Totals,
     next_token: u64,
     redial: Redial,
     max_connections: u32,
@@ -316,12 +323,15 @@ impl Driver {
     }
 
     fn respond(&mut self, token: &ResponseToken, response: Response) {
-        let Some((peer, _, channel)) = self.channels.remove(&token.0) else { return };
+        let Some((peer, request, channel)) = self.channels.remove(&token.0) else { return };
         self.peers.answered(&peer);
         let length = response.encoded_len();
         if let Err(error) = response.check() {
             debug!(%error, "response dropped");
+        } else if !self.answers.begin(request, peer, length) {
+            debug!(%peer, length, "reads too slowly for this answer");
         } else if self.swarm.behaviour_mut().sync.send_response(channel, response).is_err() {
+            self.answers.end(&request);
             debug!("the request was gone before its response");
         } else {
             self.peers.sent(peer, length, unix());
@@ -452,7 +462,7 @@ impl Driver {
                 self.peers.received(from, message.data.len(), unix());
                 let id = <[u8; 32]>::try_from(message_id.0.as_slice());
                 match (self.topic(&message.topic), id) {
-                    (Some(topic), _) if !self.peers.may_gossip(&from, topic, Instant::now()) => {
+                    (Some(topic), _) if !self.may_gossip(&from, topic) => {
                         debug!(%from, ?topic, "more than anybody has reason to tell");
                         self.report(&message_id, &from, Verdict::Ignore);
                     }
@@ -499,13 +509,14 @@ impl Driver {
             }
             Sync::InboundFailure { peer, request_id, error, .. } => {
                 debug!(%error, "request of a peer failed");
+                self.answers.end(&request_id);
                 let lost = self.channels.extract_if(|_, (_, own, _)| *own == request_id).count();
                 (0..lost).for_each(|_| self.peers.answered(&peer));
                 if is_malformed(&error) {
                     self.on_fault(peer, Fault::Malformed);
                 }
             }
-            Sync::ResponseSent { .. } => {}
+            Sync::ResponseSent { request_id, .. } => self.answers.end(&request_id),
         }
     }
 }

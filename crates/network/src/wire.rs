@@ -7,6 +7,10 @@ use mass_primitives::{
     encoding::{encode_byte_string, encode_list},
 };
 
+mod compact;
+
+pub use compact::{CompactBlock, PIECES_MAX, POSITIONS_MAX, Piece, ShortId, ShortIds};
+
 /// Block ids in one locator at the most.
 pub const LOCATOR_MAX: usize = 64;
 /// Blocks in one request at the most.
@@ -19,12 +23,13 @@ pub const HEADER_BYTES_MAX: usize = 4096;
 pub const BLOCK_BYTES_MAX: usize = 5 << 20;
 /// Length of an encoded response at the most.
 pub const RESPONSE_BYTES_MAX: usize = 16 << 20;
-/// Length of an encoded request at the most: tag, count, the ids, and the wanted number of headers.
-pub const REQUEST_BYTES_MAX: usize = 1 + 4 + LOCATOR_MAX * BlockId::LEN + 2;
+/// Length of an encoded request at the most: tag, id, count and positions of pieces.
+pub const REQUEST_BYTES_MAX: usize = 1 + BlockId::LEN + 4 + POSITIONS_MAX * 2;
 
 const STATUS: u8 = 0;
 const HEADERS: u8 = 1;
 const BLOCKS: u8 = 2;
+const PIECES: u8 = 3;
 
 /// What a peer is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,13 @@ pub enum Request {
     Blocks {
         /// The blocks wanted; [`BLOCKS_MAX`] at the most.
         ids: Vec<BlockId>,
+    },
+    /// Pieces of a block that was told as a [`CompactBlock`].
+    Pieces {
+        /// The block.
+        id: BlockId,
+        /// Positions of the pieces, ascending; [`POSITIONS_MAX`] at the most.
+        positions: Vec<u16>,
     },
 }
 
@@ -62,6 +74,8 @@ pub enum Response {
     /// The blocks asked for in that order, `None` where the peer has none; [`BLOCKS_MAX`] of
     /// [`BLOCK_BYTES_MAX`] bytes at the most.
     Blocks(Vec<Option<Vec<u8>>>),
+    /// The pieces asked for in that order, none if the block is not there; [`POSITIONS_MAX`] at the most.
+    Pieces(Vec<Vec<u8>>),
 }
 
 fn within(got: usize, bound: usize) -> Result<(), DecodeError> {
@@ -76,6 +90,7 @@ impl Request {
             Self::Status => 1,
             Self::Headers { locator, .. } => 1 + 4 + locator.len() * BlockId::LEN + 2,
             Self::Blocks { ids } => 1 + 4 + ids.len() * BlockId::LEN,
+            Self::Pieces { positions, .. } => 1 + BlockId::LEN + 4 + positions.len() * 2,
         }
     }
 
@@ -88,6 +103,7 @@ impl Request {
             Self::Status => Ok(()),
             Self::Headers { locator, .. } => within(locator.len(), LOCATOR_MAX),
             Self::Blocks { ids } => within(ids.len(), BLOCKS_MAX),
+            Self::Pieces { positions, .. } => within(positions.len(), POSITIONS_MAX),
         }
     }
 }
@@ -105,6 +121,11 @@ impl Encode for Request {
                 BLOCKS.encode(out);
                 encode_list(ids, out);
             }
+            Self::Pieces { id, positions } => {
+                PIECES.encode(out);
+                id.encode(out);
+                encode_list(positions, out);
+            }
         }
     }
 }
@@ -118,6 +139,10 @@ impl Decode for Request {
                 Ok(Self::Headers { locator, max: u16::decode(reader)? })
             }
             BLOCKS => Ok(Self::Blocks { ids: reader.list(BLOCKS_MAX)? }),
+            PIECES => {
+                let id = BlockId::decode(reader)?;
+                Ok(Self::Pieces { id, positions: compact::decode_positions(reader)? })
+            }
             _ => Err(DecodeError::Invalid("unknown kind of request")),
         }
     }
@@ -134,6 +159,7 @@ impl Response {
                 let len = |block: &Option<Vec<u8>>| 1 + block.as_ref().map_or(0, |bytes| 4 + bytes.len());
                 5 + blocks.iter().map(len).sum::<usize>()
             }
+            Self::Pieces(pieces) => 5 + pieces.iter().map(|piece| 4 + piece.len()).sum::<usize>(),
         }
     }
 
@@ -151,6 +177,10 @@ impl Response {
             Self::Blocks(blocks) => {
                 within(blocks.len(), BLOCKS_MAX)?;
                 blocks.iter().flatten().try_for_each(|block| within(block.len(), BLOCK_BYTES_MAX))?;
+            }
+            Self::Pieces(pieces) => {
+                within(pieces.len(), POSITIONS_MAX)?;
+                pieces.iter().try_for_each(|piece| within(piece.len(), BLOCK_BYTES_MAX))?;
             }
         }
         within(self.encoded_len(), RESPONSE_BYTES_MAX)
@@ -177,6 +207,11 @@ impl Encode for Response {
                 encode_count(blocks.len(), out);
                 blocks.iter().for_each(|block| encode_option(block.as_deref(), out));
             }
+            Self::Pieces(pieces) => {
+                PIECES.encode(out);
+                encode_count(pieces.len(), out);
+                pieces.iter().for_each(|piece| encode_byte_string(piece, out));
+            }
         }
     }
 }
@@ -201,11 +236,8 @@ impl Decode for Response {
                 height: Height::decode(reader)?,
                 weight: ChainWeight::decode(reader)?,
             }),
-            HEADERS => {
-                let count = reader.length(HEADERS_MAX)?;
-                let headers = (0..count).map(|_| reader.byte_string(HEADER_BYTES_MAX).map(<[u8]>::to_vec));
-                headers.collect::<Result<_, _>>().map(Self::Headers)
-            }
+            HEADERS => decode_strings(reader, HEADERS_MAX, HEADER_BYTES_MAX).map(Self::Headers),
+            PIECES => decode_strings(reader, POSITIONS_MAX, BLOCK_BYTES_MAX).map(Self::Pieces),
             BLOCKS => {
                 let count = reader.length(BLOCKS_MAX)?;
                 (0..count).map(|_| decode_option(reader)).collect::<Result<_, _>>().map(Self::Blocks)
@@ -213,6 +245,11 @@ impl Decode for Response {
             _ => Err(DecodeError::Invalid("unknown kind of response")),
         }
     }
+}
+
+fn decode_strings(reader: &mut Reader<'_>, count: usize, bytes: usize) -> Result<Vec<Vec<u8>>, DecodeError> {
+    let count = reader.length(count)?;
+    (0..count).map(|_| reader.byte_string(bytes).map(<[u8]>::to_vec)).collect()
 }
 
 fn decode_option(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>, DecodeError> {

@@ -11,7 +11,7 @@ use libp2p::{
 };
 use mass_network::{
     Command, Config, Event, Multiaddr, Network, PeerId, RequestFailure, swarm,
-    wire::{RESPONSE_BYTES_MAX, Request},
+    wire::{BLOCK_BYTES_MAX, RESPONSE_BYTES_MAX, Request, Response},
 };
 use mass_primitives::{ChainId, Encode};
 use tokio::time::timeout;
@@ -19,9 +19,11 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(30);
 const CHAIN: ChainId = ChainId::new([1; 32]);
 
-/// Bytes as they are.
+/// Bytes as they are; or a reader who takes one byte of an answer and never another.
 #[derive(Clone)]
-struct Raw;
+struct Raw {
+    reads: bool,
+}
 
 impl request_response::Codec for Raw {
     type Protocol = StreamProtocol;
@@ -40,7 +42,13 @@ impl request_response::Codec for Raw {
     where
         T: AsyncRead + Unpin + Send,
     {
-        self.read_request(protocol, io).await
+        if !self.reads && io.read(&mut [0]).await? > 0 {
+            return std::future::pending().await;
+        }
+        self.read_request(protocol, io).await.and_then(|answer| match answer.is_empty() {
+            true => Err(io::ErrorKind::UnexpectedEof.into()),
+            false => Ok(answer),
+        })
     }
 
     async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, bytes: Vec<u8>) -> io::Result<()>
@@ -70,11 +78,11 @@ struct Behaviour {
 }
 
 /// A swarm that names `chain_id` as its chain, whatever its sync protocol is called.
-fn stranger(chain_id: ChainId) -> Swarm<Behaviour> {
+fn stranger(chain_id: ChainId, reads: bool) -> Swarm<Behaviour> {
     let protocol = StreamProtocol::try_from_owned(format!("/mass/{CHAIN}/sync/1")).expect("a valid name");
     let build = |key: &libp2p::identity::Keypair| Behaviour {
         sync: request_response::Behaviour::with_codec(
-            Raw,
+            Raw { reads },
             iter::once((protocol, ProtocolSupport::Full)),
             request_response::Config::default(),
         ),
@@ -127,7 +135,7 @@ async fn node() -> (Network, Multiaddr, PeerId) {
 /// What our node makes of `answer`. The stranger asks first, so that we know it is connected.
 async fn outcome_of(answer: Vec<u8>) -> RequestFailure {
     let ((commands, mut events), address, ours) = node().await;
-    let mut hostile = stranger(CHAIN);
+    let mut hostile = stranger(CHAIN, true);
     hostile.behaviour_mut().sync.send_request_with_addresses(
         &ours,
         Request::Status.to_bytes(),
@@ -159,7 +167,7 @@ async fn an_answer_beyond_the_bounds_is_the_peers_fault() {
 #[tokio::test]
 async fn a_peer_that_names_another_chain_is_sent_away() {
     let ((_commands, mut events), address, _) = node().await;
-    let mut hostile = stranger(ChainId::new([2; 32]));
+    let mut hostile = stranger(ChainId::new([2; 32]), true);
     let stranger = *hostile.local_peer_id();
     hostile.dial(address).expect("the address can be dialed");
     tokio::spawn(serve(hostile, Vec::new()));
@@ -173,4 +181,40 @@ async fn a_peer_that_names_another_chain_is_sent_away() {
         }
     };
     assert_eq!(timeout(PATIENCE, refused).await.expect("the refusal comes in time"), stranger);
+}
+
+/// Eight questions at once, answers of 15 MB each, and nobody reads them: two are kept, and the others are refused at once
+/// and not after a time-out.
+#[tokio::test]
+async fn who_does_not_read_holds_two_answers_in_our_memory_and_no_more() {
+    let ((commands, mut events), address, ours) = node().await;
+    let mut hostile = stranger(CHAIN, false);
+    for _ in 0..8 {
+        let request = Request::Status.to_bytes();
+        hostile.behaviour_mut().sync.send_request_with_addresses(&ours, request, vec![address.clone()]);
+    }
+    let refused = async {
+        let mut refused = 0;
+        while refused < 6 {
+            if let SwarmEvent::Behaviour(BehaviourEvent::Sync(request_response::Event::OutboundFailure {
+                error: request_response::OutboundFailure::Io(_),
+                ..
+            })) = hostile.select_next_some().await
+            {
+                refused += 1;
+            }
+        }
+    };
+    let answering = async {
+        while let Some(event) = events.recv().await {
+            if let Event::Request { token, .. } = event {
+                let response = Response::Blocks(vec![Some(vec![7; BLOCK_BYTES_MAX]); 3]);
+                commands.send(Command::Respond { token, response }).await.expect("the network runs");
+            }
+        }
+    };
+    tokio::select! {
+        all = timeout(PATIENCE / 2, refused) => all.expect("what there is no room for is refused"),
+        () = answering => panic!("the network ended"),
+    }
 }

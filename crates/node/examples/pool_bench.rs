@@ -155,7 +155,7 @@ fn main() {
     let payee = address::encode("dms", &payer.script).expect("an address");
     let body = || {
         let state = chain.store().snapshot().expect("the disk");
-        let made = chain.ledger().build(&state, pool, &context, &payee, None).expect("a body");
+        let made = chain.ledger().build(&state, pool, &context, &payee, Carried::default()).expect("a body");
         assert!(made.refused.is_empty());
         black_box(made);
     };

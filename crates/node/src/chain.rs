@@ -7,12 +7,12 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use mass_consensus::{
     beacon::Beacon,
-    block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven},
+    block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven, commits_to_state},
     difficulty::compact_target,
     engine::{Effect, Engine, Forgotten, Input},
     evidence::{Evidence, EvidenceError, ProvenEvidence, evidence_commitment},
     header::{Header, Seal, SealClaim, SealedHeader},
-    ledger::{ApplyError, BlockContext, Ledger},
+    ledger::{ApplyError, BlockContext, Carried, Ledger},
     proven::ProvenHeader,
     spec::{ChainSpec, Checkpoint},
     tree::{Expectation, LinkError, Restored},
@@ -22,7 +22,7 @@ use mass_mempool::{CoinKey, Estimator, Pool};
 use mass_primitives::{
     BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, Ticket, VrfProof,
 };
-use mass_storage::{ConnectBlock, NewHeader, Store, Tip};
+use mass_storage::{ConnectBlock, NewHeader, Snapshot, Store, Tip};
 
 use crate::{
     error::ChainError,
@@ -281,8 +281,13 @@ impl<L: NodeLedger> Chain<L> {
         let evidence = self.evidence_for(claim.farmer());
         let context = self.context(&claim, time, &evidence);
         let state = self.store.snapshot()?;
-        let candidate =
-            self.ledger.build(&state, &self.pool, &context, payout, evidence_commitment(&evidence))?;
+        let candidate = self.ledger.build(
+            &state,
+            &self.pool,
+            &context,
+            payout,
+            self.carried(&state, claim.height, &evidence)?,
+        )?;
         self.refuse(candidate.refused);
         let body = candidate.body;
         let root = self.ledger.commitment(&body).map_err(refusal)?.root;
@@ -326,6 +331,21 @@ impl<L: NodeLedger> Chain<L> {
     fn evidence_for(&self, sealer: &FarmerPublicKey) -> Vec<Evidence> {
         let due = self.engine.evidence_for_next().into_iter();
         due.filter(|evidence| evidence.farmer() != sealer).collect()
+    }
+
+    /// What the body of a block at `height` on the tip has to carry.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn carried(
+        &self,
+        state: &Snapshot,
+        height: Height,
+        evidence: &[Evidence],
+    ) -> Result<Carried, ChainError> {
+        let is_due = commits_to_state(&self.spec, height);
+        let state = is_due.then(|| state.state_hash()).transpose()?;
+        Ok(Carried { evidence: evidence_commitment(evidence), state })
     }
 
     fn context(&self, claim: &SealClaim, time: u32, evidence: &[Evidence]) -> BlockContext {
@@ -439,6 +459,10 @@ impl<L: NodeLedger> Chain<L> {
             self.store_headers()?;
         }
         let state = self.store.snapshot()?;
+        if let Err(error) = block.check_state(&self.spec, &state.state_hash()?) {
+            notices.push(Notice::Refused(id, Some(error.to_string())));
+            return Ok(Input::Refused(id));
+        }
         let delta = match self.ledger.apply(&state, block.context(), block.body()) {
             Ok(delta) => delta,
             Err(ApplyError::Invalid(error)) => {

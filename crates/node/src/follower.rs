@@ -14,15 +14,16 @@ use mass_consensus::{
     tree::{HeaderTree, LinkError},
 };
 use mass_network::{
-    Command, Config, Event, Multiaddr, PeerId, Topic, Verdict, swarm,
+    Command, Config, Event, Multiaddr, PeerId, Verdict, swarm,
     wire::{HEADERS_MAX, Request, Response},
 };
-use mass_primitives::{BlockId, Decode, Encode, Height, Reader};
+use mass_primitives::{BlockId, Decode, Encode, Height};
 use mass_storage::{NewHeader, Store};
 use tokio::sync::mpsc;
 
 use crate::{
     chain::{genesis_id, is_left_out},
+    compact::gossiped_header,
     error::{ChainError, NodeError},
     ledger::NodeLedger,
     node::{Moment, block_id},
@@ -216,9 +217,8 @@ impl Link {
             Event::PeerDisconnected(peer) => self.sync.left(&peer),
             Event::Gossip { topic, from, token, bytes } => {
                 // The header is the block's beginning; whether the rest is good is not for us to say.
-                let header = SealedHeader::decode(&mut Reader::new(&bytes)).map(|sealed| sealed.to_bytes());
-                if let (Topic::Blocks, Ok(header)) = (topic, header) {
-                    self.headers(from, &[header]).await?;
+                if let Some(sealed) = gossiped_header(topic, &bytes) {
+                    self.headers(from, &[sealed.to_bytes()]).await?;
                 }
                 let _ = self.commands.send(Command::Report { token, verdict: Verdict::Ignore }).await;
             }
@@ -274,6 +274,7 @@ impl Link {
             Request::Status => Response::Status { tip, height, weight },
             Request::Headers { .. } => Response::Headers(Vec::new()),
             Request::Blocks { ids } => Response::Blocks(vec![None; ids.len()]),
+            Request::Pieces { .. } => Response::Pieces(Vec::new()),
         }
     }
 }

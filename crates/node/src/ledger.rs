@@ -3,11 +3,11 @@
 //! [`Ledger`] says what is valid, purely. A node also has to make bodies, to know the transactions in them, and to
 //! answer questions about them; that is [`NodeLedger`]. Nothing here decides whether a block is good.
 
-use std::error::Error;
+use std::{error::Error, ops::Range};
 
 use mass_consensus::{
     header::HEADER_BYTES,
-    ledger::{BlockContext, Ledger, StateRead},
+    ledger::{BlockContext, Carried, Ledger, StateRead},
     spec::ChainSpec,
 };
 use mass_mempool::{CoinKey, Entry, EntryId, Limits, Pool, Waiting};
@@ -115,8 +115,8 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
         self.admit(state, waiting, next, bytes)
     }
 
-    /// Makes a body for a block by this farmer that the ledger then applies, with what the pool offers. It commits to
-    /// `evidence` in the way that [`Ledger::commitment`] reads it (EVD-4), and pays `payout`.
+    /// Makes a body for a block by this farmer that the ledger then applies, with what the pool offers. It carries
+    /// `carried` in the way that [`Ledger::commitment`] reads it, and pays `payout`.
     ///
     /// # Errors
     /// [`ChainError::Address`] if `payout` is none, or why no body can be made.
@@ -126,7 +126,7 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
         pool: &Pool,
         context: &BlockContext,
         payout: &str,
-        evidence: Option<[u8; 32]>,
+        carried: Carried,
     ) -> Result<Candidate, ChainError>;
 
     /// The transactions of a body, in their order.
@@ -134,6 +134,13 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
     /// # Errors
     /// The ledger's error if the body is malformed.
     fn transactions(&self, body: &[u8]) -> Result<Vec<Included>, Self::Error>;
+
+    /// Where in a body the transactions are that may wait in the pools of others, in the bytes that a pool holds: ascending,
+    /// one after the other. A block is told to peers without them. Without a word from the ledger, it is told whole.
+    fn shared_parts(&self, body: &[u8]) -> Vec<Range<usize>> {
+        let _ = body;
+        Vec::new()
+    }
 
     /// What a block has for indexes of these names, in their order. It is asked again, with the same answer, when the
     /// block leaves the chain.

@@ -8,6 +8,7 @@
 mod access;
 mod api;
 mod chain;
+mod compact;
 mod error;
 pub mod export;
 mod follower;
@@ -41,6 +42,7 @@ pub use mass_network::DiscoveryConfig;
 
 pub use access::AccessArgs;
 pub use chain::{Chain, Notice, Parts};
+pub use compact::gossiped_header;
 pub use error::{ChainError, NodeError};
 pub use follower::BeaconConfig;
 pub use generate::{Generate, Generating, Generator};

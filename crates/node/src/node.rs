@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -11,16 +12,19 @@ use std::{
 
 use mass_consensus::{
     beacon::Beacon,
-    header::{HEADER_BYTES, Header},
+    block::BlockError,
+    header::{HEADER_BYTES, Header, SealedHeader},
+    tree::HeaderTree,
 };
 use mass_network::{
     Command, Event, Fault, GossipToken, Multiaddr, PeerId, Topic, Verdict,
     wire::{HEADERS_MAX, Request, Response},
 };
-use mass_primitives::{BlockId, Decode as _, Encode as _, SealSignature, VrfProof};
+use mass_primitives::{BlockId, Decode as _, Encode as _, Reader, SealSignature, VrfProof};
 
 use crate::{
     chain::{Chain, Notice},
+    compact::Compacts,
     error::ChainError,
     ledger::NodeLedger,
     relay::Relay,
@@ -55,9 +59,10 @@ impl Moment {
 
 /// A node.
 pub struct Node<L> {
-    chain: Chain<L>,
-    sync: Sync,
+    pub(crate) chain: Chain<L>,
+    pub(crate) sync: Sync,
     pub(crate) relay: Relay,
+    pub(crate) compacts: Compacts,
     outbox: Vec<Command>,
     status_at: Instant,
     listen: Vec<Multiaddr>,
@@ -66,6 +71,7 @@ pub struct Node<L> {
     numbers: BTreeMap<PeerId, u64>,
     next_number: u64,
     added: Vec<Multiaddr>,
+    proxy: Option<SocketAddr>,
     is_network_active: bool,
     database: Option<PathBuf>,
     scan: Arc<Scan>,
@@ -80,6 +86,7 @@ impl<L: NodeLedger> Node<L> {
             chain,
             sync,
             relay: Relay::default(),
+            compacts: Compacts::default(),
             outbox,
             status_at: now.instant,
             listen,
@@ -87,6 +94,7 @@ impl<L: NodeLedger> Node<L> {
             numbers: BTreeMap::new(),
             next_number: 0,
             added: Vec::new(),
+            proxy: None,
             is_network_active: true,
             database: None,
             scan: Arc::default(),
@@ -102,6 +110,16 @@ impl<L: NodeLedger> Node<L> {
     /// The file of the database, to tell its size.
     pub(crate) fn set_database(&mut self, path: PathBuf) {
         self.database = Some(path);
+    }
+
+    /// The proxy through which connections go that the node begins.
+    pub(crate) const fn proxy(&self) -> Option<SocketAddr> {
+        self.proxy
+    }
+
+    /// Notes the proxy, to tell of it.
+    pub(crate) const fn set_proxy(&mut self, proxy: Option<SocketAddr>) {
+        self.proxy = proxy;
     }
 
     /// Bytes of the database on disk; zero if it is in no file.
@@ -238,7 +256,7 @@ impl<L: NodeLedger> Node<L> {
         if let Some(reason) = refusal {
             return Err(ChainError::Refused(reason.unwrap_or_else(|| "its parent is not known".to_owned())));
         }
-        self.send(Command::Publish { topic: Topic::Blocks, bytes });
+        self.publish_block(bytes);
         Ok(())
     }
 
@@ -248,7 +266,7 @@ impl<L: NodeLedger> Node<L> {
     }
 
     /// Does what the chain wants done outside.
-    fn notice(&mut self, notices: Vec<Notice>, now: Moment) {
+    pub(crate) fn notice(&mut self, notices: Vec<Notice>, now: Moment) {
         self.tell_left(&notices);
         for notice in notices {
             match notice {
@@ -275,7 +293,7 @@ impl<L: NodeLedger> Node<L> {
         for id in left.take(LEFT_MAX) {
             // A database that fails here fails at the next block.
             if let Ok(Some(bytes)) = self.chain.block_bytes(id) {
-                self.outbox.push(Command::Publish { topic: Topic::Blocks, bytes });
+                self.publish_block(bytes);
             }
         }
     }
@@ -314,6 +332,7 @@ impl<L: NodeLedger> Node<L> {
             Event::RequestFailed { id, peer, reason } => {
                 tracing::debug!(%peer, %reason, "request failed");
                 self.sync.answered(id, 0, now.instant);
+                self.pieces_failed(id);
                 if reason.is_peer_fault() {
                     self.outbox.push(Command::Fault { peer, fault: Fault::Malformed });
                 }
@@ -338,41 +357,76 @@ impl<L: NodeLedger> Node<L> {
     ) -> Result<(), ChainError> {
         let verdict = match topic {
             Topic::Blocks => self.gossiped_block(from, bytes, now)?,
-            Topic::Transactions => self.gossiped_transaction(from, bytes, now)?,
-            Topic::Evidence => match self.chain.take_evidence(bytes, now.unix) {
-                Ok(true) => Verdict::Accept,
-                Ok(false) => Verdict::Ignore,
-                Err(error) if error.is_fatal() => return Err(error),
-                Err(_) => Verdict::Reject,
+            Topic::Compact => match self.gossiped_compact((from, token), bytes, now)? {
+                Some(verdict) => verdict,
+                None => return Ok(()),
             },
+            Topic::Transactions => self.gossiped_transaction(from, bytes, now)?,
+            Topic::Evidence => {
+                let taken = self.chain.take_evidence(bytes, now.unix);
+                match self.unless_bad(from, Fault::FalseEvidence, taken)? {
+                    Some(true) => Verdict::Accept,
+                    Some(false) => Verdict::Ignore,
+                    None => Verdict::Reject,
+                }
+            }
         };
         self.outbox.push(Command::Report { token, verdict });
         Ok(())
     }
 
-    /// A block is passed on if it has a place in a chain and is new. What is bad by itself is its sender's fault.
-    /// One that fails in its place is not: whoever sent it may be on another branch.
+    /// A block is passed on if it has a place in a chain and is new. What is bad by itself is its sender's fault: no
+    /// honest node passes that on. A block that fails in its place is judged as a header.
     fn gossiped_block(&mut self, from: PeerId, bytes: &[u8], now: Moment) -> Result<Verdict, ChainError> {
-        let Some(id) = block_id(bytes) else { return Ok(Verdict::Reject) };
+        let Some(id) = block_id(bytes) else {
+            self.send(Command::Fault { peer: from, fault: Fault::Malformed });
+            return Ok(Verdict::Reject);
+        };
         if self.chain.engine().has_judged(&id) {
             return Ok(Verdict::Ignore);
         }
-        let notices = match self.chain.take_block(bytes, now.unix) {
-            Ok(notices) => notices,
-            Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => {
-                tracing::warn!(peer = %from, %error, "bad block");
-                return Ok(Verdict::Reject);
-            }
-        };
-        if notices.contains(&Notice::Refused(id, None)) {
-            let best = *self.chain.engine().tree().best();
-            self.request(from, headers_request(self.chain.engine().tree(), &best));
-        }
+        let taken = self.chain.take_block(bytes, now.unix);
+        let Some(notices) = self.judge(from, taken)? else { return Ok(Verdict::Reject) };
+        self.place(from, &[bytes], &notices);
+        self.ask_between(from, id, &notices);
         self.notice(notices, now);
+        Ok(self.verdict_of_block(&id))
+    }
+
+    /// Whether a block that came is to be passed on.
+    pub(crate) fn verdict_of_block(&self, id: &BlockId) -> Verdict {
         let tree = self.chain.engine().tree();
-        let has_place = tree.get(&id).is_some() && !tree.is_condemned(&id);
-        Ok(if has_place { Verdict::Accept } else { Verdict::Ignore })
+        let has_place = tree.get(id).is_some() && !tree.is_condemned(id);
+        if has_place { Verdict::Accept } else { Verdict::Ignore }
+    }
+
+    /// What follows for a peer from the places of headers that it sent: who sends one that breaks a rule in its place is at
+    /// fault, and who only disagrees on checkpoints is left. Whether all is well.
+    pub(crate) fn place(&mut self, from: PeerId, list: &[impl AsRef<[u8]>], notices: &[Notice]) -> bool {
+        let tree = self.chain.engine().tree();
+        let is_refused = |id: &BlockId| {
+            let refused =
+                |notice: &Notice| matches!(notice, Notice::Refused(refused, Some(_)) if refused == id);
+            tree.get(id).is_none() && notices.iter().any(refused)
+        };
+        let sealed =
+            list.iter().filter_map(|bytes| SealedHeader::decode(&mut Reader::new(bytes.as_ref())).ok());
+        let Some(misfit) = sealed.into_iter().find(|sealed| is_refused(&sealed.id())) else { return true };
+        let command = match breaks_a_rule(tree, &misfit) {
+            true => Command::Fault { peer: from, fault: Fault::BadHeader },
+            false => Command::Disconnect(from),
+        };
+        self.send(command);
+        false
+    }
+
+    /// If nothing is known of the parent of a block that a peer told, the peer is asked what is between.
+    pub(crate) fn ask_between(&mut self, from: PeerId, id: BlockId, notices: &[Notice]) {
+        if notices.contains(&Notice::Refused(id, None)) {
+            let tree = self.chain.engine().tree();
+            let request = headers_request(tree, tree.best());
+            self.request(from, request);
+        }
     }
 
     fn response(&mut self, id: u64, peer: PeerId, response: Response, now: Moment) -> Result<(), ChainError> {
@@ -386,6 +440,7 @@ impl<L: NodeLedger> Node<L> {
                 }
             }
             Response::Headers(headers) => self.headers(peer, &headers, now)?,
+            Response::Pieces(pieces) => self.pieces_came(id, pieces, now)?,
             Response::Blocks(blocks) => {
                 self.sync.answered(id, blocks.iter().flatten().count(), now.instant);
                 for bytes in blocks.into_iter().flatten() {
@@ -401,12 +456,12 @@ impl<L: NodeLedger> Node<L> {
     fn headers(&mut self, peer: PeerId, headers: &[Vec<u8>], now: Moment) -> Result<(), ChainError> {
         let taken = self.chain.take_headers(headers, now.unix);
         let Some(notices) = self.judge(peer, taken)? else { return Ok(()) };
+        if !self.place(peer, headers, &notices) {
+            self.notice(notices, now);
+            return Ok(());
+        }
         let tree = self.chain.engine().tree();
-        let misfit =
-            |notice: &Notice| matches!(notice, Notice::Refused(id, Some(_)) if tree.get(id).is_none());
-        if notices.iter().any(misfit) {
-            self.outbox.push(Command::Disconnect(peer));
-        } else if let Some(last) = headers.last().filter(|_| headers.len() == HEADERS_MAX)
+        if let Some(last) = headers.last().filter(|_| headers.len() == HEADERS_MAX)
             && let Some(last) = block_id(last)
             && let Some(height) = tree.get(&last).map(|node| node.height)
             && self.sync.reaches(&peer, height)
@@ -419,21 +474,51 @@ impl<L: NodeLedger> Node<L> {
     }
 
     /// What came, unless it was bad by itself: no honest peer passes that on, so the peer is dropped and banned.
-    fn judge(
+    pub(crate) fn judge<T>(
         &mut self,
         peer: PeerId,
-        taken: Result<Vec<Notice>, ChainError>,
-    ) -> Result<Option<Vec<Notice>>, ChainError> {
+        taken: Result<T, ChainError>,
+    ) -> Result<Option<T>, ChainError> {
+        let fault = taken.as_ref().err().map_or(Fault::Malformed, fault_of);
+        self.unless_bad(peer, fault, taken)
+    }
+
+    fn unless_bad<T>(
+        &mut self,
+        peer: PeerId,
+        fault: Fault,
+        taken: Result<T, ChainError>,
+    ) -> Result<Option<T>, ChainError> {
         match taken {
-            Ok(notices) => Ok(Some(notices)),
+            Ok(taken) => Ok(Some(taken)),
             Err(error) if error.is_fatal() => Err(error),
             Err(error) => {
-                tracing::warn!(%peer, %error, "bad answer");
-                self.outbox.push(Command::Fault { peer, fault: Fault::BadHeader });
+                tracing::warn!(%peer, %error, fault = fault.name(), "bad by itself");
+                self.send(Command::Fault { peer, fault });
                 Ok(None)
             }
         }
     }
+}
+
+/// What a peer did that sent something bad by itself.
+const fn fault_of(error: &ChainError) -> Fault {
+    match error {
+        ChainError::Decode(_) => Fault::Malformed,
+        ChainError::Block(BlockError::Header(_)) => Fault::BadHeader,
+        _ => Fault::Misfit,
+    }
+}
+
+/// Whether a header whose parent is known has another place than the rules give it, whatever checkpoints anybody has.
+fn breaks_a_rule(tree: &HeaderTree, sealed: &SealedHeader) -> bool {
+    let claim = &sealed.seal.claim;
+    tree.expectation(&sealed.header.parent, claim.slot).is_ok_and(|expected| {
+        claim.height != expected.height
+            || claim.slot <= expected.after
+            || claim.seed != expected.seed
+            || claim.difficulty != expected.difficulty
+    })
 }
 
 /// The id of the block or header that bytes begin with.

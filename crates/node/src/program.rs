@@ -17,7 +17,10 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{AccessArgs, BeaconConfig, NodeConfig, NodeLedger, Queries, index, run::start_asked};
+use crate::{
+    AccessArgs, BeaconConfig, NodeConfig, NodeLedger, Queries, index,
+    run::{NodeHandle, start_asked},
+};
 
 /// Where a node keeps its things, and how others reach it.
 #[derive(Clone, Debug, Args)]
@@ -236,23 +239,23 @@ pub async fn follow<L: NodeLedger>(
     config: NodeConfig,
     tell: impl Fn(&Value, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    follow_with::<L, ()>(config, async |_| Ok(((), Vec::new())), tell).await
+    follow_with::<L, ()>(config, async |_, _| Ok(((), Vec::new())), tell).await
 }
 
-/// [`follow`], with more servers beside the RPC: `beside` starts them, and returns what holds them and their names and
-/// addresses.
+/// [`follow`], with more servers beside the RPC: `beside` starts them on the node, and returns what holds them and their
+/// names and addresses.
 ///
 /// # Errors
 /// As [`follow`], or why they do not start.
 pub async fn follow_with<L: NodeLedger, T>(
     config: NodeConfig,
-    beside: impl AsyncFnOnce(Queries<L>) -> anyhow::Result<(T, Vec<(&'static str, SocketAddr)>)>,
+    beside: impl AsyncFnOnce(Queries<L>, &NodeHandle) -> anyhow::Result<(T, Vec<(&'static str, String)>)>,
     tell: impl Fn(&Value, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let (chain, data_dir) = (config.spec.rules().name.clone(), config.data_dir.clone());
     let (node, queries) = start_asked::<L>(config).await?;
-    let (servers, more) = match beside(queries).await {
+    let (servers, more) = match beside(queries, &node).await {
         Ok(started) => started,
         Err(error) => {
             node.stop().await?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use mass_mempool::{AdmitError, CoinKey, EntryId, OrphanLimits, Orphans, PoolRecord, Saved};
-use mass_network::{Command, PeerId, Topic, Verdict, message_id};
+use mass_network::{Command, Fault, PeerId, Topic, Verdict, message_id};
 
 use crate::{
     error::ChainError,
@@ -130,6 +130,12 @@ impl Relay {
 }
 
 impl<L: NodeLedger> Node<L> {
+    /// Transactions that wait for their parents.
+    #[must_use]
+    pub fn orphans(&self) -> usize {
+        self.relay.orphans.len()
+    }
+
     /// A transaction came from a user; its id. One that waits already is announced again.
     ///
     /// # Errors
@@ -183,7 +189,10 @@ impl<L: NodeLedger> Node<L> {
                 Ok(Verdict::Accept)
             }
             Err(error) if error.is_fatal() => Err(error),
-            Err(ChainError::Transaction(_)) => Ok(Verdict::Reject),
+            Err(ChainError::Transaction(_)) => {
+                self.send(Command::Fault { peer: from, fault: Fault::Malformed });
+                Ok(Verdict::Reject)
+            }
             Err(error) => {
                 self.put_off(bytes, error, from, now);
                 Ok(Verdict::Ignore)

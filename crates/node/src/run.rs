@@ -105,6 +105,8 @@ pub struct NodeHandle {
     pub metrics: Option<SocketAddr>,
     /// Where peers find the node.
     pub listen: Vec<Multiaddr>,
+    /// All that RPC answers, to be called in this process.
+    pub methods: Methods,
     stop: mpsc::Sender<()>,
     task: JoinHandle<Result<(), ChainError>>,
     server: ServerHandle,
@@ -165,21 +167,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
     let news = News::new();
-    let address = Arc::new(OnceLock::new());
-    let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
-    let more = generating.into_iter().chain([health::method(config.data_dir.clone())]);
-    let methods = all_methods::<L>(&queries, &news, more)?;
-    let pages = metrics(queries.clone(), config.data_dir.clone());
-    let mut rights = config.access.clone();
-    if config.is_public {
-        rights.public = access::public(&methods);
-    }
-    let (rpc, server) = serve(config.rpc, methods, pages.clone(), rights).await?;
-    let _ = address.set(rpc);
-    let pages = match config.metrics {
-        Some(addr) => Some(serve_metrics(addr, pages).await?),
-        None => None,
-    };
+    let served = serve_all(&config, &queries, &news).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = crate::export::database(&config.data_dir);
@@ -199,29 +187,65 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
         proxy: config.proxy,
         discovery: config.discovery,
     })?;
-    let (mut listen, mut early) = (Vec::new(), Vec::new());
-    while listen.len() < config.listen.len() {
-        match events.recv().await {
-            Some(event) => {
-                if let Event::Listening(address) = &event {
-                    listen.push(address.clone());
-                }
-                early.push(event);
-            }
-            None => break,
-        }
-    }
+    let (listen, early) = first_events(&mut events, config.listen.len()).await;
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
     }
     let (mut node, files) = (Node::new(chain, Moment::now()), PoolFiles::new(&config.data_dir));
     node.set_database(database);
+    node.set_proxy(config.proxy);
     files.load(&mut node);
     let running = Running { node, stopping: false, news, files, commands, _lock: lock };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
+    let Served { rpc, server, methods, pages } = served;
     let (metrics, pages) = pages.unzip();
-    Ok((NodeHandle { rpc, metrics, listen, stop, task, server, _pages: pages }, queries))
+    Ok((NodeHandle { rpc, metrics, listen, methods, stop, task, server, _pages: pages }, queries))
+}
+
+/// What a node serves.
+struct Served {
+    rpc: SocketAddr,
+    server: ServerHandle,
+    methods: Methods,
+    pages: Option<(SocketAddr, PagesHandle)>,
+}
+
+/// Serves RPC and pages of a node that is still to be opened.
+async fn serve_all<L: NodeLedger>(
+    config: &NodeConfig,
+    queries: &Queries<L>,
+    news: &News,
+) -> Result<Served, NodeError> {
+    let address = Arc::new(OnceLock::new());
+    let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
+    let more = generating.into_iter().chain([health::method(config.data_dir.clone())]);
+    let methods = all_methods::<L>(queries, news, more)?;
+    let mut rights = config.access.clone();
+    if config.is_public {
+        rights.public = access::public(&methods);
+    }
+    let render = metrics(queries.clone(), config.data_dir.clone());
+    let (rpc, server) = serve(config.rpc, methods.clone(), Arc::clone(&render), rights).await?;
+    let _ = address.set(rpc);
+    let pages = match config.metrics {
+        Some(addr) => Some(serve_metrics(addr, render).await?),
+        None => None,
+    };
+    Ok(Served { rpc, server, methods, pages })
+}
+
+/// What happens in the network until the node listens at so many addresses, and these.
+async fn first_events(events: &mut mpsc::Receiver<Event>, addresses: usize) -> (Vec<Multiaddr>, Vec<Event>) {
+    let (mut listen, mut early) = (Vec::new(), Vec::new());
+    while listen.len() < addresses {
+        let Some(event) = events.recv().await else { break };
+        if let Event::Listening(address) = &event {
+            listen.push(address.clone());
+        }
+        early.push(event);
+    }
+    (listen, early)
 }
 
 /// All that the RPC answers.

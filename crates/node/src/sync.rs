@@ -12,10 +12,13 @@ use mass_network::{
 };
 use mass_primitives::{BlockId, Height, HeightDelta};
 
-use crate::{chain::Chain, error::ChainError, ledger::NodeLedger};
+use crate::{chain::Chain, compact::pieces, error::ChainError, ledger::NodeLedger};
 
 /// After this time a batch of blocks is asked of somebody else.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same for a block that a peer told of, and so must have.
+const PATIENCE_ONE: Duration = Duration::from_secs(3);
 
 /// How long a peer is left alone that had nothing of what it was asked for.
 const REST: Duration = Duration::from_secs(3);
@@ -49,6 +52,7 @@ struct Batch {
     peer: PeerId,
     ids: Vec<BlockId>,
     since: Instant,
+    patience: Duration,
 }
 
 impl Sync {
@@ -99,7 +103,7 @@ impl Sync {
 
     /// Requests for blocks that nobody was asked for of late, spread over the peers, with their numbers.
     pub fn fetch(&mut self, ids: &[BlockId], now: Instant) -> Vec<(PeerId, u64, Request)> {
-        let late = |batch: &Batch| now.duration_since(batch.since) >= PATIENCE;
+        let late = |batch: &Batch| now.duration_since(batch.since) >= batch.patience;
         for slow in self.batches.values().filter(|batch| late(batch)) {
             self.peers.entry(slow.peer).and_modify(|peer| peer.rests_until = Some(now + REST));
         }
@@ -110,10 +114,18 @@ impl Sync {
             let Some(peer) = self.free_peer(now) else { break };
             let number = self.number();
             self.asked.extend(&ids);
-            self.batches.insert(number, Batch { peer, ids: ids.clone(), since: now });
+            self.batches.insert(number, Batch { peer, ids: ids.clone(), since: now, patience: PATIENCE });
             requests.push((peer, number, Request::Blocks { ids }));
         }
         requests
+    }
+
+    /// A number for a request to this peer about one block, which nobody else is asked for meanwhile.
+    pub fn asks(&mut self, peer: PeerId, id: BlockId, now: Instant) -> u64 {
+        let number = self.number();
+        self.asked.insert(id);
+        self.batches.insert(number, Batch { peer, ids: vec![id], since: now, patience: PATIENCE_ONE });
+        number
     }
 
     fn free_peer(&mut self, now: Instant) -> Option<PeerId> {
@@ -162,6 +174,7 @@ pub fn answer<L: NodeLedger>(chain: &Chain<L>, request: &Request) -> Result<Resp
         }
         Request::Headers { locator, max } => headers(chain, locator, usize::from(*max)),
         Request::Blocks { ids } => blocks(chain, ids),
+        Request::Pieces { id, positions } => pieces(chain, id, positions),
     }
 }
 

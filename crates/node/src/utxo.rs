@@ -3,6 +3,7 @@
 mod coins;
 mod electrum;
 mod esplora;
+mod explore;
 pub mod faces;
 pub mod filters;
 pub mod index;
@@ -14,11 +15,14 @@ mod stats;
 mod transactions;
 mod view;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use bitcoin::{
-    OutPoint, Transaction, Txid,
-    consensus::encode::{deserialize, serialize},
+    OutPoint, Transaction, Txid, VarInt,
+    consensus::{
+        Decodable as _,
+        encode::{deserialize, serialize},
+    },
     hashes::Hash as _,
 };
 use mass_consensus::{
@@ -92,13 +96,13 @@ impl NodeLedger for UtxoLedger {
         pool: &Pool,
         context: &BlockContext,
         payout: &str,
-        evidence: Option<[u8; 32]>,
+        carried: Carried,
     ) -> Result<Candidate, ChainError> {
         let payout = address::decode(&self.params().address_prefix, payout)
             .map_err(|error| ChainError::Address(Box::new(error)))?;
         let next = NextBlock { height: context.height, median_time_past: context.median_time_past };
         let (txs, refused) = candidates(self, state, pool, next)?;
-        let body = self.build_body(state, context, &payout, evidence, &txs)?;
+        let body = self.build_body(state, context, &payout, carried, &txs)?;
         Ok(Candidate { body, refused })
     }
 
@@ -118,6 +122,10 @@ impl NodeLedger for UtxoLedger {
             bytes: Some(serialize(tx)),
         });
         Ok(std::iter::once(coinbase).chain(payments).collect())
+    }
+
+    fn shared_parts(&self, body: &[u8]) -> Vec<Range<usize>> {
+        payments(body).unwrap_or_default()
     }
 
     fn index(
@@ -175,7 +183,7 @@ impl NodeLedger for UtxoLedger {
     }
 
     fn table() -> Vec<Method<Self>> {
-        [transactions::table(), coins::table(), proofs::table(), stats::table()]
+        [transactions::table(), coins::table(), proofs::table(), stats::table(), explore::table()]
             .into_iter()
             .flatten()
             .collect()
@@ -187,6 +195,21 @@ impl NodeLedger for UtxoLedger {
         methods.merge(light).expect("no method has the name of another");
         methods
     }
+}
+
+/// Where the transactions behind the coinbase are in a body.
+fn payments(body: &[u8]) -> Option<Vec<Range<usize>>> {
+    let mut rest = body;
+    let count = VarInt::consensus_decode(&mut rest).ok()?.0;
+    let mut found = Vec::new();
+    for position in 0..count {
+        let start = body.len() - rest.len();
+        Transaction::consensus_decode(&mut rest).ok()?;
+        if position > 0 {
+            found.push(start..body.len() - rest.len());
+        }
+    }
+    Some(found)
 }
 
 fn parse(bytes: &[u8]) -> Result<Transaction, ChainError> {

@@ -191,7 +191,7 @@ fn a_block_that_the_ledger_refuses_is_told_and_its_chain_is_left() {
     let nothing = payer.pay(OutPoint { vout: 7, ..Payer::coin(&chain) }, 1_000_000, 1_000);
     let state = chain.store().snapshot().unwrap();
     let payee = Payer::script(&payer.key);
-    let body = ledger.build_body(&state, &context, &payee, None, &[nothing]).unwrap();
+    let body = ledger.build_body(&state, &context, &payee, Carried::default(), &[nothing]).unwrap();
     let sealed = farm.seal(genesis, ledger.commitment(&body).unwrap().root, claim);
     let notices = chain.take_block(&Block::new(sealed, vec![], body).to_bytes(), NOW).unwrap();
     let told = |notice: &Notice| matches!(notice, Notice::Refused(id, Some(_)) if *id == sealed.id());

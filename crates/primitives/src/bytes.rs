@@ -134,6 +134,10 @@ byte_string!(
     BodyRoot, 32, reversed
 );
 byte_string!(
+    /// Hash of the whole state of a chain after a block.
+    StateHash, 32, in_memory_order
+);
+byte_string!(
     /// Entropy of a period (`eta`).
     Seed, 32, in_memory_order
 );

@@ -22,7 +22,7 @@ pub mod tag;
 
 pub use bytes::{
     BlockId, BodyRoot, ChainId, Challenge, FarmerPublicKey, GroupId, GroupNonce, ParseBytesError, PlotId,
-    Quality, SealCommitment, SealSignature, Seed, Ticket, VrfOutput, VrfProof,
+    Quality, SealCommitment, SealSignature, Seed, StateHash, Ticket, VrfOutput, VrfProof,
 };
 pub use encoding::{Decode, DecodeError, Encode, Reader};
 pub use quantity::{

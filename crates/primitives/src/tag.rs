@@ -50,6 +50,8 @@ tags! {
     SealBatch = "seal-batch",
     /// Commitment of a body to the evidence in its block.
     Evidence = "evidence",
+    /// Hash of the sum over the entries of a state.
+    State = "state",
     /// Outpoint from which the coins of a genesis block come.
     Faucet = "faucet",
 }

@@ -15,6 +15,7 @@ mod farming;
 mod farms;
 mod machine;
 mod payer;
+mod propagation;
 mod prover;
 mod scenario;
 mod station;
@@ -38,6 +39,7 @@ use self::{
 pub use self::{
     farms::{Farmer, Farms, FarmsError},
     machine::{Builder, Machine, production},
+    propagation::{Propagated, Propagation, Reach},
 };
 
 /// A network to simulate. The same values give the same run, event by event.

@@ -2,12 +2,12 @@
 //! seeing it while blocks are connected.
 
 use mass_consensus::ledger::{StateRead, StateReadError};
-use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot, Ticket};
+use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot, StateHash, Ticket};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _};
 
 use crate::{
     IndexView, Store, StoreError, Tip,
-    store::{corrupt, decode, read_tip},
+    store::{corrupt, decode, read_sum, read_tip},
     tables::{ACTIVE, BANS, BODIES, EVIDENCE, HEADERS, HEADERS_BY_HEIGHT, META, SEALS, STATE, UNDO},
     undo::Undo,
 };
@@ -151,6 +151,14 @@ impl Snapshot {
     #[must_use]
     pub const fn tip(&self) -> Option<Tip> {
         self.tip
+    }
+
+    /// Hash of the whole state (STA-3).
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn state_hash(&self) -> Result<StateHash, StoreError> {
+        Ok(read_sum(&self.txn.open_table(META)?)?.hash())
     }
 
     /// All keys with a prefix and their values, in the order of keys. The empty prefix has them all.

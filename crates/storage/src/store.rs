@@ -8,12 +8,16 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use mass_consensus::ledger::StateDelta;
+use mass_consensus::{
+    ledger::StateDelta,
+    state_sum::{StateEntry, StateSum},
+};
 use mass_primitives::{
     BlockId, ChainId, Decode, DecodeError, Encode, FarmerPublicKey, Height, Reader, Slot, Ticket,
 };
 use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction,
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, Table,
+    WriteTransaction,
 };
 
 use crate::{
@@ -21,7 +25,7 @@ use crate::{
     index::{self, IndexEntries, check_entries},
     tables::{
         ACTIVE, BANS, BODIES, EVIDENCE, HEADERS, HEADERS_BY_HEIGHT, INDEXES, META, META_CHAIN, META_SCHEMA,
-        META_TIP, SCHEMA, SEALS, STATE, UNDO,
+        META_STATE_SUM, META_TIP, SCHEMA, SEALS, STATE, UNDO,
     },
     undo::{self, Replaced, UNDO_BYTES_MAX, Undo},
 };
@@ -213,20 +217,23 @@ impl Store {
             let mut meta = txn.open_table(META)?;
             check_follows(block, read_tip(&meta)?)?;
             insert_header(txn, (block.id, block.height, block.ticket), block.header_bytes, true)?;
+            let mut sum = read_sum(&meta)?;
             for farmer in block.banned {
                 txn.open_table(BANS)?.insert((block.id.as_bytes(), farmer.as_bytes()), ())?;
+                sum.add(&StateEntry::Ban { farmer, block: &block.id });
             }
             if let Some((farmer, slot)) = &block.seal {
                 insert_seal(txn, &block.id, farmer, *slot)?;
             }
             txn.open_table(BODIES)?.insert(block.id.as_bytes(), block.body)?;
             txn.open_table(ACTIVE)?.insert(block.height.get(), block.id.as_bytes())?;
-            let undo = apply_delta(txn, block)?.to_bytes();
+            let undo = apply_delta(txn, block, &mut sum)?.to_bytes();
             undo::check("bytes of an undo", undo.len(), UNDO_BYTES_MAX)?;
             txn.open_table(UNDO)?.insert(block.height.get(), undo.as_slice())?;
             index::connect(txn, block.height, block.indexes)?;
             let tip = Tip { height: block.height, id: block.id }.to_bytes();
             meta.insert(META_TIP, tip.as_slice())?;
+            meta.insert(META_STATE_SUM, sum.to_bytes().as_slice())?;
             Ok(())
         })
     }
@@ -240,7 +247,9 @@ impl Store {
         self.write(|txn| {
             let mut meta = txn.open_table(META)?;
             let tip = read_tip(&meta)?.ok_or(StoreError::NoTip)?;
-            restore(txn, tip)?;
+            let mut sum = read_sum(&meta)?;
+            restore(txn, tip, &mut sum)?;
+            meta.insert(META_STATE_SUM, sum.to_bytes().as_slice())?;
             index::disconnect(txn, tip.height, indexes)?;
             let mut active = txn.open_table(ACTIVE)?;
             active.remove(tip.height.get())?;
@@ -317,6 +326,14 @@ pub(crate) fn read_tip(
     meta: &impl ReadableTable<&'static str, &'static [u8]>,
 ) -> Result<Option<Tip>, StoreError> {
     meta.get(META_TIP)?.map(|bytes| decode("tip", bytes.value())).transpose()
+}
+
+/// The sum over the state of the tip; before the genesis block over nothing.
+pub(crate) fn read_sum(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<StateSum, StoreError> {
+    let sum = meta.get(META_STATE_SUM)?.map(|bytes| decode("state sum", bytes.value())).transpose()?;
+    Ok(sum.unwrap_or_default())
 }
 
 pub(crate) fn decode<T: Decode>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
@@ -402,20 +419,44 @@ fn insert_seal(
     Ok(())
 }
 
-fn apply_delta(txn: &WriteTransaction, block: &ConnectBlock<'_>) -> Result<Undo, StoreError> {
+fn apply_delta(
+    txn: &WriteTransaction,
+    block: &ConnectBlock<'_>,
+    sum: &mut StateSum,
+) -> Result<Undo, StoreError> {
     let mut state = txn.open_table(STATE)?;
     let mut replaced = Vec::with_capacity(block.delta.len());
     for (key, value) in block.delta.iter() {
-        let before = match value {
-            Some(value) => state.insert(key, value)?,
-            None => state.remove(key)?,
-        };
-        replaced.push(Replaced { key: key.to_vec(), before: before.map(|value| value.value().to_vec()) });
+        replaced.push(Replaced { key: key.to_vec(), before: set(&mut state, key, value, sum)? });
     }
     Ok(Undo { block: block.id, replaced })
 }
 
-fn restore(txn: &WriteTransaction, tip: Tip) -> Result<(), StoreError> {
+/// Sets a key of the state, or removes it; the value before.
+fn set(
+    state: &mut Table<'_, &'static [u8], &'static [u8]>,
+    key: &[u8],
+    value: Option<&[u8]>,
+    sum: &mut StateSum,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let before = match value {
+        Some(value) => state.insert(key, value)?,
+        None => state.remove(key)?,
+    };
+    let before = before.map(|value| value.value().to_vec());
+    if before.as_deref() == value {
+        return Ok(before);
+    }
+    if let Some(value) = &before {
+        sum.remove(&StateEntry::Ledger { key, value });
+    }
+    if let Some(value) = value {
+        sum.add(&StateEntry::Ledger { key, value });
+    }
+    Ok(before)
+}
+
+fn restore(txn: &WriteTransaction, tip: Tip, sum: &mut StateSum) -> Result<(), StoreError> {
     let undo: Undo = {
         let mut undos = txn.open_table(UNDO)?;
         let bytes = undos.remove(tip.height.get())?.ok_or(StoreError::UndoPruned(tip.height))?;
@@ -426,10 +467,13 @@ fn restore(txn: &WriteTransaction, tip: Tip) -> Result<(), StoreError> {
     }
     let mut state = txn.open_table(STATE)?;
     for Replaced { key, before } in &undo.replaced {
-        match before {
-            Some(value) => state.insert(key.as_slice(), value.as_slice())?,
-            None => state.remove(key.as_slice())?,
-        };
+        set(&mut state, key, before.as_deref(), sum)?;
+    }
+    let (least, most) = (FarmerPublicKey::ZERO, FarmerPublicKey::new([0xff; 32]));
+    let bans = (tip.id.as_bytes(), least.as_bytes())..=(tip.id.as_bytes(), most.as_bytes());
+    for ban in txn.open_table(BANS)?.range(bans)? {
+        let farmer = FarmerPublicKey::new(*ban?.0.value().1);
+        sum.remove(&StateEntry::Ban { farmer: &farmer, block: &tip.id });
     }
     Ok(())
 }

@@ -13,14 +13,14 @@
 //! | `undo` | height | undo of the active block at that height |
 //! | `indexes` | name of an index | version of its entries, height of the first block that it lacks |
 //! | `index/NAME` | key of the ledger | value of the ledger |
-//! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id |
+//! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id, `state sum`: sum over the state (STA-2) |
 
 use mass_primitives::{BlockId, FarmerPublicKey, Ticket};
 use redb::TableDefinition;
 
 /// Version of the tables. A store of another one is refused, not converted, as long as there has been no release:
 /// the node makes a new one from its peers.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 type Id = &'static [u8; BlockId::LEN];
 type TicketBytes = &'static [u8; Ticket::LEN];
@@ -42,3 +42,4 @@ pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 pub(crate) const META_SCHEMA: &str = "schema";
 pub(crate) const META_CHAIN: &str = "chain";
 pub(crate) const META_TIP: &str = "tip";
+pub(crate) const META_STATE_SUM: &str = "state sum";

@@ -6,12 +6,12 @@
 use mass_node::{
     Candidate, ChainError, Included, LedgerRpc, NextBlock, NodeLedger, Queries,
     consensus::{
-        ledger::{ApplyError, BlockContext, BodyCommitment, Ledger, Overlay, StateDelta, StateRead},
+        ledger::{ApplyError, BlockContext, BodyCommitment, Carried, Ledger, Overlay, StateDelta, StateRead},
         spec::ChainSpec,
     },
     mempool::{Entry, EntryId, Pool, Waiting},
     primitives::{
-        Amount, BodyRoot, ChainId, Decode, DecodeError, Encode, Reader,
+        Amount, BodyRoot, ChainId, Decode, DecodeError, Encode, Reader, StateHash,
         encoding::{encode_byte_string, encode_list},
         tag::double_sha256,
     },
@@ -64,10 +64,11 @@ impl Decode for Note {
     }
 }
 
-/// What a block holds. `evidence` has the hash that the body commits to, or nothing.
+/// What a block holds. `evidence` and `state` have the hash that the body carries for the engine, or nothing.
 struct Body {
     payout: Vec<u8>,
     evidence: Vec<BodyRoot>,
+    state: Vec<StateHash>,
     notes: Vec<Note>,
 }
 
@@ -75,6 +76,7 @@ impl Encode for Body {
     fn encode(&self, out: &mut Vec<u8>) {
         encode_byte_string(&self.payout, out);
         encode_list(&self.evidence, out);
+        encode_list(&self.state, out);
         encode_list(&self.notes, out);
     }
 }
@@ -82,7 +84,7 @@ impl Encode for Body {
 impl Decode for Body {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let payout = reader.byte_string(PAYOUT_MAX)?.to_vec();
-        Ok(Self { payout, evidence: reader.list(1)?, notes: reader.list(NOTES_MAX)? })
+        Ok(Self { payout, evidence: reader.list(1)?, state: reader.list(1)?, notes: reader.list(NOTES_MAX)? })
     }
 }
 
@@ -123,12 +125,17 @@ impl Ledger for Notes {
     fn genesis(&self) -> (Vec<u8>, StateDelta) {
         // The chain id makes the genesis block of each chain its own.
         let payout = self.chain.as_bytes().to_vec();
-        (Body { payout, evidence: Vec::new(), notes: Vec::new() }.to_bytes(), StateDelta::new())
+        (
+            Body { payout, evidence: Vec::new(), state: Vec::new(), notes: Vec::new() }.to_bytes(),
+            StateDelta::new(),
+        )
     }
 
     fn commitment(&self, body: &[u8]) -> Result<BodyCommitment, NotesError> {
-        let evidence = Body::from_bytes(body)?.evidence.first().map(|hash| *hash.as_bytes());
-        Ok(BodyCommitment { root: BodyRoot::new(double_sha256(body)), evidence })
+        let read = Body::from_bytes(body)?;
+        let evidence = read.evidence.first().map(|hash| *hash.as_bytes());
+        let carried = Carried { evidence, state: read.state.first().copied() };
+        Ok(BodyCommitment { root: BodyRoot::new(double_sha256(body)), carried })
     }
 
     fn apply(
@@ -184,7 +191,7 @@ impl NodeLedger for Notes {
         pool: &Pool,
         _: &BlockContext,
         payout: &str,
-        evidence: Option<[u8; 32]>,
+        carried: Carried,
     ) -> Result<Candidate, ChainError> {
         if payout.is_empty() || payout.len() > PAYOUT_MAX {
             return Err(ChainError::Address(format!("a payout is a name of 1 to {PAYOUT_MAX} bytes").into()));
@@ -199,8 +206,9 @@ impl NodeLedger for Notes {
                 Err(error) => return Err(error.into()),
             }
         }
-        let evidence = evidence.map(BodyRoot::new).into_iter().collect();
-        Ok(Candidate { body: Body { payout: payout.into(), evidence, notes }.to_bytes(), refused })
+        let evidence = carried.evidence.map(BodyRoot::new).into_iter().collect();
+        let state = carried.state.into_iter().collect();
+        Ok(Candidate { body: Body { payout: payout.into(), evidence, state, notes }.to_bytes(), refused })
     }
 
     fn transactions(&self, body: &[u8]) -> Result<Vec<Included>, NotesError> {

@@ -108,6 +108,7 @@ impl HeaderTree {
             let Some(Entry { node, executed }) = self.nodes.remove(&id) else { return };
             self.disown_child(&node.parent, &id);
             self.ranking.remove(&rank(id, &node));
+            self.path.remove(&node.height);
             if executed && node.height.get() == self.executed {
                 self.executed = self.executed.saturating_add(1);
                 self.ready.remove(&rank(id, &node));
@@ -123,6 +124,22 @@ impl HeaderTree {
         }
         let best = *self.best();
         self.unsettle_for(&best);
+        self.follow(best);
+    }
+
+    /// Finds the path to the best header, from where it leaves the present one.
+    fn follow(&mut self, best: BlockId) {
+        let top = self.nodes.get(&best).map_or(Height::ZERO, |entry| entry.node.height);
+        while self.path.last_key_value().is_some_and(|(height, _)| *height > top) {
+            self.path.pop_last();
+        }
+        let mut at = best;
+        while let Some(Entry { node, .. }) = self.nodes.get(&at) {
+            if self.path.insert(node.height, at) == Some(at) || at == self.genesis {
+                break;
+            }
+            at = node.parent;
+        }
     }
 
     /// Takes blocks out until the trunk is a part of the chain that ends with `id`.
@@ -154,6 +171,7 @@ impl HeaderTree {
         }
         self.ranking.insert(rank(id, &node));
         self.nodes.insert(id, Entry { node, executed });
+        self.path.insert(node.height, id);
         self.adopt_child(node.parent, id);
         true
     }

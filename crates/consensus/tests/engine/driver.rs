@@ -7,7 +7,7 @@ use mass_consensus::{
     engine::{Effect, Engine, Input},
     evidence::{Evidence, evidence_commitment},
     header::SealedHeader,
-    ledger::BodyCommitment,
+    ledger::{BodyCommitment, Carried},
     proven::ProvenHeader,
     spec::ChainSpec,
 };
@@ -62,7 +62,10 @@ impl Driver {
 
 /// A block with a chosen body root on `parent`.
 pub fn block(farm: &Farm, sealed: SealedHeader, evidence: Vec<Evidence>) -> Block<Proven> {
-    let commitment = BodyCommitment { root: sealed.header.root, evidence: evidence_commitment(&evidence) };
+    let commitment = BodyCommitment {
+        root: sealed.header.root,
+        carried: Carried { evidence: evidence_commitment(&evidence), state: None },
+    };
     Block::new(sealed, evidence, vec![]).prove(&farm.spec, &commitment).unwrap()
 }
 

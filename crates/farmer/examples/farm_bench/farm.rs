@@ -148,6 +148,7 @@ pub async fn farm(plots: &Path, words: &[String], specs: Vec<ChainSpec>, seconds
         watch_rounds: 0,
         rpc: Some(([127, 0, 0, 1], 0).into()),
         access: mass_rpc::Access::default(),
+        methods: None,
     };
     let (mut open_seconds, mut plots_open) = (0.0, 0);
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();

@@ -88,6 +88,7 @@ async fn farm(specs: &[ChainSpec], plots: PathBuf, guard: PathBuf, rounds: u64) 
         watch_rounds: 0,
         rpc: None,
         access: mass_rpc::Access::default(),
+        methods: None,
     };
     let (end, ended) = oneshot::channel::<()>();
     let (mut end, mut answered) = (Some(end), BTreeSet::new());
@@ -246,6 +247,7 @@ fn with_harvesters(chains: Vec<ChainConfig>, directories: Vec<PathBuf>, dir: &Pa
         watch_rounds: 0,
         rpc: Some(anywhere),
         access: mass_rpc::Access::default(),
+        methods: None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Bodies as bytes: what a third party may have changed.
 
 use bitcoin::{Transaction, absolute::LockTime, consensus::encode::serialize};
-use mass_consensus::ledger::Ledger;
+use mass_consensus::ledger::{Carried, Ledger};
+use mass_primitives::StateHash;
 use proptest::prelude::*;
 
 use super::chain::{Chain, Person, unsigned};
@@ -65,22 +66,25 @@ fn no_transaction_looks_like_a_node_of_the_tree() {
 }
 
 #[test]
-fn evidence_is_committed_to() {
+fn evidence_and_state_are_committed_to() {
     let chain = Chain::new();
     let context = chain.context(1, &[]);
     let script = Person::new(1).p2tr();
-    let build = |evidence| chain.ledger.build_body(&chain.state, &context, &script, evidence, &[]).unwrap();
-    let (without, with) = (build(None), build(Some([7; 32])));
-    assert_eq!(chain.ledger.commitment(&without).unwrap().evidence, None);
-    assert_eq!(chain.ledger.commitment(&with).unwrap().evidence, Some([7; 32]));
+    let build = |carried| chain.ledger.build_body(&chain.state, &context, &script, carried, &[]).unwrap();
+    let all = Carried { evidence: Some([7; 32]), state: Some(StateHash::new([8; 32])) };
+    let (without, with) = (build(Carried::default()), build(all));
+    assert_eq!(chain.ledger.commitment(&without).unwrap().carried, Carried::default());
+    assert_eq!(chain.ledger.commitment(&with).unwrap().carried, all);
     chain.ledger.apply(&chain.state, &context, &with).unwrap();
     assert!(with.len() * 4 <= usize::try_from(crate::COINBASE_WEIGHT_MAX).unwrap());
-    let mut coinbase = Body::decode(&with, WEIGHT_MAX).unwrap().coinbase().clone();
-    coinbase.output.push(coinbase.output[1].clone());
-    assert_eq!(
-        chain.ledger.commitment(&encode_body(&coinbase, &[])),
-        Err(LedgerError::EvidenceCommitmentCount { got: 2 })
-    );
+    let coinbase = Body::decode(&with, WEIGHT_MAX).unwrap().coinbase().clone();
+    let twice = |position: usize| {
+        let mut coinbase = coinbase.clone();
+        coinbase.output.push(coinbase.output[position].clone());
+        chain.ledger.commitment(&encode_body(&coinbase, &[]))
+    };
+    assert_eq!(twice(1), Err(LedgerError::EvidenceCommitmentCount { got: 2 }));
+    assert_eq!(twice(2), Err(LedgerError::StateCommitmentCount { got: 2 }));
 }
 
 #[test]

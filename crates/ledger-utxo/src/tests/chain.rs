@@ -210,7 +210,7 @@ impl Chain {
     pub fn body(&self, by: u8, banned: &[u8], txs: &[Transaction]) -> Result<Vec<u8>, LedgerError> {
         let context = self.context(by, banned);
         let script = Person::new(by).p2wpkh();
-        self.ledger.build_body(&self.state, &context, &script, None, txs).map_err(invalid)
+        self.ledger.build_body(&self.state, &context, &script, Carried::default(), txs).map_err(invalid)
     }
 
     pub fn apply(&mut self, by: u8, banned: &[u8], body: &[u8]) -> Result<(), LedgerError> {

@@ -90,6 +90,7 @@ fn of_blocks() -> Vec<Row> {
         (LedgerError::WitnessCommitmentCount { got: 0 }, "bad-witness-merkle-match", ""),
         (LedgerError::WitnessCommitment, "bad-witness-merkle-match", ""),
         (LedgerError::EvidenceCommitmentCount { got: 2 }, "bad-evidence-commitment", ""),
+        (LedgerError::StateCommitmentCount { got: 2 }, "bad-state-commitment", ""),
         (LedgerError::BannedFarmer(farmer(1)), "bad-farmer-banned", ""),
     ]
 }

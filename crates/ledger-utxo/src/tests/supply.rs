@@ -86,7 +86,7 @@ fn fifteen_eras_end_at_the_cap_less_what_was_burned() {
         let lost = banned.first().map_or(0, |key| pending_of(&books.state, &farmer(*key)).unwrap().get());
         bans += u64::from(lost > 0);
         burned += lost - lost / 8;
-        let body = ledger.build_body(&books.state, &context, &payout, None, &[]).unwrap();
+        let body = ledger.build_body(&books.state, &context, &payout, Carried::default(), &[]).unwrap();
         books.write(&ledger.apply(&books.state, &context, &body).unwrap());
         paid += u64::from(height > DELAY);
         let supply = Supply::read(&books.state).unwrap();

@@ -1,6 +1,6 @@
 //! The nodes of each chain of a development network, and the one farmer of all.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use mass_consensus::spec::ChainSpec;
@@ -8,15 +8,19 @@ use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, FarmerError, Totals};
 use mass_ledger_utxo::UtxoLedger;
 use mass_network::Multiaddr;
 use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle};
+use mass_page::Backend;
 use mass_primitives::Height;
-use mass_rpc::{Access, BitcoinClient, HttpClient, MassClient, ServeError, Status};
+use mass_rpc::{Access, BitcoinClient, HttpClient, MassClient, Methods, ServeError, Status};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
 use super::place::Place;
-use crate::farm;
+use crate::{
+    farm,
+    page::{PageSources, Served},
+};
 
 /// How long nodes may take to agree once nobody farms.
 const AGREEMENT: Duration = Duration::from_secs(60);
@@ -27,6 +31,7 @@ pub struct Network {
     farmer: Option<JoinHandle<Result<Totals, FarmerError>>>,
     stop_farmer: Option<oneshot::Sender<()>>,
     totals: watch::Receiver<Totals>,
+    farm: Option<oneshot::Receiver<Methods>>,
 }
 
 /// The nodes of one chain.
@@ -61,9 +66,11 @@ impl Network {
             Ok(ChainConfig { spec, node: nodes.url().to_owned(), payout, priority: 0, enabled: true })
         });
         let farmer = place.farmer(farmed.collect::<anyhow::Result<_>>()?)?;
+        let (wanted, methods) = oneshot::channel();
         let config = FarmerConfig {
             rpc: Some(([127, 0, 0, 1], 0).into()),
             access: Access::in_dir(place.dir(), true),
+            methods: Some(wanted),
             ..farmer
         };
         let (tell, totals) = watch::channel(Totals::default());
@@ -74,7 +81,27 @@ impl Network {
         };
         let (_, changes) = mpsc::channel(1);
         let farmer = tokio::spawn(mass_farmer::run(config, watch, changes, async move { drop(stop.await) }));
-        Ok(Self { chains, farmer: Some(farmer), stop_farmer: Some(stop_farmer), totals })
+        Ok(Self { chains, farmer: Some(farmer), stop_farmer: Some(stop_farmer), totals, farm: Some(methods) })
+    }
+
+    /// Serves the page of all chains, of the farm and of the wallets of the directory.
+    pub async fn serve_page(&mut self, place: &Place, address: Option<SocketAddr>) -> anyhow::Result<Served> {
+        let mut sources = PageSources::default();
+        for nodes in &self.chains {
+            let (node, wallets) =
+                (Backend::Here(nodes.nodes[0].handle.methods.clone()), place.wallets(&nodes.spec));
+            sources.add_chain(&nodes.spec, node, wallets, nodes.client().clone());
+        }
+        if let Some(farm) = self.farm.take()
+            && let Ok(methods) = farm.await
+        {
+            sources.set_farm(Backend::Here(methods));
+        }
+        let served = match address {
+            Some(address) => sources.serve(address).await,
+            None => sources.serve_anywhere().await,
+        };
+        Ok(served?)
     }
 
     /// The chains.

@@ -66,6 +66,7 @@ impl Place {
             watch_rounds: 0,
             rpc: None,
             access: mass_rpc::Access::default(),
+            methods: None,
         })
     }
 
@@ -81,7 +82,12 @@ impl Place {
 
     /// Where a wallet of a chain is.
     pub fn wallet(&self, spec: &ChainSpec, name: &str) -> PathBuf {
-        self.dir.join(&spec.rules().name).join("wallets").join(name)
+        self.wallets(spec).join(name)
+    }
+
+    /// Where the wallets of a chain are.
+    pub fn wallets(&self, spec: &ChainSpec) -> PathBuf {
+        self.dir.join(&spec.rules().name).join("wallets")
     }
 
     /// Opens a wallet; one that is not there is made, from a phrase if there is one.

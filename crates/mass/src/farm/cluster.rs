@@ -45,7 +45,8 @@ pub async fn run(
                 () = active.lost() => {}
             }
         };
-        let totals = farm(config, args.config.clone(), Arc::clone(webhooks), end, output).await;
+        let totals =
+            farm(config, args.page.address, args.config.clone(), Arc::clone(webhooks), end, output).await;
         active.release().await;
         if stop.clone().now_or_never().is_some() {
             return totals;

@@ -10,7 +10,8 @@ use crate::{
     config::{Config, message_id, peer_id},
     faults::{Banned, Faults},
     handle::{
-        Command, Event, GossipToken, PeerDetails, RequestFailure, ResponseToken, Topic, Traffic, Verdict,
+        Command, ConnectionKind, Event, GossipToken, PeerDetails, RequestFailure, ResponseToken, Topic,
+        Traffic, Verdict,
     },
     wire::{BLOCK_BYTES_MAX, Request, Response},
 };
@@ -219,7 +220,7 @@ impl World {
             Some(PeerDetails {
                 peer: self.peer(*far)?,
                 address,
-                is_inbound: false,
+                kind: ConnectionKind::Manual,
                 since: 0,
                 agent,
                 sent,

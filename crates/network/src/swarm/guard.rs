@@ -3,12 +3,12 @@
 use libp2p::{core::ConnectedPoint, swarm::ConnectionId};
 
 use super::{
-    Driver, PeerId, debug, now,
+    ConnectionKind, Driver, PeerId, Topic, debug, now,
     peers::{Admission, Remote},
     search::ip_of,
 };
 use crate::{
-    discovery::{Now, select},
+    discovery::{Now, Purpose, select},
     faults::{Ban, Banned, Fault},
 };
 
@@ -22,7 +22,13 @@ impl Driver {
     ) {
         let (address, is_inbound) = (endpoint.get_remote_address().clone(), endpoint.is_listener());
         let ip = ip_of(&address);
-        let is_first = self.peers.opened(peer, connection, Remote { address, is_inbound }, now);
+        let kind = match self.discovery.purpose(connection) {
+            _ if is_inbound => ConnectionKind::Inbound,
+            Some(Purpose::Keep) => ConnectionKind::Chosen,
+            Some(Purpose::Feel) => ConnectionKind::Feeler,
+            None => ConnectionKind::Manual,
+        };
+        let is_first = self.peers.opened(peer, connection, Remote { address, kind }, now);
         if self.faults.is_banned(Some(&peer), ip, now.unix) {
             self.turn_away(peer);
         } else if !is_first && self.discovery.purpose(connection).is_some() && self.yields_to(&peer) {
@@ -71,9 +77,19 @@ impl Driver {
         }
     }
 
+    /// Whether a message that a peer tells is looked at.
+    pub(super) fn may_gossip(&mut self, from: &PeerId, topic: Topic) -> bool {
+        let now = now().instant;
+        self.peers.may_gossip(from, topic, now) && self.totals.may_gossip(topic, now)
+    }
+
     /// Whether a peer's request is looked at. Who waits for too many answers is refused, who floods is at fault.
     pub(super) fn may_ask(&mut self, peer: PeerId) -> bool {
         match self.peers.asks(&peer, now().instant) {
+            Admission::Granted if !self.answers.has_room(&peer) || !self.totals.may_ask(now().instant) => {
+                self.peers.answered(&peer);
+                false
+            }
             Admission::Granted => true,
             Admission::Busy => false,
             Admission::Flood => {

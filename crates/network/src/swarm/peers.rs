@@ -2,8 +2,8 @@
 //! topics, so that a message published after `PeerConnected` reaches it. Also what it may ask of us, and what speaks for keeping it. Time is an argument.
 
 use super::{
-    AGENT_BYTES_MAX, BTreeSet, ConnectionId, Duration, HashMap, Instant, IpAddr, Multiaddr, PeerDetails,
-    PeerId, Topic, Traffic, search::ip_of,
+    AGENT_BYTES_MAX, BTreeSet, ConnectionId, ConnectionKind, Duration, HashMap, Instant, IpAddr, Multiaddr,
+    PeerDetails, PeerId, Topic, Traffic, search::ip_of,
 };
 use crate::{
     discovery::{Candidate, Endpoint, Now},
@@ -20,7 +20,7 @@ const QUESTIONS: (f64, f64) = (2.0, 1.0 / 60.0);
 /// Messages of a topic at once and in each second, far above what any chain makes.
 const fn gossip(topic: Topic) -> (f64, f64) {
     match topic {
-        Topic::Blocks => (200.0, 10.0),
+        Topic::Blocks | Topic::Compact => (200.0, 10.0),
         Topic::Transactions => (10_000.0, 500.0),
         Topic::Evidence => (100.0, 5.0),
     }
@@ -60,7 +60,7 @@ struct Peer {
 #[derive(Clone, Debug)]
 pub(super) struct Remote {
     pub address: Multiaddr,
-    pub is_inbound: bool,
+    pub kind: ConnectionKind,
 }
 
 /// The connected peers.
@@ -82,12 +82,12 @@ impl Peers {
         &mut self,
         peer: PeerId,
         connection: ConnectionId,
-        Remote { address, is_inbound }: Remote,
+        Remote { address, kind }: Remote,
         now: Now,
     ) -> bool {
         let (ip, (sent, received)) = (ip_of(&address), Default::default());
         let (since, agent) = (now.unix, String::new());
-        let details = PeerDetails { peer, address, is_inbound, since, agent, sent, received };
+        let details = PeerDetails { peer, address, kind, since, agent, sent, received };
         let quota = |(room, per_second)| Quota::new(room, per_second, now.instant);
         let state = self.0.entry(peer).or_insert_with(|| Peer {
             since: now.instant,
@@ -185,7 +185,7 @@ impl Peers {
 
     /// Those that came by themselves.
     pub fn incoming(&self, now: Instant) -> Vec<Candidate> {
-        let incoming = self.0.iter().filter(|(_, state)| state.details.is_inbound);
+        let incoming = self.0.iter().filter(|(_, state)| state.details.kind == ConnectionKind::Inbound);
         let candidate = |(peer, state): (&PeerId, &Peer)| Candidate {
             peer: *peer,
             group: Endpoint::new(state.ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()), 0).group(),

@@ -155,7 +155,8 @@ pub fn run(folder: &Path) {
         let made = payments(&purse, kind);
         let txs: Vec<Transaction> = made.iter().map(|(tx, _)| tx.clone()).collect();
         let builder = ledger(&[]);
-        let body = builder.build_body(&snapshot, &context(1), &purse.script(kind, 0), None, &txs);
+        let body =
+            builder.build_body(&snapshot, &context(1), &purse.script(kind, 0), Carried::default(), &txs);
         let body = body.expect("a good body");
         let bare: Vec<_> =
             made.iter().map(|(tx, spent)| (tx.clone(), spent.clone(), serialize(tx))).collect();

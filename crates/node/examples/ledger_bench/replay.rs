@@ -96,7 +96,9 @@ pub fn make(folder: &Path) {
         }
         let state = store.snapshot().expect("it can be read");
         let payout = purse.script(Kind::Taproot, 0);
-        let body = ledger.build_body(&state, &context(height), &payout, None, &txs).expect("a good body");
+        let body = ledger
+            .build_body(&state, &context(height), &payout, Carried::default(), &txs)
+            .expect("a good body");
         let delta = ledger.apply(&state, &context(height), &body).expect("a good block");
         connect(&store, height, &body, &delta);
         file.write_all(&(body.len() as u64).to_le_bytes()).expect("it can be written");

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use mass_rpc::{errors, params::Param};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{ledger::NodeLedger, methods::Method};
 
@@ -23,6 +23,15 @@ pub(super) fn table<L: NodeLedger>() -> Vec<Method<L>> {
             "What the RPC is doing: this one call, for the node answers one after the other. There is no log file.",
             |_, _| {
                 Ok(json!({ "active_commands": [{ "method": "getrpcinfo", "duration": 0 }], "logpath": "" }))
+            },
+        ),
+        Method::new(
+            ("Mass", "mass_spec"),
+            NONE,
+            "The chain spec as a text: its rules, of which the chain's id is a hash, and its hints.",
+            |node, _| {
+                let spec = serde_json::to_string(node.chain().spec().file());
+                spec.map(Value::String).map_err(|error| errors::misc(error.to_string()))
             },
         ),
         Method::aside(name("stop"), STOP, "Ends the node.", |queries, _| {

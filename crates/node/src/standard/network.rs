@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use mass_network::{Command, Multiaddr, PeerDetails, PeerId};
+use mass_network::{Command, ConnectionKind, Multiaddr, PeerDetails, PeerId};
 use mass_rpc::{
     RpcResult, errors,
     params::{Args, Kind, Param},
@@ -196,7 +196,7 @@ fn describe(number: u64, details: &PeerDetails) -> Value {
         "timeoffset": 0,
         "version": 0,
         "subver": format!("/{}/", details.agent),
-        "inbound": details.is_inbound,
+        "inbound": details.kind == ConnectionKind::Inbound,
         "bip152_hb_to": false,
         "bip152_hb_from": false,
         "presynced_headers": -1,
@@ -212,7 +212,7 @@ fn describe(number: u64, details: &PeerDetails) -> Value {
         "bytesrecv_per_msg": {},
         "inv_to_send": 0,
         "last_inv_sequence": 0,
-        "connection_type": if details.is_inbound { "inbound" } else { "manual" },
+        "connection_type": details.kind.name(),
         "transport_protocol_type": "v2",
         "session_id": "",
         "peerid": details.peer.to_string(),
@@ -245,7 +245,7 @@ async fn totals<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
 
 async fn network_info<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
     let peers = peers(&queries).await?;
-    let inbound = peers.iter().filter(|(_, peer)| peer.is_inbound).count();
+    let inbound = peers.iter().filter(|(_, peer)| peer.kind == ConnectionKind::Inbound).count();
     let count = peers.len();
     let describe = move |node: &mut Node<L>| {
         let listen = node.listen().iter().map(|address| {
@@ -253,8 +253,9 @@ async fn network_info<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
             let (ip, port) = at.rsplit_once(':').unwrap_or((&at, "0"));
             json!({ "address": ip, "port": port.parse::<u16>().unwrap_or(0), "score": 1 })
         });
+        let proxy = node.proxy().map_or_else(String::new, |proxy| proxy.to_string());
         let network = |name: &str| {
-            json!({ "name": name, "limited": false, "reachable": true, "proxy": "",
+            json!({ "name": name, "limited": false, "reachable": true, "proxy": proxy,
                 "proxy_randomize_credentials": false })
         };
         Ok(json!({

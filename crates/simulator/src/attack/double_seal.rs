@@ -14,7 +14,7 @@ use mass_consensus::{
     evidence::{Evidence, evidence_commitment},
     header::{Header, Seal, SealClaim, SealedHeader},
     keys::FarmerSecret,
-    ledger::BodyCommitment,
+    ledger::{BodyCommitment, Carried},
     lottery::{challenge, is_asked, lottery_weight, ticket, wins},
     spec::ChainSpec,
     tree::{Expectation, HeaderTree},
@@ -151,7 +151,10 @@ impl Farmer {
         let header = Header { version, parent, root, time, bits: compact_target(expected.difficulty), nonce };
         let signature = self.secret.sign(spec.id(), &header.id(), &mut *rng);
         let sealed = SealedHeader { header, seal: Seal { claim, vrf_proof, signature } };
-        let commitment = BodyCommitment { root, evidence: evidence_commitment(&evidence) };
+        let commitment = BodyCommitment {
+            root,
+            carried: Carried { evidence: evidence_commitment(&evidence), state: None },
+        };
         let block = Block::new(sealed, evidence, Vec::new()).prove(spec, &commitment);
         Ok(Some(block.map_err(|error| AttackError::Engine(error.to_string()))?))
     }

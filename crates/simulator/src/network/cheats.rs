@@ -10,7 +10,7 @@ use mass_consensus::{
 };
 use mass_ledger_utxo::body::{Body, encode_body};
 use mass_network::{Topic, wire::Response};
-use mass_node::{ChainError, NodeLedger as _};
+use mass_node::{ChainError, NodeLedger as _, gossiped_header};
 use mass_primitives::{BlockId, BodyRoot, Decode as _, Encode as _, Height, VrfProof};
 
 use super::{
@@ -33,7 +33,7 @@ pub struct Deceit {
     /// When it sealed twice in a slot and others could see both blocks, in milliseconds.
     pub offences: Vec<u64>,
     /// Own blocks that nobody was shown yet, and the height of the last.
-    hidden: Vec<Vec<u8>>,
+    hidden: Vec<(Topic, Vec<u8>)>,
     hidden_height: Height,
     /// Height of the best block that others made.
     heard: Height,
@@ -178,15 +178,14 @@ impl Station {
         let is_away = self.is_away(at);
         let Some(farming) = &mut self.farming else { return false };
         match (farming.conduct, topic) {
-            (Conduct::DoubleSealer | Conduct::Flooder, Topic::Evidence) | (Conduct::Mute, Topic::Blocks) => {
+            (Conduct::DoubleSealer | Conduct::Flooder, Topic::Evidence)
+            | (Conduct::Mute, Topic::Blocks | Topic::Compact) => true,
+            (Conduct::Withholder, Topic::Blocks | Topic::Compact) => {
+                farming.deceit.hidden.push((topic, bytes.to_vec()));
                 true
             }
-            (Conduct::Withholder, Topic::Blocks) => {
-                farming.deceit.hidden.push(bytes.to_vec());
-                true
-            }
-            (Conduct::Loner, Topic::Blocks) if is_away => {
-                farming.deceit.hidden.push(bytes.to_vec());
+            (Conduct::Loner, Topic::Blocks | Topic::Compact) if is_away => {
+                farming.deceit.hidden.push((topic, bytes.to_vec()));
                 true
             }
             _ => false,
@@ -221,12 +220,9 @@ impl Station {
         if gossip.topic == Topic::Evidence {
             deceit.evidence = Some(gossip.bytes.clone());
         }
-        if gossip.topic != Topic::Blocks {
-            return;
-        }
-        let Ok(block) = Block::<Decoded>::from_bytes(&gossip.bytes) else { return };
-        deceit.overheard = Some(*block.sealed());
-        deceit.heard = deceit.heard.max(block.sealed().seal.claim.height);
+        let Some(sealed) = gossiped_header(gossip.topic, &gossip.bytes) else { return };
+        deceit.overheard = Some(sealed);
+        deceit.heard = deceit.heard.max(sealed.seal.claim.height);
         if deceit.heard > deceit.hidden_height {
             deceit.hidden.clear();
         } else if deceit.heard.get() + 1 >= deceit.hidden_height.get() {
@@ -237,8 +233,8 @@ impl Station {
     /// Shows all that was kept back.
     fn show(&mut self, world: Surroundings<'_>) {
         let hidden = self.farming.as_mut().map(|farming| std::mem::take(&mut farming.deceit.hidden));
-        for bytes in hidden.unwrap_or_default() {
-            self.publish(Topic::Blocks, bytes, |_| true, world);
+        for (topic, bytes) in hidden.unwrap_or_default() {
+            self.publish(topic, bytes, |_| true, world);
         }
     }
 }
@@ -261,7 +257,8 @@ fn overpaid(
         banned: Vec::new(),
     };
     let state = chain.store().snapshot()?;
-    let candidate = chain.ledger().build(&state, chain.pool(), &context, payout, None)?;
+    let carried = chain.carried(&state, claim.height, &[])?;
+    let candidate = chain.ledger().build(&state, chain.pool(), &context, payout, carried)?;
     let body = Body::decode(&candidate.body, chain.ledger().params().weight_max)
         .map_err(|_| ChainError::Stale("the body"))?;
     let mut coinbase = body.coinbase().clone();

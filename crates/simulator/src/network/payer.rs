@@ -34,8 +34,13 @@ fn script() -> ScriptBuf {
 
 /// The coins of the payer, as the chain spec lists them.
 pub fn genesis_outputs(prefix: &Value) -> Value {
+    outputs(prefix, COINS, COIN)
+}
+
+/// So many coins of the payer, each of this amount.
+pub(super) fn outputs(prefix: &Value, coins: usize, amount: u64) -> Value {
     let address = address::encode(prefix.as_str().unwrap_or_default(), &script()).unwrap_or_default();
-    vec![json!({ "address": address, "amount": COIN }); COINS].into()
+    vec![json!({ "address": address, "amount": amount }); coins].into()
 }
 
 /// The payer.
@@ -104,7 +109,7 @@ fn take(machine: &mut dyn Machine, tx: &Transaction, now: Moment) -> Result<bool
     }
 }
 
-fn payment(coin: OutPoint, amount: u64) -> Transaction {
+pub(super) fn payment(coin: OutPoint, amount: u64) -> Transaction {
     let (script, key, secp) = (script(), key(), Secp256k1::new());
     let (sequence, script_sig, witness) = (Sequence::MAX, ScriptBuf::new(), Witness::new());
     let value = bitcoin::Amount::from_sat(amount.saturating_sub(FEE));

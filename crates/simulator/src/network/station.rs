@@ -60,7 +60,7 @@ pub enum Packet {
 
 impl Packet {
     /// Bytes of the message itself, without those of the transport.
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Self::Gossip(gossip) => gossip.bytes.len(),
             Self::Ask { request, .. } => request.encoded_len(),

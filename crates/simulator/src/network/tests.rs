@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use mass_consensus::header::SealedHeader;
 use mass_ledger_utxo::{LedgerParams, UtxoLedger};
 use mass_network::{Command, Event, Topic, wire::Response};
-use mass_node::{Chain, ChainError, Moment, Node, Parts};
+use mass_node::{Chain, ChainError, Moment, Node, Parts, gossiped_header};
 use mass_primitives::{Amount, BlockId, Decode as _, Reader, SealSignature, VrfProof};
 
 use super::{
@@ -198,7 +198,7 @@ fn planted(builder: &Builder) -> Violation {
 fn seals(event: &Event) -> Vec<SealedHeader> {
     let header = |bytes: &Vec<u8>| SealedHeader::decode(&mut Reader::new(bytes)).ok();
     match event {
-        Event::Gossip { topic: Topic::Blocks, bytes, .. } => header(bytes).into_iter().collect(),
+        Event::Gossip { topic, bytes, .. } => gossiped_header(*topic, bytes).into_iter().collect(),
         Event::Response { response: Response::Headers(headers), .. } => {
             headers.iter().filter_map(header).collect()
         }
@@ -300,7 +300,9 @@ fn a_double_seal_on_two_branches_that_both_lose_is_found() {
     };
     assert_eq!(parted(nodes(|_| true)).unwrap().banned, 1);
     // These two have no farmers: all blocks that they publish are those that they left.
-    let silent = parted(nodes(|command| !matches!(command, Command::Publish { topic: Topic::Blocks, .. })));
+    let silent = parted(nodes(|command| {
+        !matches!(command, Command::Publish { topic: Topic::Blocks | Topic::Compact, .. })
+    }));
     let Err(NetworkError::Violation(found)) = silent else { panic!("nothing was found: {silent:?}") };
     assert_eq!(found.rule, CHEATS, "{found}");
 }

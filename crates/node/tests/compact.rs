@@ -1,0 +1,256 @@
+//! Blocks told by what peers lack: two nodes without sockets, between whom a test carries the messages, and may lie.
+
+#[path = "../../consensus/tests/farm/mod.rs"]
+mod farm;
+mod payer;
+
+use std::time::{Duration, Instant};
+
+use bitcoin::{Transaction, consensus::serialize};
+use farm::Farm;
+use mass_ledger_utxo::UtxoLedger;
+use mass_network::{
+    Command, Event, Fault, GossipToken, PeerId, ResponseToken, Topic, Verdict, message_id, peer_id,
+    wire::{CompactBlock, Request, Response},
+};
+use mass_node::{Moment, Node};
+use mass_primitives::{BlockId, Decode as _, Slot};
+use payer::{NOW, Payer};
+
+/// A node, and those whom it knows by number.
+struct Side {
+    node: Node<UtxoLedger>,
+    start: Instant,
+    after: Duration,
+    _dir: tempfile::TempDir,
+}
+
+fn peer(number: u8) -> PeerId {
+    peer_id([number; 32])
+}
+
+impl Side {
+    fn new(payer: &Payer, peers: &[u8]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut chain =
+            mass_node::Chain::open(&dir.path().join("chain.redb"), payer.spec.clone(), None).unwrap();
+        chain.tick(Slot::new(1 << 30), NOW).unwrap();
+        let start = Instant::now();
+        let node = Node::new(chain, Moment { unix: NOW, instant: start });
+        let mut side = Self { node, start, after: Duration::ZERO, _dir: dir };
+        for number in peers {
+            side.event(Event::PeerConnected(peer(*number)));
+        }
+        side
+    }
+
+    fn now(&self) -> Moment {
+        Moment { unix: NOW, instant: self.start + self.after }
+    }
+
+    /// What the node wants done after something happened.
+    fn event(&mut self, event: Event) -> Vec<Command> {
+        let now = self.now();
+        self.node.event(event, now).unwrap();
+        self.node.take_commands()
+    }
+
+    fn hears(&mut self, from: u8, bytes: &[u8]) -> Vec<Command> {
+        let (token, bytes) = (GossipToken::new(message_id(bytes), peer(from)), bytes.to_vec());
+        self.event(Event::Gossip { topic: Topic::Compact, from: peer(from), token, bytes })
+    }
+
+    fn answered(&mut self, from: u8, id: u64, response: Response) -> Vec<Command> {
+        self.event(Event::Response { id, peer: peer(from), response })
+    }
+
+    /// The answer to a request.
+    fn answers(&mut self, request: Request) -> Response {
+        let commands = self.event(Event::Request { peer: peer(9), request, token: ResponseToken::new(1) });
+        let answer = commands.into_iter().find_map(|command| match command {
+            Command::Respond { response, .. } => Some(response),
+            _ => None,
+        });
+        answer.unwrap()
+    }
+
+    fn knows(&mut self, transactions: &[Transaction]) {
+        let now = self.now();
+        for tx in transactions {
+            self.node.pay(serialize(tx), now).unwrap();
+        }
+        drop(self.node.take_commands());
+    }
+
+    fn tip(&self) -> BlockId {
+        *self.node.chain().engine().tip()
+    }
+
+    /// Farms a block; what peers are told of it.
+    fn mine(&mut self, farm: &Farm) -> (BlockId, Topic, Vec<u8>) {
+        let chain = self.node.chain_mut();
+        let expected = chain.expectation(Slot::ZERO).unwrap();
+        let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
+        let header = chain.prepare(claim, &payer::payout(1)).unwrap();
+        let seal = farm.sign(header, claim).seal;
+        let now = self.now();
+        self.node.submit(&header.id(), seal.vrf_proof, seal.signature, now).unwrap();
+        let told = self.node.take_commands().into_iter().find_map(|command| match command {
+            Command::Publish { topic: topic @ (Topic::Blocks | Topic::Compact), bytes } => {
+                Some((topic, bytes))
+            }
+            _ => None,
+        });
+        let (topic, bytes) = told.unwrap();
+        (header.id(), topic, bytes)
+    }
+}
+
+fn requests(commands: &[Command]) -> Vec<(u64, PeerId, Request)> {
+    let request = |command: &Command| match command {
+        Command::Request { peer, request, id } => Some((*id, *peer, request.clone())),
+        _ => None,
+    };
+    commands.iter().filter_map(request).collect()
+}
+
+fn verdict(commands: &[Command]) -> Option<Verdict> {
+    commands.iter().find_map(|command| match command {
+        Command::Report { verdict, .. } => Some(*verdict),
+        _ => None,
+    })
+}
+
+fn faults(commands: &[Command]) -> Vec<(PeerId, Fault)> {
+    let fault = |command: &Command| match command {
+        Command::Fault { peer, fault } => Some((*peer, *fault)),
+        _ => None,
+    };
+    commands.iter().filter_map(fault).collect()
+}
+
+/// A payer, his farm, and payments one on the other.
+fn world() -> (Payer, Farm, Vec<Transaction>) {
+    let payer = Payer::new(&Farm::easy(0, [7; 32]).spec);
+    let farm = payer.farm(7);
+    let dir = tempfile::tempdir().unwrap();
+    let chain = payer::open(&farm, &dir.path().join("chain.redb"));
+    let (mut coin, mut amount, mut payments) = (Payer::coin(&chain), 1_000_000, Vec::new());
+    for _ in 0..12 {
+        let tx = payer.pay(coin, amount, 1_000);
+        (coin, amount) = (payer::coin_of(&tx), amount - 1_000);
+        payments.push(tx);
+    }
+    (payer, farm, payments)
+}
+
+#[test]
+fn a_block_of_known_transactions_needs_no_question_and_a_block_without_any_is_told_whole() {
+    let (payer, farm, payments) = world();
+    let (mut one, mut two) = (Side::new(&payer, &[]), Side::new(&payer, &[1]));
+    let (empty, topic, whole) = one.mine(&farm);
+    assert_eq!(topic, Topic::Blocks);
+    let token = GossipToken::new(message_id(&whole), peer(1));
+    two.event(Event::Gossip { topic, from: peer(1), token, bytes: whole });
+    assert_eq!(two.tip(), empty);
+    one.knows(&payments);
+    two.knows(&payments);
+    let (id, topic, told) = one.mine(&farm);
+    assert_eq!(topic, Topic::Compact);
+    let commands = two.hears(1, &told);
+    assert_eq!((two.tip(), verdict(&commands), requests(&commands)), (id, Some(Verdict::Accept), vec![]));
+    let whole = one.node.chain().block_bytes(&id).unwrap().unwrap();
+    assert!(told.len() + payments.len() * 180 < whole.len(), "{} of {}", told.len(), whole.len());
+    assert_eq!(two.node.chain().block_bytes(&id).unwrap(), Some(whole));
+    let again = two.hears(1, &told);
+    assert_eq!((verdict(&again), requests(&again)), (Some(Verdict::Ignore), vec![]));
+}
+
+#[test]
+fn who_lacks_some_asks_the_teller_for_those_alone() {
+    let (payer, farm, payments) = world();
+    let (mut one, mut two) = (Side::new(&payer, &[]), Side::new(&payer, &[1]));
+    one.knows(&payments);
+    two.knows(&payments[..9]);
+    let (id, _, told) = one.mine(&farm);
+    let commands = two.hears(1, &told);
+    let asked = requests(&commands);
+    let [(number, to, request @ Request::Pieces { positions, .. })] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((*to, positions.as_slice(), verdict(&commands)), (peer(1), &[10, 11, 12][..], None));
+    let answer = one.answers(request.clone());
+    let commands = two.answered(1, *number, answer);
+    assert_eq!((two.tip(), verdict(&commands), faults(&commands)), (id, Some(Verdict::Accept), vec![]));
+}
+
+/// What does not fit together is nobody's fault; a whole block that does not fit its header is its sender's.
+#[test]
+fn pieces_that_do_not_fit_punish_nobody_and_a_whole_block_that_does_not_fit_its_sender() {
+    let (payer, farm, payments) = world();
+    let (mut one, mut two) = (Side::new(&payer, &[]), Side::new(&payer, &[1, 2]));
+    one.knows(&payments);
+    two.knows(&payments[..11]);
+    let (id, _, told) = one.mine(&farm);
+    let asked = requests(&two.hears(2, &told));
+    let wrong = Response::Pieces(vec![serialize(&payments[0])]);
+    let commands = two.answered(2, asked[0].0, wrong);
+    assert_eq!((faults(&commands), verdict(&commands)), (vec![], Some(Verdict::Ignore)));
+    let asked = requests(&commands);
+    let [(number, to, Request::Blocks { ids })] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((*to, ids.as_slice()), (peer(2), &[id][..]));
+    let mut block = one.node.chain().block_bytes(&id).unwrap().unwrap();
+    *block.last_mut().unwrap() ^= 1;
+    let commands = two.answered(2, *number, Response::Blocks(vec![Some(block)]));
+    assert_eq!(faults(&commands), [(peer(2), Fault::Misfit)]);
+    // The header is as good as before.
+    let asked = requests(&two.hears(1, &told));
+    let answer = one.answers(asked[0].2.clone());
+    let commands = two.answered(1, asked[0].0, answer);
+    assert_eq!((two.tip(), verdict(&commands)), (id, Some(Verdict::Accept)));
+}
+
+#[test]
+fn who_holds_pieces_back_keeps_nobody_from_telling_the_same_block() {
+    let (payer, farm, payments) = world();
+    let (mut one, mut two) = (Side::new(&payer, &[]), Side::new(&payer, &[1, 2, 3, 4, 5]));
+    one.knows(&payments);
+    let (id, _, told) = one.mine(&farm);
+    assert_eq!(requests(&two.hears(2, &told)).len(), 1);
+    let asked = requests(&two.hears(1, &told));
+    assert_eq!(asked[0].1, peer(1));
+    assert_eq!(requests(&two.hears(3, &told)).len(), 1);
+    assert_eq!(verdict(&two.hears(4, &told)), Some(Verdict::Ignore), "three are enough");
+    // All hold back: after a while anybody is asked for the whole.
+    two.after += Duration::from_secs(4);
+    let now = two.now();
+    two.node.tick(now).unwrap();
+    let asked = requests(&two.node.take_commands());
+    let wanted = asked.iter().find(|(_, _, request)| *request == Request::Blocks { ids: vec![id] });
+    let (number, to, _) = wanted.expect("the block is asked for").clone();
+    let block = one.answers(Request::Blocks { ids: vec![id] });
+    two.event(Event::Response { id: number, peer: to, response: block });
+    assert_eq!(two.tip(), id);
+}
+
+#[test]
+fn what_is_no_compact_block_or_has_a_bad_header_is_its_senders_fault() {
+    let (payer, farm, payments) = world();
+    let (mut one, mut two) = (Side::new(&payer, &[]), Side::new(&payer, &[1]));
+    one.knows(&payments);
+    let (id, _, told) = one.mine(&farm);
+    assert_eq!(faults(&two.hears(1, &told[..told.len() - 1])), [(peer(1), Fault::Malformed)]);
+    let mut bad = told.clone();
+    let header = CompactBlock::from_bytes(&told).unwrap().first().len();
+    // The one piece that is not short comes last. Its seal is behind the header of 80 bytes.
+    let at = told.len() - header;
+    bad[at + 300] ^= 1;
+    assert_eq!(faults(&two.hears(1, &bad)), [(peer(1), Fault::BadHeader)]);
+    two.knows(&payments);
+    two.hears(1, &told);
+    assert_eq!(two.tip(), id, "neither costs the header anything");
+    let positions = vec![60_000];
+    assert_eq!(one.answers(Request::Pieces { id, positions }), Response::Pieces(vec![]));
+    assert_eq!(
+        one.answers(Request::Pieces { id: BlockId::ZERO, positions: vec![0] }),
+        Response::Pieces(vec![])
+    );
+}
