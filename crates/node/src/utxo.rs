@@ -26,7 +26,7 @@ use bitcoin::{
     hashes::Hash as _,
 };
 use mass_consensus::{
-    ledger::{ApplyError, BlockContext, Overlay, StateRead},
+    ledger::{ApplyError, BlockContext, Carried, Overlay, StateRead},
     spec::ChainSpec,
 };
 use mass_ledger_utxo::{
