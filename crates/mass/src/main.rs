@@ -26,6 +26,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+use mass_node::program::LogFormat;
+
 use crate::output::{Output, Verdict};
 
 /// MASS: blocks are won by disk space that holds plots.
@@ -48,8 +50,11 @@ struct Cli {
     #[arg(long, global = true)]
     json: bool,
     /// What to log to the standard error: a level, or levels by module as in "info,mass_node=debug".
-    #[arg(long, global = true, env = "MASS_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(long, global = true, env = "MASS_LOG", default_value = "warn", value_name = "LEVELS")]
     log: String,
+    /// What a line of the log looks like.
+    #[arg(long, global = true, env = "MASS_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
     /// A file of USER:PASSWORD for the RPC of nodes and farms [default: the cookie of the one that runs on this machine].
     #[arg(long, global = true, env = "MASS_RPC_COOKIE", value_name = "FILE")]
     rpc_cookie: Option<PathBuf>,
@@ -95,7 +100,7 @@ enum Command {
 
 fn run(cli: &Cli) -> anyhow::Result<Verdict> {
     let output = Output { json: cli.json };
-    runtime::log_to_stderr(&cli.log)?;
+    runtime::log_to_stderr(&cli.log, cli.log_format)?;
     cli.rpc_cookie.iter().cloned().for_each(mass_rpc::use_cookie);
     match &cli.command {
         Command::Dev(args) => dev::run(args, output),

@@ -120,7 +120,9 @@ async fn health<L: NodeLedger>(queries: Queries<L>, dir: PathBuf) -> RpcResult<N
         Ok(())
     };
     queries.answer(ask).await?;
-    let inbound = details.await.map_or(0, |peers| peers.iter().filter(|peer| peer.kind == ConnectionKind::Inbound).count());
+    let inbound = details
+        .await
+        .map_or(0, |peers| peers.iter().filter(|peer| peer.kind == ConnectionKind::Inbound).count());
     let inbound = u32::try_from(inbound).unwrap_or(u32::MAX);
     let mut seen = queries.answer(move |node| see(node, inbound)).await?;
     seen.health.free_bytes = rustix::fs::statvfs(&dir).ok().map(|disk| disk.f_bavail * disk.f_frsize);
