@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::{cargo, vectors};
+use crate::{cargo, packages, vectors};
 
 /// A part of the house with slow tests.
 #[derive(Clone, Copy, ValueEnum)]
@@ -28,6 +28,12 @@ pub enum Part {
     Mutations,
     /// Bitcoin Core's own test vectors through Mass Net's ledger: needs a registry
     CoreVectors,
+    /// Ten nodes and two farms with kills, partitions and payments, and what memory they take: Linux
+    Soak,
+    /// Licences, sources, bans and known faults of all dependencies: needs cargo-deny
+    Deny,
+    /// The Debian package, the unit of systemd and the Dockerfile, as far as this machine has the tools
+    Packages,
     /// Wallets and Lightning nodes of other makers: needs Node.js, a registry, and Debian's electrum
     Clients,
 }
@@ -36,7 +42,7 @@ pub enum Part {
 ///
 /// # Errors
 /// A test fails, or what it needs is missing.
-pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
+pub fn run(root: &Path, part: Part, minutes: u64) -> anyhow::Result<()> {
     match part {
         Part::Pos => cargo::run(
             root,
@@ -77,6 +83,9 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             root,
             &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
         ),
+        Part::Soak => soak(root, minutes),
+        Part::Deny => packages::deny(root),
+        Part::Packages => packages::check(root),
         Part::Verifier => verifier(root),
         Part::Clients => clients(root),
         Part::CoreVectors => vectors::run(root),
@@ -96,6 +105,15 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             ],
         ),
     }
+}
+
+/// Real processes for so many minutes.
+fn soak(root: &Path, minutes: u64) -> anyhow::Result<()> {
+    let mut command = cargo::command(root);
+    command.args(["test", "--release", "-p", "mass", "--test", "soak", "--", "--ignored", "--nocapture"]);
+    let status = command.env("MASS_SOAK_MINUTES", minutes.to_string()).status().context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "the soak found something: {status}");
+    Ok(())
 }
 
 /// Builds the program, and lets foreign clients, which are a workspace of their own, meet it.

@@ -24,7 +24,7 @@ mod wallet;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use mass_node::program::LogFormat;
 
@@ -116,8 +116,16 @@ fn run(cli: &Cli) -> anyhow::Result<Verdict> {
     }
 }
 
+/// The command line, with what its settings elsewhere add to it. What is no command line ends the program here.
+fn parse() -> anyhow::Result<Cli> {
+    let (program, mut words): (_, Vec<_>) = (Cli::command(), std::env::args_os().collect());
+    let given = program.clone().get_matches_from(&words);
+    words.extend(node::settings(&program, &given)?);
+    Ok(Cli::from_arg_matches(&program.get_matches_from(words))?)
+}
+
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    match parse().and_then(|cli| run(&cli)) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::FAILURE,
         Err(error) => {

@@ -1,8 +1,11 @@
 //! `mass node`: a full node in the foreground, questions to one that runs, and its chain as a file.
 
+mod config;
 mod password;
 mod status;
 mod transfer;
+
+use std::{ffi::OsString, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -65,6 +68,10 @@ pub struct RunArgs {
     faces: FaceArgs,
     #[command(flatten)]
     page: PageArgs,
+    /// A TOML file of these options, without their dashes: docs/config.md lists them. The command line and MASS_NODE_*
+    /// in the environment come before it.
+    #[arg(long, env = "MASS_NODE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Which node to ask.
@@ -98,6 +105,11 @@ impl NodeUrl {
         let client = mass_rpc::client(&url).with_context(|| shown.clone())?;
         Ok((shown, client))
     }
+}
+
+/// The words that settings elsewhere add to a command line.
+pub fn settings(program: &clap::Command, given: &clap::ArgMatches) -> anyhow::Result<Vec<OsString>> {
+    config::more(program, given)
 }
 
 /// Runs a command.

@@ -29,6 +29,7 @@ mod queries;
 mod relay;
 mod run;
 mod scan;
+pub mod settings;
 mod standard;
 mod sync;
 pub mod utxo;
