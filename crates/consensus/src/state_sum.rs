@@ -163,19 +163,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a measurement"]
-    fn state_sum_costs() {
-        const COUNT: u32 = 100_000;
-        let (mut sum, started) = (StateSum::new(), std::time::Instant::now());
-        for number in 0..COUNT {
-            let key = [&number.to_le_bytes()[..], &[7; 32]].concat();
-            sum.add(&StateEntry::Ledger { key: &key, value: &[5; 60] });
-        }
-        let each = started.elapsed() / COUNT;
-        std::println!("an entry of 36 and 60 bytes: {} ns ({})", each.as_nanos(), sum.hash());
-    }
-
-    #[test]
     fn the_sum_over_two_entries_and_a_ban_is_as_written_down() {
         let (farmer, block) = (FarmerPublicKey::new([1; 32]), BlockId::new([2; 32]));
         let mut sum = StateSum::new();

@@ -15,7 +15,10 @@ use bitcoin::{
     sighash::SighashCache,
     transaction::Version,
 };
-use mass_consensus::{ledger::BlockContext, spec::ChainSpec};
+use mass_consensus::{
+    ledger::{BlockContext, Carried},
+    spec::ChainSpec,
+};
 use mass_ledger_utxo::{UtxoLedger, address, body::Body};
 use mass_mempool::{PoolRecord, Saved};
 use mass_node::{Chain, NodeLedger as _};

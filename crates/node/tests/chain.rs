@@ -10,7 +10,7 @@ use farm::{Counter, Farm};
 use mass_consensus::{
     block::Block,
     header::SealClaim,
-    ledger::{BlockContext, Ledger},
+    ledger::{BlockContext, Carried, Ledger},
 };
 use mass_ledger_utxo::{LedgerParams, Supply, UtxoLedger};
 use mass_node::{ChainError, Notice};

@@ -164,6 +164,7 @@ async fn lie(config: Config, good: Vec<u8>) {
                         _ => vec![good.clone(); HEADERS_MAX],
                     }),
                     Request::Blocks { ids } => Response::Blocks(vec![None; ids.len()]),
+                    Request::Pieces { positions, .. } => Response::Pieces(vec![vec![7; 9]; positions.len()]),
                 };
                 Command::Respond { token, response }
             }

@@ -1,7 +1,7 @@
 //! A small real farm for tests and vectors: plots on disk, one farmer key, sealed headers on demand.
 #![allow(dead_code, reason = "each test uses a part of the farm")]
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use mass_consensus::{
     difficulty::compact_target,
@@ -42,7 +42,7 @@ pub struct Farm {
     pub spec: ChainSpec,
     pub secret: FarmerSecret,
     plots: Vec<Plot>,
-    solved: RefCell<BTreeMap<[u64; QUALITY_LINKS], Proof>>,
+    solved: Mutex<BTreeMap<[u64; QUALITY_LINKS], Proof>>,
     _dir: tempfile::TempDir,
 }
 
@@ -62,7 +62,7 @@ impl Farm {
             Plot::open(&mass_plot::create(dir.path(), &group).unwrap()).unwrap()
         };
         let plots = (0..plots).map(make).collect();
-        Self { spec, secret, plots, solved: RefCell::default(), _dir: dir }
+        Self { spec, secret, plots, solved: Mutex::default(), _dir: dir }
     }
 
     /// A farm on a chain where every quality wins every slot of a long round: many blocks for one proof.
@@ -117,9 +117,9 @@ impl Farm {
             }
         }
         let (slot, plot, chain) = found?;
-        let known = self.solved.borrow().get(chain.links()).copied();
+        let known = self.solved.lock().unwrap().get(chain.links()).copied();
         let proof = known.unwrap_or_else(|| plot.solve(&chain).unwrap());
-        self.solved.borrow_mut().insert(*chain.links(), proof);
+        self.solved.lock().unwrap().insert(*chain.links(), proof);
         Some(SealClaim {
             chain: *spec.id(),
             height,

@@ -13,7 +13,9 @@ use bitcoin::{
     taproot,
     transaction::Version,
 };
-use mass_consensus::ledger::{ApplyError, BlockContext, Ledger, StateDelta, StateRead, StateReadError};
+use mass_consensus::ledger::{
+    ApplyError, BlockContext, Carried, Ledger, StateDelta, StateRead, StateReadError,
+};
 use mass_primitives::{Amount, ChainId, FarmerPublicKey, Height, Slot};
 
 use crate::{

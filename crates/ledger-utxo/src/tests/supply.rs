@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bitcoin::{ScriptBuf, TxOut};
-use mass_consensus::ledger::{Ledger, StateDelta, StateRead};
+use mass_consensus::ledger::{Carried, Ledger, StateDelta, StateRead};
 use mass_primitives::{Amount, ChainId, Decode, Height};
 use proptest::prelude::*;
 

@@ -10,7 +10,7 @@ use bitcoin::{
     sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType},
 };
 use bitcoinconsensus::{Utxo, VERIFY_ALL_PRE_TAPROOT, VERIFY_TAPROOT, verify_with_flags};
-use mass_consensus::ledger::{Ledger as _, StateDelta};
+use mass_consensus::ledger::{Carried, Ledger as _, StateDelta};
 use mass_ledger_utxo::{Coin, SpendContext, UtxoLedger, coin_key};
 use mass_primitives::{BlockId, Encode as _, Height, Ticket};
 use mass_storage::{ConnectBlock, Store};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bitcoin::{OutPoint, TxOut};
-use mass_consensus::ledger::{Ledger as _, StateDelta};
+use mass_consensus::ledger::{Carried, Ledger as _, StateDelta};
 use mass_ledger_utxo::{UtxoLedger, body::Body};
 use mass_primitives::{BlockId, FarmerPublicKey, Height, Slot, Ticket};
 use mass_storage::{ConnectBlock, Store};

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bitcoin::{OutPoint, Transaction, consensus::serialize, hashes::Hash as _};
+use bitcoin::{OutPoint, Transaction, consensus::serialize};
 use mass_consensus::{
     header::SealClaim,
     ledger::Ledger as _,
