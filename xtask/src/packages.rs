@@ -14,7 +14,8 @@ use crate::cargo;
 pub fn deny(root: &Path) -> anyhow::Result<()> {
     let installed = "cannot start cargo-deny: cargo install cargo-deny --locked";
     let check = |what: &[&str]| {
-        let status = Command::new("cargo-deny").args(["--workspace", "check"]).args(what).current_dir(root).status();
+        let status =
+            Command::new("cargo-deny").args(["--workspace", "check"]).args(what).current_dir(root).status();
         anyhow::Ok(status.context(installed)?.success())
     };
     anyhow::ensure!(check(&["bans", "licenses", "sources"])?, "cargo-deny refuses a dependency");

@@ -111,7 +111,8 @@ pub fn run(root: &Path, part: Part, minutes: u64) -> anyhow::Result<()> {
 fn soak(root: &Path, minutes: u64) -> anyhow::Result<()> {
     let mut command = cargo::command(root);
     command.args(["test", "--release", "-p", "mass", "--test", "soak", "--", "--ignored", "--nocapture"]);
-    let status = command.env("MASS_SOAK_MINUTES", minutes.to_string()).status().context("cannot start cargo")?;
+    let status =
+        command.env("MASS_SOAK_MINUTES", minutes.to_string()).status().context("cannot start cargo")?;
     anyhow::ensure!(status.success(), "the soak found something: {status}");
     Ok(())
 }

@@ -76,7 +76,8 @@ fn takes_many(arg: &Arg) -> bool {
 /// [`SettingsError`].
 pub fn parse(text: &str, command: &Command) -> Result<Table, SettingsError> {
     // The parser would show the line, which may hold a password.
-    let table: Table = text.parse().map_err(|error: toml::de::Error| SettingsError::Toml(error.message().to_owned()))?;
+    let table: Table =
+        text.parse().map_err(|error: toml::de::Error| SettingsError::Toml(error.message().to_owned()))?;
     let options = options(command);
     for (key, value) in &table {
         let Some(arg) = options.get(key) else {
@@ -94,7 +95,8 @@ pub fn parse(text: &str, command: &Command) -> Result<Table, SettingsError> {
 
 /// The values of a setting as the command line would have them; none for a switch that is off.
 fn texts(key: &str, value: &Value, arg: &Arg) -> Result<Vec<String>, SettingsError> {
-    let wrong = |expected, got: &Value| SettingsError::Kind { key: key.to_owned(), expected, got: got.type_str() };
+    let wrong =
+        |expected, got: &Value| SettingsError::Kind { key: key.to_owned(), expected, got: got.type_str() };
     let one = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
         Value::Integer(number) => Ok(number.to_string()),
@@ -140,13 +142,15 @@ pub fn missing(
                 })?;
                 Some(Value::Boolean(is_on))
             }
-            Some(text) if takes_many(arg) => {
-                Some(Value::Array(text.split_whitespace().map(|part| Value::String(part.to_owned())).collect()))
-            }
+            Some(text) if takes_many(arg) => Some(Value::Array(
+                text.split_whitespace().map(|part| Value::String(part.to_owned())).collect(),
+            )),
             Some(text) => Some(Value::String(text)),
             None => file.get(&name).cloned(),
         };
-        for text in value.iter().map(|value| texts(&name, value, arg)).collect::<Result<Vec<_>, _>>()?.concat() {
+        for text in
+            value.iter().map(|value| texts(&name, value, arg)).collect::<Result<Vec<_>, _>>()?.concat()
+        {
             // In one word, so that a value that begins with a dash is no option.
             more.push(if is_switch(arg) { format!("--{name}") } else { format!("--{name}={text}") }.into());
         }
@@ -164,7 +168,12 @@ pub fn reference(command: &Command, prefix: &str) -> String {
         let variables: Vec<String> = variables.map(|name| format!("`{name}`")).collect();
         let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-        table.push_str(&format!("| `{name}` | {} | {} | {help}{} |\n", variables.join(", "), takes(arg), usual(arg)));
+        table.push_str(&format!(
+            "| `{name}` | {} | {} | {help}{} |\n",
+            variables.join(", "),
+            takes(arg),
+            usual(arg)
+        ));
     }
     table
 }
@@ -185,8 +194,13 @@ fn takes(arg: &Arg) -> String {
 }
 
 fn usual(arg: &Arg) -> String {
-    let values: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
-    if values.is_empty() || is_switch(arg) { String::new() } else { format!(" [default: {}]", values.join(" ")) }
+    let values: Vec<_> =
+        arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
+    if values.is_empty() || is_switch(arg) {
+        String::new()
+    } else {
+        format!(" [default: {}]", values.join(" "))
+    }
 }
 
 #[cfg(test)]
@@ -206,9 +220,12 @@ mod tests {
         let file = parse(file, &command).map_err(|error| error.to_string())?;
         let args: Vec<OsString> = ["node"].iter().chain(args).map(OsString::from).collect();
         let given = command.clone().try_get_matches_from(&args).map_err(|error| error.to_string())?;
-        let look = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let look = |name: &str| {
+            environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
         let more = missing(&command, &given, &file, "MASS_NODE_", look).map_err(|error| error.to_string())?;
-        let all = command.try_get_matches_from(args.into_iter().chain(more)).map_err(|error| error.to_string())?;
+        let all =
+            command.try_get_matches_from(args.into_iter().chain(more)).map_err(|error| error.to_string())?;
         Ok(NodeArgs::from_arg_matches(&all).expect("they are checked"))
     }
 

@@ -43,8 +43,8 @@ pub use light::{FILTERS_MAX, Filter, Filters, HEADERS_MAX, Headers, LightClient,
 pub use login::{HttpClient, Login, shown, use_cookie};
 pub use pool::PoolClient;
 pub use process::memory_bytes;
-pub use version_one::modernise;
 pub use transport::{
     BATCH_MAX, BODY_BYTES_MAX, CONNECTIONS_MAX, PagesHandle, ServeError, ServerHandle, UriPath, call, client,
     client_as, client_that_waits, serve, serve_metrics,
 };
+pub use version_one::modernise;

@@ -60,6 +60,9 @@ mod tests {
             std::fs::write(FILE, &wanted).unwrap();
         }
         let now = std::fs::read_to_string(FILE).unwrap();
-        assert!(now == wanted, "MASS_WRITE_REFERENCE=1 cargo test -p mass the_reference_of_settings writes it");
+        assert!(
+            now == wanted,
+            "MASS_WRITE_REFERENCE=1 cargo test -p mass the_reference_of_settings writes it"
+        );
     }
 }
