@@ -66,6 +66,11 @@ fn is_switch(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::SetTrue)
 }
 
+/// Whether the option has a usual value that need not be said.
+fn may_stand_alone(arg: &Arg) -> bool {
+    arg.get_num_args().is_some_and(|range| range.min_values() == 0)
+}
+
 fn takes_many(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Append)
 }
@@ -103,7 +108,9 @@ fn texts(key: &str, value: &Value, arg: &Arg) -> Result<Vec<String>, SettingsErr
         other => Err(wrong("a text or a number", other)),
     };
     match value {
-        Value::Boolean(is_on) if is_switch(arg) => Ok(if *is_on { vec![String::new()] } else { Vec::new() }),
+        Value::Boolean(is_on) if is_switch(arg) || may_stand_alone(arg) => {
+            Ok(if *is_on { vec![String::new()] } else { Vec::new() })
+        }
         other if is_switch(arg) => Err(wrong("true or false", other)),
         Value::Array(values) if takes_many(arg) => {
             if values.len() > VALUES_MAX {
@@ -152,7 +159,14 @@ pub fn missing(
             value.iter().map(|value| texts(&name, value, arg)).collect::<Result<Vec<_>, _>>()?.concat()
         {
             // In one word, so that a value that begins with a dash is no option.
-            more.push(if is_switch(arg) { format!("--{name}") } else { format!("--{name}={text}") }.into());
+            more.push(
+                if text.is_empty() && (is_switch(arg) || may_stand_alone(arg)) {
+                    format!("--{name}")
+                } else {
+                    format!("--{name}={text}")
+                }
+                .into(),
+            );
         }
     }
     Ok(more)
