@@ -3,7 +3,9 @@
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use mass_network::{Command, ConnectionKind};
-use mass_rpc::{NodeFinding, NodeFindingKind as Kind, NodeHealth, RpcResult, memory_bytes, metrics::Page};
+use mass_rpc::{
+    NodeFinding, NodeFindingKind as Kind, NodeHealth, RpcResult, errors, memory_bytes, metrics::Page,
+};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -133,8 +135,9 @@ async fn health<L: NodeLedger>(queries: Queries<L>, dir: PathBuf) -> RpcResult<N
 pub(crate) fn method<L: NodeLedger>(dir: PathBuf) -> Method<L> {
     let answer = move |queries: Queries<L>, _| {
         let dir = dir.clone();
-        let health: crate::methods::Answering =
-            Box::pin(async move { serde_json::to_value(health(queries, dir).await?).map_err(fault_of) });
+        let health: crate::methods::Answering = Box::pin(async move {
+            serde_json::to_value(health(queries, dir).await?).map_err(|error| errors::misc(error.to_string()))
+        });
         health
     };
     Method {
@@ -144,10 +147,6 @@ pub(crate) fn method<L: NodeLedger>(dir: PathBuf) -> Method<L> {
         about: "Whether all is well with the node: what is wrong, and the one thing to do about each.",
         answer: Answer::Shared(Arc::new(answer)),
     }
-}
-
-fn fault_of(error: serde_json::Error) -> mass_rpc::ErrorObjectOwned {
-    mass_rpc::errors::misc(error.to_string())
 }
 
 /// Adds to a page of metrics how well the node is.

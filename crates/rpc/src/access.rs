@@ -188,8 +188,8 @@ impl Access {
 
 /// Whether a page of this origin is one of this machine.
 pub(crate) fn is_own_origin(origin: &str) -> bool {
-    let rest = |ours: &&str| origin.strip_prefix(*ours);
-    ORIGINS.iter().filter_map(|ours| rest(&ours)).any(|rest| rest.is_empty() || rest.starts_with(':'))
+    let mut rests = ORIGINS.iter().filter_map(|ours| origin.strip_prefix(*ours));
+    rests.any(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 /// Name and password in a header `Authorization`.
