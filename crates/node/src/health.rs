@@ -201,13 +201,14 @@ mod tests {
     #[test]
     fn each_trouble_is_found_alone_and_none_where_all_is_well() {
         assert!(judge(well()).ready);
-        let troubles: [(Kind, fn(&mut Seen)); 6] = [
+        type Happening = fn(&mut Seen);
+        let troubles: [(Kind, Happening); 6] = [
             (Kind::DiskFull, |seen| seen.health.free_bytes = Some(FREE_BYTES_MIN - 1)),
             (Kind::NetworkOff, |seen| (seen.is_active, seen.health.peers_outbound) = (false, 0)),
             (Kind::NoPeers, |seen| seen.health.peers_outbound = 0),
             (Kind::Checkpoint, |seen| seen.checkpoint = Some(200)),
             (Kind::Behind, |seen| {
-                (seen.health.headers, seen.health.tip_age_seconds) = (Height::new(101), 9999)
+                (seen.health.headers, seen.health.tip_age_seconds) = (Height::new(101), 9999);
             }),
             (Kind::TipOld, |seen| seen.health.tip_age_seconds = INTERVALS_MAX * 45 + 1),
         ];
