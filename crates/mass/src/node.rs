@@ -1,6 +1,7 @@
 //! `mass node`: a full node in the foreground, questions to one that runs, and its chain as a file.
 
 mod config;
+mod db;
 mod password;
 mod status;
 mod transfer;
@@ -54,6 +55,9 @@ pub enum Command {
     ///
     /// What is good before a fault stays. Killed at any moment, it goes on where it was when it is started again.
     Import(transfer::ImportArgs),
+    /// Check, mend and measure the database of a node that does not run.
+    #[command(subcommand)]
+    Db(db::Command),
 }
 
 /// How to run a node.
@@ -136,6 +140,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Password(args) => password::make(args, output)?,
         Command::Export(args) => transfer::export(args, output)?,
         Command::Import(args) => transfer::import(args, output)?,
+        Command::Db(command) => return db::run(command, output),
     }
     Ok(Verdict::Good)
 }

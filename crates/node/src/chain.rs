@@ -22,7 +22,7 @@ use mass_mempool::{CoinKey, Estimator, Pool};
 use mass_primitives::{
     BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, Ticket, VrfProof,
 };
-use mass_storage::{ConnectBlock, NewHeader, Snapshot, Store, Tip};
+use mass_storage::{ConnectBlock, NewHeader, Slack, Snapshot, Store, Tip};
 
 use crate::{
     error::ChainError,
@@ -34,6 +34,12 @@ use crate::{
 
 /// Headers that wait for their farmer's signature at the most.
 const PREPARED_MAX: usize = 64;
+
+/// A node whose tip is so many blocks below the best header is catching up.
+const CATCHING_UP_BLOCKS: u32 = 16;
+
+/// What a crash may lose of the blocks that a node gets while it is catching up.
+const CATCHING_UP_SLACK: Slack = Slack { commits: 256, bytes: 32 << 20 };
 
 /// What the outside has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +86,8 @@ pub struct Chain<L> {
     pub(crate) gone: Vec<CoinKey>,
     /// Linked headers on their way to storage, parents first.
     unstored: Vec<ProvenHeader>,
+    /// Whether many blocks come that can be had again.
+    bulk: bool,
 }
 
 impl<L: NodeLedger> Chain<L> {
@@ -133,7 +141,21 @@ impl<L: NodeLedger> Chain<L> {
         let pool = Pool::new(ledger.pool_limits());
         let (prepared, orphaned, gone, unstored) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
         let estimator = Estimator::new();
-        Ok(Self { spec, prover, ledger, store, engine, pool, estimator, prepared, orphaned, gone, unstored })
+        let bulk = false;
+        Ok(Self {
+            spec,
+            prover,
+            ledger,
+            store,
+            engine,
+            pool,
+            estimator,
+            prepared,
+            orphaned,
+            gone,
+            unstored,
+            bulk,
+        })
     }
 
     /// The chain spec.
@@ -320,6 +342,8 @@ impl<L: NodeLedger> Chain<L> {
         // Not before: a bad seal does not cost a farmer the header.
         self.prepared.remove(id);
         let notices = self.feed(vec![Input::Block(block)], now)?;
+        // Its farmer cannot seal the slot again, so it is on disk before he hears of it, however far behind the node is.
+        self.store.sync()?;
         Ok((bytes, notices))
     }
 
@@ -472,6 +496,7 @@ impl<L: NodeLedger> Chain<L> {
             Err(ApplyError::State(error)) => return Err(error.into()),
         };
         let height = block.header().sealed().seal.claim.height;
+        self.store.set_slack(self.slack(height))?;
         let indexes = index::entries(&self.ledger, &self.store, &state, (height, id, block.body()))?;
         drop(state);
         let block = block.executed(delta);
@@ -494,6 +519,24 @@ impl<L: NodeLedger> Chain<L> {
         let included = self.ledger.transactions(block.body()).map_err(refusal)?;
         self.confirm(included, sealed.seal.claim.height, now);
         Ok(Input::Connected(id))
+    }
+
+    /// What a crash may lose when the block of a height is stored: nothing near the tip, and a little while many blocks come
+    /// that peers have.
+    fn slack(&self, height: Height) -> Option<Slack> {
+        let tree = self.engine.tree();
+        let best = tree.get(tree.best()).map_or(Height::ZERO, |best| best.height);
+        let behind = best.get().saturating_sub(height.get());
+        (self.bulk || behind >= CATCHING_UP_BLOCKS).then_some(CATCHING_UP_SLACK)
+    }
+
+    /// Many blocks come that can be had again, as from a file: a crash may lose the last of them. `false` writes all to disk.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn set_bulk(&mut self, bulk: bool) -> Result<(), ChainError> {
+        self.bulk = bulk;
+        Ok(self.store.set_slack(bulk.then_some(CATCHING_UP_SLACK))?)
     }
 
     fn disconnect(&mut self, id: BlockId) -> Result<(), ChainError> {

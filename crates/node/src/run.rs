@@ -11,6 +11,7 @@ use std::{
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{Command, Config, DiscoveryConfig, Event, Multiaddr, swarm};
 use mass_rpc::{Access, MassServer as _, Methods, PagesHandle, ServerHandle, serve, serve_metrics};
+use mass_storage::Store;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -67,6 +68,8 @@ pub struct NodeConfig {
     pub beacon: Option<BeaconConfig>,
     /// Whether all stored headers are proven again at the start.
     pub reverify: bool,
+    /// Whether the database is compacted at the start.
+    pub compact: bool,
     /// Names of the indexes to keep; `None` for those that the ledger keeps by default.
     pub indexes: Option<Vec<String>>,
     /// Who makes blocks on demand, if somebody does.
@@ -91,6 +94,7 @@ impl NodeConfig {
             rpc: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             beacon: None,
             reverify: false,
+            compact: false,
             indexes: None,
             generator: None,
         }
@@ -171,6 +175,10 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = crate::export::database(&config.data_dir);
+    if config.compact {
+        let store = Store::open(&database, config.spec.id()).and_then(|mut store| store.compact());
+        store.map_err(|error| NodeError::Chain(database.clone(), error.into()))?;
+    }
     let open = if config.reverify { Chain::<L>::reverify } else { Chain::<L>::open };
     let mut chain =
         open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database.clone(), error))?;
@@ -358,6 +366,8 @@ impl<L: NodeLedger> Running<L> {
                 }
                 () = std::future::ready(()), if building => building = self.build_indexes()?,
             }
+            // What a query found out about the disk ends the node too.
+            self.node.chain().store().check_alive()?;
             self.news.look_at_tip(self.node.chain());
             for command in self.node.take_commands() {
                 if self.commands.send(command).await.is_err() {
