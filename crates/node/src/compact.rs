@@ -274,8 +274,8 @@ impl<L: NodeLedger> Node<L> {
         sealed: &SealedHeader,
         now: Moment,
     ) -> Result<Option<Verdict>, ChainError> {
-        let (id, header) = (sealed.id(), sealed.to_bytes());
-        let taken = self.chain_mut().take_headers(std::slice::from_ref(&header), now.unix);
+        let id = sealed.id();
+        let taken = self.chain_mut().take_told_header(sealed, now.unix);
         let Some(mut notices) = self.judge(from, taken)? else { return Ok(Some(Verdict::Reject)) };
         for notice in &mut notices {
             // Its content is on its way.
@@ -283,7 +283,7 @@ impl<L: NodeLedger> Node<L> {
                 ids.retain(|wanted| *wanted != id);
             }
         }
-        self.place(from, &[header], &notices);
+        self.place(from, &[sealed.to_bytes()], &notices);
         self.ask_between(from, id, &notices);
         self.notice(notices, now);
         let tree = self.chain().engine().tree();
