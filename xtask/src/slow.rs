@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::{cargo, vectors};
+use crate::{cargo, packages, vectors};
 
 /// A part of the house with slow tests.
 #[derive(Clone, Copy, ValueEnum)]
@@ -35,6 +35,12 @@ pub enum Part {
     /// The page, built anew and compared with the committed one, and in a browser: needs Node.js, a registry, and Debian's
     /// chromium
     Page,
+    /// Ten nodes and two farms with kills, partitions and payments, and what memory they take: Linux
+    Soak,
+    /// Licences, sources, bans and known faults of all dependencies: needs cargo-deny
+    Deny,
+    /// The Debian package, the unit of systemd and the Dockerfile, as far as this machine has the tools
+    Packages,
     /// Wallets and Lightning nodes of other makers: needs Node.js, a registry, and Debian's electrum
     Clients,
 }
@@ -43,7 +49,7 @@ pub enum Part {
 ///
 /// # Errors
 /// A test fails, or what it needs is missing.
-pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
+pub fn run(root: &Path, part: Part, minutes: u64) -> anyhow::Result<()> {
     match part {
         Part::Pos => ignored(root, &["--release", "-p", "mass-plot", "--test", "reference"]),
         Part::Cluster => cargo::run(
@@ -58,6 +64,9 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             &["test", "-p", "mass-node", "--test", "hostile", "--", "--ignored", "--nocapture"],
         ),
         Part::Chain => ignored(root, &["-p", "mass", "--test", "new_chain"]),
+        Part::Soak => soak(root, minutes),
+        Part::Deny => packages::deny(root),
+        Part::Packages => packages::check(root),
         Part::Verifier => verifier(root),
         Part::Page => page(root),
         Part::Clients => clients(root),
@@ -66,6 +75,16 @@ pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
             ignored(root, &["--release", "-p", "mass-consensus", "--test", "mutations", "a_million"])
         }
     }
+}
+
+/// Real processes for so many minutes.
+fn soak(root: &Path, minutes: u64) -> anyhow::Result<()> {
+    let mut command = cargo::command(root);
+    command.args(["test", "--release", "-p", "mass", "--test", "soak", "--", "--ignored", "--nocapture"]);
+    let status =
+        command.env("MASS_SOAK_MINUTES", minutes.to_string()).status().context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "the soak found something: {status}");
+    Ok(())
 }
 
 /// Runs tests that the fast lane passes over, and shows what they say.

@@ -71,8 +71,9 @@ pub(crate) fn metrics(queries: mpsc::Sender<Query>) -> Render {
         let queries = queries.clone();
         Box::pin(async move {
             let mut page = Page::default();
-            if let Ok((status, _)) = ask(&queries, Query::Status).await {
-                fill(&mut page, &status);
+            match ask(&queries, Query::Status).await {
+                Ok((status, _)) => fill(&mut page, &status),
+                Err(_) => page.is_down("the farm is stopping"),
             }
             page
         })
@@ -117,6 +118,9 @@ fn fill(page: &mut Page, status: &FarmStatus) {
         if let Some(pending) = chain.pending {
             let help = "Rewards earned and not paid yet, in the chain's smallest unit";
             page.gauge("mass_farm_pending_amount", help, &labels, pending.amount.get() as f64);
+        }
+        if !up {
+            page.is_not_ready(&format!("chain {} is not farmed", chain.name));
         }
         page.counter("mass_farm_wins", "Blocks that the node took", &labels, chain.wins);
         page.counter("mass_farm_lost", "Slots won and not sealed", &labels, chain.lost);
