@@ -2,7 +2,8 @@
 //! the attack laboratory, each a subcommand.
 //!
 //! Results go to the standard output, as text or with `--json` as one JSON value; progress, notes and the one
-//! sentence of an error go to the standard error. The exit code is 0 only if everything was as asked.
+//! sentence of an error go to the standard error. The exit code is 0 only if everything was as asked; 75 if the disk is full,
+//! 74 if it fails.
 
 mod bus;
 mod chain;
@@ -123,7 +124,7 @@ fn main() -> ExitCode {
         Ok(Verdict::Bad) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            mass_node::program::exit_code(&error).into()
         }
     }
 }

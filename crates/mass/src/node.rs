@@ -1,5 +1,6 @@
 //! `mass node`: a full node in the foreground, questions to one that runs, and its chain as a file.
 
+mod db;
 mod password;
 mod transfer;
 
@@ -20,6 +21,7 @@ use crate::{
     output::{Output, Verdict, human_bytes},
     page::{self, PageArgs, PageSources, Served},
     runtime,
+    wallet::WalletArgs,
 };
 
 /// What to do with a node.
@@ -48,6 +50,9 @@ pub enum Command {
     ///
     /// What is good before a fault stays. Killed at any moment, it goes on where it was when it is started again.
     Import(transfer::ImportArgs),
+    /// Check, mend and measure the database of a node that does not run.
+    #[command(subcommand)]
+    Db(db::Command),
 }
 
 /// How to run a node.
@@ -60,6 +65,8 @@ pub struct RunArgs {
     node: NodeArgs,
     #[command(flatten)]
     faces: FaceArgs,
+    #[command(flatten)]
+    wallets: WalletArgs,
     #[command(flatten)]
     page: PageArgs,
 }
@@ -104,6 +111,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
             let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             config.generator = generate::generator(&config.spec, &config.data_dir);
             args.faces.prepare(&mut config);
+            let wallets = args.wallets.prepare(&mut config)?;
             if args.page.address.is_some() {
                 // What the page tells of addresses.
                 config.indexes.get_or_insert_with(|| ["tx", "address"].map(str::to_owned).to_vec());
@@ -115,7 +123,11 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
                     faces.listen.iter().map(|(name, addr)| (*name, addr.to_string())).collect();
                 let page = serve_page(&args.page, &spec, node).await?;
                 listen.extend(page.iter().map(|page| ("page", page.url())));
-                anyhow::Ok(((faces, page), listen))
+                let wallets = match &wallets {
+                    Some(wallets) => Some(wallets.start(node).await?),
+                    None => None,
+                };
+                anyhow::Ok(((faces, page, wallets), listen))
             };
             let tell = |value: &Value, text: &str| output.line(value, text);
             runtime::block_on(program::follow_with::<UtxoLedger, _>(config, beside, tell))?;
@@ -125,6 +137,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Password(args) => password::make(args, output)?,
         Command::Export(args) => transfer::export(args, output)?,
         Command::Import(args) => transfer::import(args, output)?,
+        Command::Db(command) => return db::run(command, output),
     }
     Ok(Verdict::Good)
 }

@@ -20,7 +20,10 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     AccessArgs, BeaconConfig, NodeConfig, NodeLedger, Queries, index,
     run::{NodeHandle, start_asked},
+    space,
 };
+
+pub use crate::space::{EXIT_FAILED, EXIT_FULL, exit_code};
 
 /// Where a node keeps its things, and how others reach it.
 #[derive(Clone, Debug, Args)]
@@ -57,6 +60,10 @@ pub struct NodeArgs {
     /// the disk.
     #[arg(long)]
     pub reverify: bool,
+    /// Give free space in the database back to the system at the start, which takes about as long as to write the file
+    /// once.
+    #[arg(long)]
+    pub compact: bool,
     /// The address to listen on for RPC; port 0 takes any [default: the chain's port on this machine alone].
     ///
     /// Who can read the file .cookie in the data directory may call, others by --rpc-auth. Nothing is encrypted: other machines
@@ -107,6 +114,7 @@ impl NodeArgs {
             is_public: self.rpc_public,
             beacon,
             reverify: self.reverify,
+            compact: self.compact,
             indexes: self.indexes::<L>()?,
             ..NodeConfig::new(spec, data_dir)
         })
@@ -238,16 +246,42 @@ pub async fn follow<L: NodeLedger>(
 }
 
 /// [`follow`], with more servers beside the RPC: `beside` starts them on the node, and returns what holds them and their
-/// names and addresses.
+/// names and addresses. A node that finds the disk full ends, and is started again when there is room.
 ///
 /// # Errors
 /// As [`follow`], or why they do not start.
 pub async fn follow_with<L: NodeLedger, T>(
     config: NodeConfig,
-    beside: impl AsyncFnOnce(Queries<L>, &NodeHandle) -> anyhow::Result<(T, Vec<(&'static str, String)>)>,
+    beside: impl AsyncFn(Queries<L>, &NodeHandle) -> anyhow::Result<(T, Vec<(&'static str, String)>)>,
     tell: impl Fn(&Value, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
+    let mut stop = std::pin::pin!(stop_signal()?);
+    let (mut has_run, data_dir) = (false, config.data_dir.clone());
+    loop {
+        let ended = follow_once::<L, T>(config.clone(), &beside, &tell, stop.as_mut(), &mut has_run).await;
+        let Err(error) = ended else { return tell(&json!({ "event": "stopped" }), "stopped") };
+        if !has_run || !space::is_full(&error) {
+            return Err(error);
+        }
+        tracing::error!("{error:#}: the node waits for room where {} is", data_dir.display());
+        let text =
+            format!("the disk is full: make room where {} is, and the node goes on", data_dir.display());
+        tell(&json!({ "event": "full", "data_dir": data_dir, "error": format!("{error:#}") }), &text)?;
+        tokio::select! {
+            () = stop.as_mut() => return Err(error),
+            () = space::wait(&data_dir) => {}
+        }
+    }
+}
+
+/// Runs a node once. `has_run` is set when it has started.
+async fn follow_once<L: NodeLedger, T>(
+    config: NodeConfig,
+    beside: &impl AsyncFn(Queries<L>, &NodeHandle) -> anyhow::Result<(T, Vec<(&'static str, String)>)>,
+    tell: &impl Fn(&Value, &str) -> anyhow::Result<()>,
+    stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+    has_run: &mut bool,
+) -> anyhow::Result<()> {
     let (chain, data_dir) = (config.spec.rules().name.clone(), config.data_dir.clone());
     let (node, queries) = start_asked::<L>(config).await?;
     let (servers, more) = match beside(queries, &node).await {
@@ -269,13 +303,14 @@ pub async fn follow_with<L: NodeLedger, T>(
         "rpc": format!("http://{}", node.rpc), "listen": listen });
     more.iter().for_each(|(name, addr)| value[*name] = json!(addr));
     tell(&value, &text)?;
+    *has_run = true;
     tokio::select! {
         () = stop => eprintln!("stopping"),
         () = node.stopped() => {}
     }
     drop(servers);
     node.stop().await?;
-    tell(&json!({ "event": "stopped" }), "stopped")
+    Ok(())
 }
 
 #[derive(Parser)]
@@ -297,7 +332,7 @@ pub fn main<L: NodeLedger>(spec: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            exit_code(&error).into()
         }
     }
 }

@@ -11,6 +11,7 @@ use std::{
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{Command, Config, DiscoveryConfig, Event, Multiaddr, swarm};
 use mass_rpc::{Access, MassServer as _, Methods, ServerHandle, serve};
+use mass_storage::Store;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -64,10 +65,14 @@ pub struct NodeConfig {
     pub beacon: Option<BeaconConfig>,
     /// Whether all stored headers are proven again at the start.
     pub reverify: bool,
+    /// Whether the database is compacted at the start.
+    pub compact: bool,
     /// Names of the indexes to keep; `None` for those that the ledger keeps by default.
     pub indexes: Option<Vec<String>>,
     /// Who makes blocks on demand, if somebody does.
     pub generator: Option<Generator>,
+    /// Methods of others, to be served with the node's own.
+    pub guests: Methods,
 }
 
 impl NodeConfig {
@@ -87,8 +92,10 @@ impl NodeConfig {
             rpc: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             beacon: None,
             reverify: false,
+            compact: false,
             indexes: None,
             generator: None,
+            guests: Methods::new(),
         }
     }
 }
@@ -162,7 +169,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let news = News::new();
     let address = Arc::new(OnceLock::new());
     let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
-    let methods = all_methods::<L>(&queries, &news, generating)?;
+    let methods = all_methods::<L>(&queries, &news, generating, config.guests.clone())?;
     let mut rights = config.access.clone();
     if config.is_public {
         rights.public = access::public(&methods);
@@ -172,6 +179,10 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = crate::export::database(&config.data_dir);
+    if config.compact {
+        let store = Store::open(&database, config.spec.id()).and_then(|mut store| store.compact());
+        store.map_err(|error| NodeError::Chain(database.clone(), error.into()))?;
+    }
     let open = if config.reverify { Chain::<L>::reverify } else { Chain::<L>::open };
     let mut chain =
         open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database.clone(), error))?;
@@ -218,14 +229,16 @@ fn all_methods<L: NodeLedger>(
     queries: &Queries<L>,
     news: &News,
     generating: Option<Method<L>>,
+    guests: Methods,
 ) -> Result<Methods, NodeError> {
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
     methods.merge(L::methods(queries))?;
     methods.merge(news.methods::<L>()?)?;
     let mut table = overlaid(standard::table(), L::table());
     table.extend(generating);
-    let served = serve_table(queries, &table, &methods)?;
+    let served = serve_table(queries, &table, &[("Mass", &methods), ("Wallet", &guests)])?;
     methods.merge(served)?;
+    methods.merge(guests)?;
     Ok(methods)
 }
 
@@ -323,6 +336,8 @@ impl<L: NodeLedger> Running<L> {
                 }
                 () = std::future::ready(()), if building => building = self.build_indexes()?,
             }
+            // What a query found out about the disk ends the node too.
+            self.node.chain().store().check_alive()?;
             self.news.look_at_tip(self.node.chain());
             for command in self.node.take_commands() {
                 if self.commands.send(command).await.is_err() {

@@ -32,8 +32,8 @@ use mass_consensus::{
 };
 use mass_ledger_utxo::{
     COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, PendingReward, PolicyError, SpendContext,
-    Supply as LedgerSupply, TxSummary, UtxoLedger, address, body::Body, coin_key, policy,
-    reward::read_pending, sigops,
+    Supply as LedgerSupply, TxSummary, UtxoLedger, address, audit::Audit, body::Body, coin_key, format_mass,
+    policy, reward::read_pending, sigops,
 };
 use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool, Waiting};
 use mass_primitives::{Amount, BlockId, Encode as _, FarmerPublicKey, Height};
@@ -55,6 +55,23 @@ use crate::{
 impl NodeLedger for UtxoLedger {
     const KIND: &'static str = "utxo";
     const INDEXES: &'static [IndexInfo] = index::INDEXES;
+
+    fn audit(&self, entries: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Option<String>, String> {
+        let mut audit = Audit::default();
+        for (key, value) in entries {
+            audit.take(&key, &value).ok_or("an entry cannot be read, or a sum does not fit")?;
+        }
+        let Audit { coins, pending, supply } = audit;
+        let told = format!(
+            "coins {} and pending rewards {}, of {} issued, {} in the genesis block and {} burned",
+            format_mass(coins),
+            format_mass(pending),
+            format_mass(supply.issued),
+            format_mass(supply.genesis),
+            format_mass(supply.burned)
+        );
+        if audit.balances() { Ok(Some(told)) } else { Err(format!("the books do not balance: {told}")) }
+    }
 
     fn open(spec: &ChainSpec) -> Result<Self, ChainError> {
         let bad = |error| ChainError::Params(Box::new(error));
@@ -110,15 +127,12 @@ impl NodeLedger for UtxoLedger {
     fn transactions(&self, body: &[u8]) -> Result<Vec<Included>, LedgerError> {
         let body = Body::decode(body, self.params().weight_max)?;
         let id = |tx: &Transaction| tx.compute_txid().to_byte_array();
-        let spends = |tx: &Transaction| -> Vec<CoinKey> {
-            tx.input.iter().map(|input| coin_key(&input.previous_output)).collect()
-        };
         let coinbase = body.coinbase();
         let coinbase =
             Included { id: id(coinbase), spends: Vec::new(), creates: created_keys(coinbase), bytes: None };
         let payments = body.payments().iter().map(|tx| Included {
             id: id(tx),
-            spends: spends(tx),
+            spends: spent_keys(tx),
             creates: created_keys(tx),
             bytes: Some(serialize(tx)),
         });
@@ -156,6 +170,10 @@ impl NodeLedger for UtxoLedger {
 
     fn coins_of(&self, bytes: &[u8]) -> Vec<CoinKey> {
         parse(bytes).map(|tx| created_keys(&tx)).unwrap_or_default()
+    }
+
+    fn coins_spent_by(&self, bytes: &[u8]) -> Vec<CoinKey> {
+        parse(bytes).map(|tx| spent_keys(&tx)).unwrap_or_default()
     }
 
     fn signals_replacement(bytes: &[u8]) -> bool {
@@ -273,6 +291,10 @@ fn entry(ledger: &UtxoLedger, tx: &Transaction, summary: &TxSummary) -> Entry {
 fn created_keys(tx: &Transaction) -> Vec<CoinKey> {
     let txid = tx.compute_txid();
     (0u32..).zip(&tx.output).map(|(vout, _)| coin_key(&OutPoint { txid, vout })).collect()
+}
+
+fn spent_keys(tx: &Transaction) -> Vec<CoinKey> {
+    tx.input.iter().map(|input| coin_key(&input.previous_output)).collect()
 }
 
 /// A coin that is not known may be that of a parent which has not come yet.
