@@ -115,7 +115,14 @@ async fn farmer(home: &Home, node: &Victim<'_>, peer: &Node, blocks: u32) -> Pro
     drop(first);
     let process = home.node_at(node.name, &node.rpc);
     let (url, listen) = (format!("http://{}", node.rpc), String::new());
-    let at = Node { process, url, listen, login: node.login(), client: node.client() };
+    let at = Node {
+        process,
+        started: serde_json::Value::Null,
+        url,
+        listen,
+        login: node.login(),
+        client: node.client(),
+    };
     home.farm("farm", &home.plots("plots", 14), &at, 1)
 }
 

@@ -155,7 +155,7 @@ pub enum NodeError {
     DataDir(std::path::PathBuf, #[source] std::io::Error),
     /// The blocks before the snapshot that the node began with do not lead to its state.
     #[error(
-        "the chain that this node followed is not valid: {0}. Move the data directory's chain.redb, history.redb and history.refused          away and sync from genesis, without a snapshot; and tell others"
+        "the chain that this node followed is not valid: {0}. Move the data directory's chain.redb, history.redb and history.refused away and sync from genesis, without a snapshot; and tell others"
     )]
     Finding(String),
     /// Another node has the data directory.

@@ -25,7 +25,7 @@ use std::{
 use mass_consensus::{
     block::{Block, Decoded},
     evidence::evidence_commitment,
-    spec::{ChainSpec, ChainSpecFile},
+    spec::ChainSpec,
 };
 use mass_network::{
     Command, Fault, PeerId,
@@ -94,16 +94,25 @@ impl<L: NodeLedger> History<L> {
     /// Opens the second chain, or goes on with it.
     pub fn start(
         data_dir: &Path,
-        spec: ChainSpecFile,
+        first: &Chain<L>,
         base: Tip,
         indexes: Option<&[String]>,
         now: Moment,
     ) -> Result<Self, ChainError> {
         // The base is what is to be shown, not what is taken for granted.
-        let mut spec = spec;
+        let mut spec = first.spec().file().clone();
         spec.hints.checkpoints.retain(|checkpoint| checkpoint.id != base.id);
         let spec = ChainSpec::new(spec)?;
-        let mut chain = Chain::<L>::open(&data_dir.join(DATABASE), spec, None)?;
+        let open = || Chain::<L>::open(&data_dir.join(DATABASE), spec.clone(), None);
+        let mut chain = open()?;
+        if first.store().active_id(chain.height())?.is_some_and(|id| id != *chain.engine().tip()) {
+            tracing::warn!(
+                "the blocks before the snapshot are validated anew: what was here is of another branch"
+            );
+            drop(chain);
+            forget(data_dir)?;
+            chain = open()?;
+        }
         chain.keep_indexes(indexes)?;
         chain.tick(chain.spec().slot_at(now.unix).unwrap_or_default(), now.unix)?;
         let height = chain.height().get();

@@ -78,6 +78,10 @@ pub struct NodeArgs {
     /// come through a tunnel, or a proxy that has TLS.
     #[arg(long, value_name = "ADDRESS")]
     pub rpc: Option<SocketAddr>,
+    /// An address for metrics of Prometheus (/metrics), health (/health) and readiness (/ready), for everybody who
+    /// reaches it [default: at the address of the RPC].
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// Let anybody read by RPC and send transactions, without a password; all else still asks for one.
     #[arg(long)]
     pub rpc_public: bool,
@@ -119,6 +123,7 @@ impl NodeArgs {
             discovery,
             rpc,
             access: self.access.access(&data_dir)?,
+            metrics: self.metrics,
             is_public: self.rpc_public,
             beacon,
             snapshot: self.snapshot,
@@ -214,18 +219,31 @@ pub fn spec_by_id(id: &mass_primitives::ChainId, known: &[ChainSpec]) -> Option<
     known.iter().cloned().chain(built_in).find(|spec| spec.id() == id)
 }
 
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object to a line: `timestamp`, `level`, `target` (the module) and `fields`, among them `message`.
+    Json,
+}
+
 /// Sends the log to the standard error.
 ///
 /// # Errors
 /// The filter is none.
-pub fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
+pub fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     // The client of the farm's webhooks would log their URLs, which are secrets: nobody can ask for that.
     let asked: Vec<&str> = filter.split(',').filter(|asked| !asked.trim().starts_with("ureq")).collect();
     let filter = EnvFilter::try_new(asked.join(",")).with_context(|| format!("--log {filter}"))?;
     let quiet = ["ureq=off", "ureq_proto=off"].map(|directive| directive.parse().expect("it is a directive"));
     let filter = quiet.into_iter().fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    log.with_ansi(io::stderr().is_terminal()).init();
+    match format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.with_ansi(false).json().with_current_span(false).with_span_list(false).init(),
+    }
     Ok(())
 }
 
@@ -311,11 +329,14 @@ async fn follow_once<L: NodeLedger, T>(
     );
     let mut value = json!({ "event": "started", "chain": chain, "data_dir": data_dir,
         "rpc": format!("http://{}", node.rpc), "listen": listen });
+    if let Some(addr) = node.metrics {
+        value["metrics"] = json!(format!("http://{addr}/metrics"));
+    }
     more.iter().for_each(|(name, addr)| value[*name] = json!(addr));
     tell(&value, &text)?;
     *has_run = true;
     tokio::select! {
-        () = stop => eprintln!("stopping"),
+        () = stop => tracing::info!("stopping"),
         () = node.stopped() => {}
     }
     drop(servers);
@@ -331,8 +352,11 @@ struct Cli {
     #[arg(long)]
     json: bool,
     /// What to log to the standard error: a level, or levels by module as in "info,mass_node=debug".
-    #[arg(long, env = "MASS_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(long, env = "MASS_LOG", default_value = "warn", value_name = "LEVELS")]
     log: String,
+    /// What a line of the log looks like.
+    #[arg(long, env = "MASS_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
 }
 
 /// The `main` of a program that is a node of one chain, whose spec is `spec` in JSON.
@@ -352,7 +376,7 @@ fn run<L: NodeLedger>(spec: &str) -> anyhow::Result<()> {
     let about = format!("A node of the chain {}, id {}.", spec.rules().name, spec.id());
     let command = Cli::command().bin_name(spec.rules().name.clone()).about(about);
     let cli = Cli::from_arg_matches(&command.get_matches())?;
-    log_to_stderr(&cli.log)?;
+    log_to_stderr(&cli.log, cli.log_format)?;
     let config = cli.node.config::<L>(spec)?;
     let tell = |value: &Value, text: &str| {
         let line = if cli.json { value.to_string() } else { text.to_owned() };

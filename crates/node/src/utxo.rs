@@ -1,5 +1,6 @@
 //! Mass Net's ledger in a node: block candidates from the pool, transactions of blocks, and the RPC of coins.
 
+mod chart;
 mod coins;
 mod electrum;
 mod esplora;
@@ -201,10 +202,17 @@ impl NodeLedger for UtxoLedger {
     }
 
     fn table() -> Vec<Method<Self>> {
-        [transactions::table(), coins::table(), proofs::table(), stats::table(), explore::table()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            transactions::table(),
+            coins::table(),
+            proofs::table(),
+            stats::table(),
+            chart::table(),
+            explore::table(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn methods(queries: &Queries<Self>) -> Methods {

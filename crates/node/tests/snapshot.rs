@@ -17,13 +17,17 @@ use mass_consensus::{
     block::{Block, Decoded},
     header::SealClaim,
     ledger::{BlockContext, Carried, Ledger as _},
+    state_sum::{StateEntry, StateSum},
 };
 use mass_ledger_utxo::{UtxoLedger, address};
 use mass_network::Multiaddr;
-use mass_node::{Chain, NodeConfig, NodeHandle, Notice, check::check_file, export::database, start};
-use mass_primitives::{BlockId, Encode as _, Height, Slot, StateHash};
+use mass_node::{
+    Chain, ChainError, NodeConfig, NodeError, NodeHandle, Notice, check::check_file, export::database, start,
+};
+use mass_primitives::{BlockId, Decode as _, Encode as _, Height, Slot, StateHash};
 use mass_rpc::{BansClient, BitcoinClient, HttpClient, client};
 use nodes::{mine, reaches};
+use redb::{Database, ReadableTable as _, TableDefinition};
 use serde_json::Value;
 
 const PAYOUT: &str = "dms1qmw78m49ss7u4df4f3u7s6w6q8n02h6mkfn3z97";
@@ -169,6 +173,43 @@ async fn who_lies_about_a_part_is_banned_and_the_chain_is_synced_all_the_same() 
     reaches(&second_rpc, tip).await;
     second.stop().await.unwrap();
     honest.stop().await.unwrap();
+}
+
+/// Farmers who agree on a false state and build on it until it is deep.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_that_does_not_lead_to_the_snapshot_ends_the_node_for_good() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let farm = Farm::easy(8, [8; 32]);
+    grow(&farm, old.path(), 63);
+    add_to_state(&database(old.path()), b"\xffcoins", b"of nobody");
+    grow(&farm, old.path(), 27);
+    let (liar, _) = begin(&farm, old.path(), vec![], false).await;
+    written(old.path()).await;
+    let (second, _) = begin(&farm, new.path(), liar.listen.clone(), true).await;
+    tokio::time::timeout(Duration::from_secs(60), second.stopped()).await.expect("the node ends");
+    let error = second.stop().await.unwrap_err();
+    let is_finding = matches!(&error, ChainError::History { height, why } if height.get() == 64 && why.starts_with("BLK-7:"));
+    assert!(is_finding, "{error}");
+    let again = NodeConfig { snapshot: true, ..NodeConfig::new(farm.spec.clone(), new.path().to_path_buf()) };
+    let error = start::<UtxoLedger>(again).await.map(drop).unwrap_err();
+    assert!(matches!(&error, NodeError::Finding(why) if why.contains("BLK-7")), "{error}");
+    liar.stop().await.unwrap();
+}
+
+/// Puts an entry into the state behind the store's back, with the sum that it then has.
+fn add_to_state(path: &Path, key: &[u8], value: &[u8]) {
+    const STATE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state");
+    const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+    let db = Database::open(path).unwrap();
+    let txn = db.begin_write().unwrap();
+    {
+        let mut meta = txn.open_table(META).unwrap();
+        let mut sum = StateSum::from_bytes(meta.get("state sum").unwrap().unwrap().value()).unwrap();
+        sum.add(&StateEntry::Ledger { key, value });
+        meta.insert("state sum", sum.to_bytes().as_slice()).unwrap();
+        txn.open_table(STATE).unwrap().insert(key, value).unwrap();
+    }
+    txn.commit().unwrap();
 }
 
 #[test]

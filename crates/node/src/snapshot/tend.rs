@@ -66,8 +66,7 @@ impl Snapshots {
         if node.history.is_none()
             && let Some(base) = node.chain().store().base()?
         {
-            let file = node.chain().spec().file().clone();
-            node.history = Some(History::start(dir, file, base, indexes, now)?);
+            node.history = Some(History::start(dir, node.chain(), base, indexes, now)?);
         }
         node.drive_history(dir, now)
     }
