@@ -297,7 +297,7 @@ impl Work {
         let part = |work: Progress| work.done as f64 / (work.total.max(1)) as f64;
         if is_group {
             let watch = |work: GroupProgress| {
-                job.progress(f64::from(plots) * share(plots, work.step, part(work.work)))
+                job.progress(f64::from(plots) * share(plots, work.step, part(work.work)));
             };
             let options = GroupOptions { build, progress: Some(&watch), gate };
             mass_plot::create_group(&self.dir, identity, plots, &options)?;

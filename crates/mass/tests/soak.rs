@@ -276,9 +276,9 @@ async fn run(
         }
         let payer = dice.below(SPARED);
         if pay(wallet, &members[payer], dice).await {
-            tally.paid += 1
+            tally.paid += 1;
         } else {
-            tally.unpaid += 1
+            tally.unpaid += 1;
         }
         if healed.elapsed() >= TROUBLE {
             tally.healings.push(heal(members, home).await);
