@@ -12,7 +12,7 @@ use mass_consensus::{header::SealedHeader, spec::ChainSpec};
 use mass_ledger_utxo::{UtxoLedger, address};
 use mass_network::{
     Command, Config, Event, Topic, swarm,
-    wire::{HEADERS_MAX, Request, Response},
+    wire::{HEADERS_MAX, Request, Response, StateResponse},
 };
 use mass_primitives::{BlockId, ChainWeight, Encode, Height};
 use mass_rpc::{BansClient as _, BitcoinClient, HttpClient, MassClient};
@@ -165,6 +165,7 @@ async fn lie(config: Config, good: Vec<u8>) {
                     }),
                     Request::Blocks { ids } => Response::Blocks(vec![None; ids.len()]),
                     Request::Pieces { positions, .. } => Response::Pieces(vec![vec![7; 9]; positions.len()]),
+                    Request::State(_) => Response::State(StateResponse::Sums(vec![7; 9])),
                 };
                 Command::Respond { token, response }
             }

@@ -35,6 +35,7 @@ const PAYOUT: &str = "dms1qmw78m49ss7u4df4f3u7s6w6q8n02h6mkfn3z97";
 /// A chain of so many blocks in a data directory, made without waiting for slots.
 fn grow(farm: &Farm, dir: &Path, blocks: u32) -> BlockId {
     let mut chain = Chain::<UtxoLedger>::open(&database(dir), farm.spec.clone(), None).unwrap();
+    chain.set_bulk(true).unwrap();
     for _ in 0..blocks {
         let expected = chain.expectation(Slot::ZERO).unwrap();
         let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);

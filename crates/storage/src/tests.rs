@@ -13,6 +13,7 @@ use crate::{
 
 mod crash;
 mod model;
+mod part;
 mod schema;
 
 pub(crate) const CHAIN: ChainId = ChainId::new([7; 32]);
