@@ -140,7 +140,7 @@ async fn a_node_or_farm_that_cannot_start_says_why() {
     let (dir, fresh) = (dir.to_str().unwrap(), fresh.to_str().unwrap());
     let any = ["--listen", "/ip4/127.0.0.1/tcp/0", "--rpc", "127.0.0.1:0"];
     let run = |args: &[&str]| home.command(&[&["node", "run"], args].concat());
-    refused(run(&[&["--data-dir", dir], &any[..]].concat()), "in use by another process");
+    refused(run(&[&["--data-dir", dir], &any[..]].concat()), "another node runs in");
     refused(run(&["--data-dir", fresh, "--rpc", rpc, "--listen", any[1]]), "in use");
     refused(run(&["--data-dir", fresh, "--rpc", any[3], "--listen", tcp]), "in use");
     refused(run(&["--data-dir", fresh, "--rpc", "0.0.0.0:0", "--listen", any[1]]), "127.0.0.1");
