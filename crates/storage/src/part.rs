@@ -246,7 +246,7 @@ impl Store {
                     sum.add(&entry.as_entry());
                     match entry {
                         PartEntry::Ledger(key, value) => {
-                            drop(state.insert(key.as_slice(), value.as_slice())?)
+                            drop(state.insert(key.as_slice(), value.as_slice())?);
                         }
                         PartEntry::Ban(farmer, block) => {
                             bans.insert((block.as_bytes(), farmer.as_bytes()), ())?;
