@@ -448,7 +448,7 @@ async fn subscribers_hear_of_blocks_and_transactions_as_they_come_and_go() {
     let (farm, rival, dir) = (payer.farm(7), payer.farm(8), tempfile::tempdir().unwrap());
     let (one, rpc) = node(&farm.spec, &dir.path().join("one"), vec![]).await;
     let (two, rpc_two) = node(&farm.spec, &dir.path().join("two"), vec![]).await;
-    let login = mass_rpc::Login::Port(one.rpc.port()).header().unwrap();
+    let login = Login::Port(one.rpc.port()).header().unwrap();
     let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, login)]);
     let client =
         WsClientBuilder::default().set_headers(headers).build(format!("ws://{}", one.rpc)).await.unwrap();
