@@ -22,5 +22,14 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     license: false,
+    // Names without hashes of their content: the built files are committed, and the server has tags for them. What several
+    // views share is named apart, since some file systems do not tell `Blocks` from `blocks`.
+    rolldownOptions: {
+      output: {
+        entryFileNames: "app/[name].js",
+        chunkFileNames: (chunk) => (chunk.isDynamicEntry ? "app/[name].js" : "app/shared-[name].js"),
+        assetFileNames: "app/[name][extname]",
+      },
+    },
   },
 });

@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -23,7 +23,7 @@ export async function startNetwork() {
     const hear = (line) => {
       lines.push(line);
       const node = /^nodes of (\S+): (\S+)/.exec(line);
-      if (node !== null) nodes[node[1]] = node[2];
+      if (node !== null) nodes[node[1]] = { url: node[2], cookie: join(dir, node[1], "node-1", ".cookie") };
       const found = /(http:\/\/127\.0\.0\.1:\d+\/)#token=([\w-]+)/.exec(line);
       if (found === null) return;
       clearTimeout(timer);
@@ -49,11 +49,11 @@ async function stop(child, dir) {
   await rm(dir, { recursive: true, force: true });
 }
 
-/** Calls a method of a node's own RPC. */
-export async function rpc(url, method, params = []) {
+/** Calls a method of a node's own RPC, with the cookie that it wrote beside its data. */
+export async function rpc({ url, cookie }, method, params = []) {
   const answer = await fetch(url, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", authorization: `Basic ${Buffer.from(await readFile(cookie, "utf8")).toString("base64")}` },
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
   });
   const { result, error } = await answer.json();

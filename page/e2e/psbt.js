@@ -1,6 +1,9 @@
 // Transactions that no wallet makes: raw ones with any outputs, as PSBTs that a wallet signs.
 
-const size = (value) => (value < 0xfd ? Buffer.from([value]) : Buffer.from([0xfd, value & 255, value >> 8]));
+const size = (value) => {
+  if (value < 0xfd) return Buffer.from([value]);
+  return value < 0x10000 ? Buffer.from([0xfd, value & 255, value >> 8]) : Buffer.concat([Buffer.from([0xfe]), le(value, 4)]);
+};
 const sized = (bytes) => Buffer.concat([size(bytes.length), bytes]);
 
 function le(value, width) {
@@ -15,8 +18,8 @@ export function dataOutput(bytes) {
   return { amount: 0n, script: Buffer.from([0x6a, ...push, ...bytes]) };
 }
 
-/** A PSBT in base 64 that spends one coin (of `listunspent`) for the outputs. */
-export function psbtOf(coin, outputs) {
+/** A PSBT in base 64 that spends one coin (of `listunspent`), made by a transaction in hex, for the outputs. */
+export function psbtOf(coin, previous, outputs) {
   const amount = BigInt(Math.round(coin.amount * 1e7));
   const output = ({ amount, script }) => Buffer.concat([le(amount, 8), sized(script)]);
   const unsigned = Buffer.concat([
@@ -30,14 +33,14 @@ export function psbtOf(coin, outputs) {
     ...outputs.map(output),
     le(0, 4),
   ]);
-  const wholeSize = unsigned.length < 0x10000 ? size(unsigned.length) : Buffer.concat([Buffer.from([0xfe]), le(unsigned.length, 4)]);
   const spent = output({ amount, script: Buffer.from(coin.scriptPubKey, "hex") });
   return Buffer.concat([
     Buffer.from("70736274ff", "hex"),
     Buffer.from("0100", "hex"),
-    wholeSize,
-    unsigned,
+    sized(unsigned),
     Buffer.from([0]),
+    Buffer.from("0100", "hex"),
+    sized(Buffer.from(previous, "hex")),
     Buffer.from("0101", "hex"),
     sized(spent),
     Buffer.from([0]),

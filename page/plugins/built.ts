@@ -59,8 +59,8 @@ function firstBytes(bundle: Readonly<Record<string, Chunk>>): number {
     for (const other of bundle[name]?.imports ?? []) want(other);
   };
   for (const chunk of Object.values(bundle)) {
-    if (chunk.isEntry === true || /(^index|main).*\.(html|css)$/.test(chunk.fileName)) want(chunk.fileName);
-    if (/\/(farm|Farm|en)-.*\.(js|css)$/.test(chunk.fileName)) want(chunk.fileName);
+    if (chunk.isEntry === true || /(^|\/)index\.(html|css)$/.test(chunk.fileName)) want(chunk.fileName);
+    if (/\/(Farm|en)\.(js|css)$/.test(chunk.fileName)) want(chunk.fileName);
   }
   return [...wanted].reduce((sum, name) => sum + Buffer.byteLength(bundle[name]?.code ?? bundle[name]?.source ?? ""), 0);
 }

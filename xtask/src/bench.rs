@@ -27,6 +27,8 @@ pub enum Bench {
     Pool,
     /// Mass Net's ledger: blocks of usual spends against the bare verifier, a chain replayed
     Ledger,
+    /// A node: chains from one peer, memory, requests; sizes in MASS_BENCH_NODE, as in empty=1000,paid=100. Linux
+    Node,
 }
 
 impl Bench {
@@ -38,6 +40,7 @@ impl Bench {
             Self::Engine => ["engine", "mass-node", "engine_bench"],
             Self::Pool => ["pool", "mass-node", "pool_bench"],
             Self::Ledger => ["ledger", "mass-node", "ledger_bench"],
+            Self::Node => ["node", "mass-node", "node_bench"],
         }
     }
 }

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use crate::cargo;
 
 /// The targets, by the names in `fuzz/Cargo.toml`.
-const TARGETS: [&str; 11] = [
+const TARGETS: [&str; 13] = [
     "verifier",
     "proof_decoder",
     "plot_reader",
@@ -24,6 +24,8 @@ const TARGETS: [&str; 11] = [
     "ledger_apply",
     "wallet_decoders",
     "node_faces",
+    "rpc_request",
+    "settings",
 ];
 
 /// The flags by which a program tells libFuzzer where it has been.

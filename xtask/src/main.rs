@@ -9,6 +9,7 @@ mod cargo;
 mod ci;
 mod fuzz;
 mod layers;
+mod packages;
 mod slow;
 mod tidy;
 mod vectors;
@@ -38,6 +39,9 @@ enum Command {
     Slow {
         /// Whose
         part: slow::Part,
+        /// How long the soak takes
+        #[arg(long, default_value_t = 30)]
+        minutes: u64,
     },
     /// Measure against a rival, and write the table into docs/performance.md
     Bench {
@@ -77,7 +81,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Ci => ci::run(&root),
         Command::Layers => layers::run(&root),
         Command::Tidy => tidy::run(&root),
-        Command::Slow { part } => slow::run(&root, *part),
+        Command::Slow { part, minutes } => slow::run(&root, *part, *minutes),
         Command::Bench { bench, k28, json } => bench::run(&root, *bench, *k28, *json),
         Command::Fuzz { minutes, target } => fuzz::run(&root, *minutes, target.as_deref()),
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::{cargo, vectors};
+use crate::{cargo, packages, vectors};
 
 /// A part of the house with slow tests.
 #[derive(Clone, Copy, ValueEnum)]
@@ -18,6 +18,10 @@ pub enum Part {
     Cluster,
     /// The simulator: whole networks of 200 seeds
     Network,
+    /// Disks that lose power in a commit, and keep some of what was not synced: 1,000 seeds
+    Torn,
+    /// Real nodes that sync and farm, with 500 SIGKILLs at random moments
+    Kills,
     /// Hostile peers: 200 connections that flood, and the memory that they take; Linux
     Hostile,
     /// A new chain: the guide docs/new-chain.md, word for word, from an empty directory to a second node
@@ -28,6 +32,15 @@ pub enum Part {
     Mutations,
     /// Bitcoin Core's own test vectors through Mass Net's ledger: needs a registry
     CoreVectors,
+    /// The page, built anew and compared with the committed one, and in a browser: needs Node.js, a registry, and Debian's
+    /// chromium
+    Page,
+    /// Ten nodes and two farms with kills, partitions and payments, and what memory they take: Linux
+    Soak,
+    /// Licences, sources, bans and known faults of all dependencies: needs cargo-deny
+    Deny,
+    /// The Debian package, the unit of systemd and the Dockerfile, as far as this machine has the tools
+    Packages,
     /// Wallets and Lightning nodes of other makers: needs Node.js, a registry, and Debian's electrum
     Clients,
 }
@@ -36,66 +49,47 @@ pub enum Part {
 ///
 /// # Errors
 /// A test fails, or what it needs is missing.
-pub fn run(root: &Path, part: Part) -> anyhow::Result<()> {
+pub fn run(root: &Path, part: Part, minutes: u64) -> anyhow::Result<()> {
     match part {
-        Part::Pos => cargo::run(
-            root,
-            &[
-                "test",
-                "--release",
-                "-p",
-                "mass-plot",
-                "--test",
-                "reference",
-                "--",
-                "--include-ignored",
-                "--nocapture",
-            ],
-        ),
+        Part::Pos => ignored(root, &["--release", "-p", "mass-plot", "--test", "reference"]),
         Part::Cluster => cargo::run(
             root,
             &["test", "-p", "mass", "--test", "cluster_*", "--", "--include-ignored", "--test-threads", "1"],
         ),
-        Part::Network => cargo::run(
-            root,
-            &[
-                "test",
-                "--release",
-                "-p",
-                "mass-simulator",
-                "many_networks",
-                "--",
-                "--include-ignored",
-                "--nocapture",
-            ],
-        ),
+        Part::Network => ignored(root, &["--release", "-p", "mass-simulator", "many_networks"]),
+        Part::Torn => ignored(root, &["--release", "-p", "mass-node", "--test", "torn", "a_thousand"]),
+        Part::Kills => ignored(root, &["-p", "mass", "--test", "kills", "five_hundred"]),
         Part::Hostile => cargo::run(
             root,
             &["test", "-p", "mass-node", "--test", "hostile", "--", "--ignored", "--nocapture"],
         ),
-        Part::Chain => cargo::run(
-            root,
-            &["test", "-p", "mass", "--test", "new_chain", "--", "--include-ignored", "--nocapture"],
-        ),
+        Part::Chain => ignored(root, &["-p", "mass", "--test", "new_chain"]),
+        Part::Soak => soak(root, minutes),
+        Part::Deny => packages::deny(root),
+        Part::Packages => packages::check(root),
         Part::Verifier => verifier(root),
+        Part::Page => page(root),
         Part::Clients => clients(root),
         Part::CoreVectors => vectors::run(root),
-        Part::Mutations => cargo::run(
-            root,
-            &[
-                "test",
-                "--release",
-                "-p",
-                "mass-consensus",
-                "--test",
-                "mutations",
-                "a_million",
-                "--",
-                "--include-ignored",
-                "--nocapture",
-            ],
-        ),
+        Part::Mutations => {
+            ignored(root, &["--release", "-p", "mass-consensus", "--test", "mutations", "a_million"])
+        }
     }
+}
+
+/// Real processes for so many minutes.
+fn soak(root: &Path, minutes: u64) -> anyhow::Result<()> {
+    let mut command = cargo::command(root);
+    command.args(["test", "--release", "-p", "mass", "--test", "soak", "--", "--ignored", "--nocapture"]);
+    let status =
+        command.env("MASS_SOAK_MINUTES", minutes.to_string()).status().context("cannot start cargo")?;
+    anyhow::ensure!(status.success(), "the soak found something: {status}");
+    Ok(())
+}
+
+/// Runs tests that the fast lane passes over, and shows what they say.
+fn ignored(root: &Path, which: &[&str]) -> anyhow::Result<()> {
+    cargo::run(root, &[&["test"], which, &["--", "--include-ignored", "--nocapture"]].concat())
 }
 
 /// Builds the program, and lets foreign clients, which are a workspace of their own, meet it.
@@ -142,6 +136,22 @@ fn verifier(root: &Path) -> anyhow::Result<()> {
     let data = dir.join("dev/node-1").display().to_string();
     cargo::run(root, &["run", "-p", "mass", "--", "node", "export", &dev_text, "--data-dir", &data])?;
     check_blocks(root, &dev, DEV_BLOCKS)
+}
+
+/// Builds the page again, which must give the committed bytes, and clicks through it in a browser.
+fn page(root: &Path) -> anyhow::Result<()> {
+    let folder = root.join("page");
+    let list = || fs::read_to_string(folder.join("built.sha256")).context("page/built.sha256");
+    npm(&folder, &["ci"])?;
+    let committed = list()?;
+    npm(&folder, &["run", "build"])?;
+    anyhow::ensure!(
+        list()? == committed,
+        "the committed page is not what its sources give: commit page/dist and page/built.sha256 as they are now"
+    );
+    npm(&folder, &["test"])?;
+    cargo::run(root, &["build", "-p", "mass"])?;
+    npm(&folder, &["run", "e2e"])
 }
 
 /// Has the verifier check a file of blocks of `dev`.

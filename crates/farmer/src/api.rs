@@ -10,6 +10,7 @@ use mass_consensus::keys::FarmerSecret;
 use mass_rpc::{
     RpcResult, async_trait, errors,
     farm::{Diagnosis, FarmReads, FarmServer, FarmStatus, PairingCode, Trial},
+    farm_view::{FarmLuck, FarmRounds},
     metrics::{Page, Render},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +38,10 @@ type Ways = Vec<(String, Give)>;
 pub(crate) enum Query {
     /// How all parts fare, and the disks to try out.
     Status(oneshot::Sender<(FarmStatus, Ways)>),
+    /// How the last rounds went.
+    Rounds(oneshot::Sender<FarmRounds>),
+    /// What the chains give, and what was to be expected.
+    Luck(oneshot::Sender<FarmLuck>),
     /// When the disks will be read.
     Reads(oneshot::Sender<FarmReads>),
 }
@@ -50,7 +55,10 @@ pub(crate) struct Api {
 }
 
 /// Asks the loop.
-async fn ask<T>(queries: &mpsc::Sender<Query>, query: fn(oneshot::Sender<T>) -> Query) -> RpcResult<T> {
+pub(crate) async fn ask<T>(
+    queries: &mpsc::Sender<Query>,
+    query: fn(oneshot::Sender<T>) -> Query,
+) -> RpcResult<T> {
     let (reply, answer) = oneshot::channel();
     let gone = || errors::misc("the farm is stopping");
     queries.send(query(reply)).await.map_err(|_| gone())?;
@@ -63,8 +71,9 @@ pub(crate) fn metrics(queries: mpsc::Sender<Query>) -> Render {
         let queries = queries.clone();
         Box::pin(async move {
             let mut page = Page::default();
-            if let Ok((status, _)) = ask(&queries, Query::Status).await {
-                fill(&mut page, &status);
+            match ask(&queries, Query::Status).await {
+                Ok((status, _)) => fill(&mut page, &status),
+                Err(_) => page.is_down("the farm is stopping"),
             }
             page
         })
@@ -109,6 +118,9 @@ fn fill(page: &mut Page, status: &FarmStatus) {
         if let Some(pending) = chain.pending {
             let help = "Rewards earned and not paid yet, in the chain's smallest unit";
             page.gauge("mass_farm_pending_amount", help, &labels, pending.amount.get() as f64);
+        }
+        if !up {
+            page.is_not_ready(&format!("chain {} is not farmed", chain.name));
         }
         page.counter("mass_farm_wins", "Blocks that the node took", &labels, chain.wins);
         page.counter("mass_farm_lost", "Slots won and not sealed", &labels, chain.lost);

@@ -20,6 +20,7 @@ use crate::{
     doctor::poisson_at_most,
     events::{ChainTotals, FarmEvent, Totals},
     link::{self, Ask, Said},
+    luck::Wins,
     round::{ProofKey, RoundWork, proof_key},
     run::FarmerError,
     schedule::Found,
@@ -61,6 +62,7 @@ pub(crate) struct Member {
     pub pending: Option<PendingRewards>,
     /// Height of the block that banned the key.
     pub banned: Option<Height>,
+    pub won: Wins,
     watch: Watch,
     /// The last slot of which was told that the node gives no header for it.
     refused: Option<Slot>,
@@ -112,6 +114,7 @@ impl Member {
             status: None,
             pending: None,
             banned: None,
+            won: Wins::default(),
             watch,
             refused: None,
             asks,

@@ -15,13 +15,17 @@ pub mod guard;
 pub mod harvest;
 pub mod jobs;
 mod link;
+mod luck;
+mod plotting;
 mod reads;
 pub mod round;
 mod run;
 pub mod schedule;
 pub mod shelf;
+mod strip;
 mod trial;
 mod troubles;
+mod view;
 mod watch;
 
 pub use chain::ChainConfig;

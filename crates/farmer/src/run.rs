@@ -15,7 +15,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use mass_consensus::{
@@ -25,7 +25,7 @@ use mass_consensus::{
 use mass_plot::PlotError;
 use mass_primitives::{ChainId, GroupId, Height, Slot};
 use mass_proof_of_space::Proof;
-use mass_rpc::{ClientError, Methods, farm::FarmServer as _};
+use mass_rpc::{ClientError, Methods, farm::FarmServer as _, farm_view::FarmViewServer as _};
 use tokio::{
     sync::{mpsc, oneshot},
     time::MissedTickBehavior,
@@ -47,7 +47,9 @@ use crate::{
     round::ProofKey,
     schedule::Found,
     shelf::GroupFile,
+    strip::Strip,
     troubles::Troubles,
+    view::View,
 };
 
 /// Rounds that are looked up ahead of the present one.
@@ -198,6 +200,8 @@ struct Farmer<W> {
     solving: bool,
     totals: Totals,
     troubles: Troubles,
+    strip: Strip,
+    started: Instant,
     watch: W,
 }
 
@@ -241,8 +245,10 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
         None => None,
     };
     let metrics = metrics(queries.clone());
-    let methods: Methods =
+    let view = View::new(queries.clone(), secret.public(), &config.chains, &config.directories);
+    let mut methods: Methods =
         Api { queries, secret: Arc::clone(&secret), harbour: harbour.clone() }.into_rpc().into();
+    methods.merge(view.into_rpc()).expect("no method has two names");
     if let Some(wanted) = config.methods {
         // Who wanted them may be gone.
         let _ = wanted.send(methods.clone());
@@ -266,6 +272,8 @@ async fn run_on<W: FnMut(&FarmEvent, &Totals)>(
         solving: false,
         totals: Totals::default(),
         troubles: Troubles::default(),
+        strip: Strip::default(),
+        started: Instant::now(),
         watch,
     };
     farmer.add_directories(config.directories, work);
@@ -315,6 +323,8 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
     fn reply(&self, question: Query) {
         match question {
             Query::Status(reply) => drop(reply.send((self.status(), self.ways()))),
+            Query::Rounds(reply) => drop(reply.send(self.rounds())),
+            Query::Luck(reply) => drop(reply.send(self.luck())),
             Query::Reads(reply) => drop(reply.send(upcoming(&self.farm, &self.members, unix_now()))),
         }
     }

@@ -27,6 +27,22 @@ impl Audit {
         let found = self.coins.checked_add(self.pending);
         found.is_some() && found == self.supply.outstanding()
     }
+
+    /// Adds an entry of the state. `None` if it cannot be read or a sum does not fit.
+    #[must_use]
+    pub fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
+        match key.first() {
+            Some(&COIN_PREFIX) => {
+                self.coins = self.coins.checked_add(Coin::from_bytes(value).ok()?.amount)?;
+            }
+            Some(&REWARD_PREFIX) => {
+                self.pending = self.pending.checked_add(PendingReward::from_bytes(value).ok()?.amount)?;
+            }
+            _ if key == SUPPLY_KEY => self.supply = Supply::from_bytes(value).ok()?,
+            _ => {}
+        }
+        Some(())
+    }
 }
 
 /// Sums up a whole state. `None` if an entry cannot be read or a sum does not fit.
@@ -34,16 +50,7 @@ impl Audit {
 pub fn audit<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Option<Audit> {
     let mut audit = Audit::default();
     for (key, value) in entries {
-        match key.first() {
-            Some(&COIN_PREFIX) => {
-                audit.coins = audit.coins.checked_add(Coin::from_bytes(value).ok()?.amount)?;
-            }
-            Some(&REWARD_PREFIX) => {
-                audit.pending = audit.pending.checked_add(PendingReward::from_bytes(value).ok()?.amount)?;
-            }
-            _ if key == SUPPLY_KEY => audit.supply = Supply::from_bytes(value).ok()?,
-            _ => {}
-        }
+        audit.take(key, value)?;
     }
     Some(audit)
 }

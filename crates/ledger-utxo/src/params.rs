@@ -98,6 +98,19 @@ impl LedgerParams {
         Amount::ZERO
     }
 
+    /// Sum of the subsidies up to `height`; `None` if it does not fit.
+    #[must_use]
+    pub fn issued_by(&self, height: Height) -> Option<Amount> {
+        let (mut left, mut sum) = (u64::from(height.get()), Amount::ZERO);
+        for era in 0..ERAS {
+            let Some((subsidy, length)) = self.era(era).filter(|_| left > 0) else { break };
+            let blocks = left.min(length);
+            sum = sum.checked_add(Amount::new(subsidy.checked_mul(blocks)?))?;
+            left = left.checked_sub(blocks)?;
+        }
+        Some(sum)
+    }
+
     /// Sum of all subsidies there will ever be; `None` if it does not fit.
     #[must_use]
     pub fn issuance_max(&self) -> Option<Amount> {
@@ -171,6 +184,16 @@ mod tests {
         assert_eq!(subsidy(3 * 13_440 + 1), 2_560_000_000);
         let last = 13_440 * ((1 << 15) - 1);
         assert_eq!((subsidy(last), subsidy(last + 1), subsidy(u32::MAX)), (625_000, 0, 0));
+    }
+
+    #[test]
+    fn what_is_issued_is_the_sum_of_the_subsidies() {
+        let mut sum = Amount::ZERO;
+        for height in (0..50_000).map(Height::new) {
+            sum = sum.checked_add(massnet().subsidy(height)).unwrap();
+            assert_eq!(massnet().issued_by(height), Some(sum), "{height}");
+        }
+        assert_eq!(massnet().issued_by(Height::new(u32::MAX)), massnet().issuance_max());
     }
 
     #[test]

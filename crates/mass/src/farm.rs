@@ -98,6 +98,13 @@ pub struct FarmUrl {
     farm: String,
 }
 
+impl FarmUrl {
+    /// The farm's RPC.
+    pub fn url(&self) -> &str {
+        &self.farm
+    }
+}
+
 /// What to farm, with what, and for whom.
 #[derive(Args)]
 pub struct RunArgs {

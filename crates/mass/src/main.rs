@@ -2,7 +2,8 @@
 //! the attack laboratory, each a subcommand.
 //!
 //! Results go to the standard output, as text or with `--json` as one JSON value; progress, notes and the one
-//! sentence of an error go to the standard error. The exit code is 0 only if everything was as asked.
+//! sentence of an error go to the standard error. The exit code is 0 only if everything was as asked; 75 if the disk is full,
+//! 74 if it fails.
 
 mod bus;
 mod chain;
@@ -20,11 +21,14 @@ mod plots;
 mod rpc;
 mod runtime;
 mod sim;
+mod top;
 mod wallet;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use mass_node::program::LogFormat;
 
 use crate::output::{Output, Verdict};
 
@@ -48,8 +52,11 @@ struct Cli {
     #[arg(long, global = true)]
     json: bool,
     /// What to log to the standard error: a level, or levels by module as in "info,mass_node=debug".
-    #[arg(long, global = true, env = "MASS_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(long, global = true, env = "MASS_LOG", default_value = "warn", value_name = "LEVELS")]
     log: String,
+    /// What a line of the log looks like.
+    #[arg(long, global = true, env = "MASS_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
     /// A file of USER:PASSWORD for the RPC of nodes and farms [default: the cookie of the one that runs on this machine].
     #[arg(long, global = true, env = "MASS_RPC_COOKIE", value_name = "FILE")]
     rpc_cookie: Option<PathBuf>,
@@ -67,6 +74,10 @@ enum Command {
     /// Farm a chain with plots.
     #[command(subcommand)]
     Farm(farm::Command),
+    /// Watch a farm and nodes in the terminal: disks, rounds, luck, peers, findings.
+    ///
+    /// Keys are shown below. --once prints one picture as text.
+    Top(top::TopArgs),
     /// Read plots on another machine than the farmer's.
     #[command(subcommand)]
     Harvester(harvester::Command),
@@ -95,12 +106,13 @@ enum Command {
 
 fn run(cli: &Cli) -> anyhow::Result<Verdict> {
     let output = Output { json: cli.json };
-    runtime::log_to_stderr(&cli.log)?;
+    runtime::log_to_stderr(&cli.log, cli.log_format)?;
     cli.rpc_cookie.iter().cloned().for_each(mass_rpc::use_cookie);
     match &cli.command {
         Command::Dev(args) => dev::run(args, output),
         Command::Node(command) => node::run(command, output),
         Command::Farm(command) => farm::run(command, output),
+        Command::Top(args) => top::run(args, output),
         Command::Harvester(command) => harvester::run(command, output),
         Command::Wallet(command) => wallet::run(command, output),
         Command::Plots(command) => plots::run(command, output),
@@ -111,13 +123,21 @@ fn run(cli: &Cli) -> anyhow::Result<Verdict> {
     }
 }
 
+/// The command line, with what its settings elsewhere add to it. What is no command line ends the program here.
+fn parse() -> anyhow::Result<Cli> {
+    let (program, mut words): (_, Vec<_>) = (Cli::command(), std::env::args_os().collect());
+    let given = program.clone().get_matches_from(&words);
+    words.extend(node::settings(&program, &given)?);
+    Ok(Cli::from_arg_matches(&program.get_matches_from(words))?)
+}
+
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    match parse().and_then(|cli| run(&cli)) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            mass_node::program::exit_code(&error).into()
         }
     }
 }

@@ -1,7 +1,12 @@
 //! `mass node`: a full node in the foreground, questions to one that runs, and its chain as a file.
 
+mod config;
+mod db;
 mod password;
+mod status;
 mod transfer;
+
+use std::{ffi::OsString, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -12,12 +17,12 @@ use mass_node::{
     program::{self, NodeArgs},
 };
 use mass_page::Backend;
-use mass_rpc::{BitcoinClient, HttpClient, MassClient};
+use mass_rpc::{BitcoinClient, HttpClient};
 use serde_json::Value;
 
 use crate::{
     chain, generate,
-    output::{Output, Verdict, human_bytes},
+    output::{Output, Verdict},
     page::{self, PageArgs, PageSources, Served},
     runtime,
     wallet::WalletArgs,
@@ -32,8 +37,10 @@ pub enum Command {
     ///
     /// A chain with another ledger than Mass Net's has a program of its own with the same options.
     Run(Box<RunArgs>),
-    /// How a node fares.
-    Status(NodeUrl),
+    /// How a node fares: in ten lines whether all is well, and for each thing that is not, what to do.
+    ///
+    /// With --check, the exit code is 0 only if all is well.
+    Status(status::StatusArgs),
     /// The peers of a node.
     Peers(NodeUrl),
     /// Make a password for a user of the RPC who cannot read the node's cookie.
@@ -49,6 +56,9 @@ pub enum Command {
     ///
     /// What is good before a fault stays. Killed at any moment, it goes on where it was when it is started again.
     Import(transfer::ImportArgs),
+    /// Check, mend and measure the database of a node that does not run.
+    #[command(subcommand)]
+    Db(db::Command),
 }
 
 /// How to run a node.
@@ -65,6 +75,10 @@ pub struct RunArgs {
     wallets: WalletArgs,
     #[command(flatten)]
     page: PageArgs,
+    /// A TOML file of these options, without their dashes: docs/config.md lists them. The command line and MASS_NODE_*
+    /// in the environment come before it.
+    #[arg(long, env = "MASS_NODE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Which node to ask.
@@ -100,6 +114,11 @@ impl NodeUrl {
     }
 }
 
+/// The words that settings elsewhere add to a command line.
+pub fn settings(program: &clap::Command, given: &clap::ArgMatches) -> anyhow::Result<Vec<OsString>> {
+    config::more(program, given)
+}
+
 /// Runs a command.
 pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     match command {
@@ -108,6 +127,10 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
             config.generator = generate::generator(&config.spec, &config.data_dir);
             args.faces.prepare(&mut config);
             let wallets = args.wallets.prepare(&mut config)?;
+            if args.page.address.is_some() {
+                // What the page tells of addresses.
+                config.indexes.get_or_insert_with(|| ["tx", "address"].map(str::to_owned).to_vec());
+            }
             let spec = config.spec.clone();
             let beside = async |queries, node: &NodeHandle| {
                 let faces = args.faces.start(queries).await?;
@@ -115,7 +138,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
                     faces.listen.iter().map(|(name, addr)| (*name, addr.to_string())).collect();
                 let page = serve_page(&args.page, &spec, node).await?;
                 listen.extend(page.iter().map(|page| ("page", page.url())));
-                let wallets = match wallets {
+                let wallets = match &wallets {
                     Some(wallets) => Some(wallets.start(node).await?),
                     None => None,
                 };
@@ -124,11 +147,12 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
             let tell = |value: &Value, text: &str| output.line(value, text);
             runtime::block_on(program::follow_with::<UtxoLedger, _>(config, beside, tell))?;
         }
-        Command::Status(node) => runtime::block_on(status(node, output))?,
+        Command::Status(args) => return runtime::block_on(status::show(args, output)),
         Command::Peers(node) => runtime::block_on(peers(node, output))?,
         Command::Password(args) => password::make(args, output)?,
         Command::Export(args) => transfer::export(args, output)?,
         Command::Import(args) => transfer::import(args, output)?,
+        Command::Db(command) => return db::run(command, output),
     }
     Ok(Verdict::Good)
 }
@@ -140,30 +164,6 @@ async fn serve_page(args: &PageArgs, spec: &ChainSpec, node: &NodeHandle) -> any
     let client = mass_rpc::client(&format!("http://{}", node.rpc))?;
     sources.add_chain(spec, Backend::Here(node.methods.clone()), page::wallets_dir(spec)?, client);
     Ok(Some(sources.serve(address).await?))
-}
-
-async fn status(node: &NodeUrl, output: Output) -> anyhow::Result<()> {
-    let (url, client) = node.client()?;
-    let status = client.status().await.with_context(|| format!("the node at {url}"))?;
-    let netspace = status.netspace_bytes.parse().map_or(status.netspace_bytes.clone(), human_bytes);
-    let checkpoint = status.checkpoint.map_or(String::new(), |checkpoint| {
-        let state = if checkpoint.reached { "reached" } else { "waited for" };
-        format!("\ncheckpoint {} at height {}, {state}", checkpoint.id, checkpoint.height)
-    });
-    let text = format!(
-        "chain     {} ({})\nheight    {}\ntip       {}\nsynced    {}\npeers     {}\nnetspace  {netspace}\n\
-         mempool   {} transactions\nreorgs    {} since the start\nbanned    {} farmer keys{checkpoint}",
-        status.name,
-        status.chain,
-        status.height,
-        status.tip,
-        if status.synced { "yes" } else { "no" },
-        status.peers,
-        status.mempool,
-        status.reorgs,
-        status.banned
-    );
-    output.result(&serde_json::to_value(&status)?, &text)
 }
 
 async fn peers(node: &NodeUrl, output: Output) -> anyhow::Result<()> {

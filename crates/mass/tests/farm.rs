@@ -139,6 +139,7 @@ fn what_ops_names_is_measured(urls: &[&str]) {
         lines.filter_map(|line| line.split(['{', ' ']).next()).map(str::to_owned).collect()
     };
     assert!(rules.len() > 10 && shown.len() > 20, "{rules:?} {shown:?}");
+    assert!(shown.is_subset(&ops::named(&["../docs/metrics.md"])), "docs/metrics.md names them all");
     // What the node tells the farm of is there once it has told.
     wait_until(&format!("all metrics: {rules:?} {shown:?} {:?}", measured()), || {
         rules.is_subset(&measured()) && shown == measured()

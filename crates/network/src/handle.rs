@@ -1,6 +1,8 @@
 //! The two channels through which a program and its network speak: commands go in, events come out.
 //! The real network and the in-memory twin understand the same ones.
 
+use std::time::Duration;
+
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -181,6 +183,8 @@ pub struct PeerDetails {
     pub since: u64,
     /// What program it says it is; at most [`AGENT_BYTES_MAX`] bytes.
     pub agent: String,
+    /// The shortest time that a message took there and back, once one was measured.
+    pub ping: Option<Duration>,
     /// What was sent to it.
     pub sent: Traffic,
     /// What came from it.

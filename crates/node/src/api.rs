@@ -1,6 +1,7 @@
 //! The node's answers to RPC: each is a query that the loop runs between two events.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,6 +21,7 @@ use mass_rpc::{
 use crate::{
     chain::Chain,
     error::ChainError,
+    health,
     ledger::NodeLedger,
     node::{Moment, Node},
     queries::Queries,
@@ -135,13 +137,17 @@ pub(crate) fn newest_checkpoint<L: NodeLedger>(chain: &Chain<L>) -> Option<Check
 }
 
 /// The metrics of a node. Their names are stable.
-pub fn metrics<L: NodeLedger>(queries: Queries<L>) -> Render {
+pub fn metrics<L: NodeLedger>(queries: Queries<L>, dir: PathBuf) -> Render {
     Arc::new(move || {
-        let queries = queries.clone();
+        let (queries, dir) = (queries.clone(), dir.clone());
         Box::pin(async move {
             let mut page = Page::default();
-            if let Some(Ok(status)) = queries.ask(|node| status(node)).await {
-                fill(&mut page, &status);
+            match queries.ask(|node| status(node)).await {
+                Some(Ok(status)) => {
+                    fill(&mut page, &status);
+                    health::measure(&mut page, queries, dir, &status.name).await;
+                }
+                _ => page.is_down("the node is stopping"),
             }
             page
         })

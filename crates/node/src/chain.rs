@@ -22,7 +22,7 @@ use mass_mempool::{CoinKey, Estimator, Pool};
 use mass_primitives::{
     BlockId, BodyRoot, Decode, Encode, FarmerPublicKey, Height, Reader, SealSignature, Slot, Ticket, VrfProof,
 };
-use mass_storage::{ConnectBlock, NewHeader, Snapshot, Store, Tip};
+use mass_storage::{ConnectBlock, NewHeader, Slack, Snapshot, Store, Tip};
 
 use crate::{
     error::ChainError,
@@ -34,6 +34,12 @@ use crate::{
 
 /// Headers that wait for their farmer's signature at the most.
 const PREPARED_MAX: usize = 64;
+
+/// A node whose tip is so many blocks below the best header is catching up.
+const CATCHING_UP_BLOCKS: u32 = 16;
+
+/// What a crash may lose of the blocks that a node gets while it is catching up.
+const CATCHING_UP_SLACK: Slack = Slack { commits: 256, bytes: 32 << 20 };
 
 /// What the outside has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +86,8 @@ pub struct Chain<L> {
     pub(crate) gone: Vec<CoinKey>,
     /// Linked headers on their way to storage, parents first.
     unstored: Vec<ProvenHeader>,
+    /// Whether many blocks come that can be had again.
+    bulk: bool,
 }
 
 impl<L: NodeLedger> Chain<L> {
@@ -133,7 +141,21 @@ impl<L: NodeLedger> Chain<L> {
         let pool = Pool::new(ledger.pool_limits());
         let (prepared, orphaned, gone, unstored) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
         let estimator = Estimator::new();
-        Ok(Self { spec, prover, ledger, store, engine, pool, estimator, prepared, orphaned, gone, unstored })
+        let bulk = false;
+        Ok(Self {
+            spec,
+            prover,
+            ledger,
+            store,
+            engine,
+            pool,
+            estimator,
+            prepared,
+            orphaned,
+            gone,
+            unstored,
+            bulk,
+        })
     }
 
     /// The chain spec.
@@ -190,16 +212,33 @@ impl<L: NodeLedger> Chain<L> {
     /// # Errors
     /// What is wrong with the first bad one; then none is taken.
     pub fn take_headers(&mut self, list: &[Vec<u8>], now: u64) -> Result<Vec<Notice>, ChainError> {
-        let mut new = Vec::new();
-        for bytes in list {
-            let sealed = SealedHeader::from_bytes(bytes)?;
-            if !self.engine.tree().contains(&sealed.id()) {
-                new.push(sealed);
-            }
-        }
-        let proven = self.prover.headers(&self.spec, &new).into_iter().collect::<Result<Vec<_>, _>>();
+        let sealed =
+            list.iter().map(|bytes| SealedHeader::from_bytes(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let inputs = self.prove_headers(&sealed)?;
+        self.feed(inputs, now)
+    }
+
+    /// The header of a block came whose content is on its way: one commit stores both, or the next clock tick the
+    /// header if the block stays out.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn take_told_header(
+        &mut self,
+        sealed: &SealedHeader,
+        now: u64,
+    ) -> Result<Vec<Notice>, ChainError> {
+        let inputs = self.prove_headers(&[*sealed])?;
+        self.run(inputs, now)
+    }
+
+    /// Headers that are not known, proven.
+    fn prove_headers(&self, list: &[SealedHeader]) -> Result<Vec<Input>, ChainError> {
+        let new = list.iter().filter(|sealed| !self.engine.tree().contains(&sealed.id())).copied();
+        let proven = self.prover.headers(&self.spec, &new.collect::<Vec<_>>());
+        let proven = proven.into_iter().collect::<Result<Vec<_>, _>>();
         let proven = proven.map_err(mass_consensus::block::BlockError::from)?;
-        self.feed(proven.into_iter().rev().map(Input::Header).collect(), now)
+        Ok(proven.into_iter().rev().map(Input::Header).collect())
     }
 
     /// A whole block came.
@@ -320,6 +359,8 @@ impl<L: NodeLedger> Chain<L> {
         // Not before: a bad seal does not cost a farmer the header.
         self.prepared.remove(id);
         let notices = self.feed(vec![Input::Block(block)], now)?;
+        // Its farmer cannot seal the slot again, so it is on disk before he hears of it, however far behind the node is.
+        self.store.sync()?;
         Ok((bytes, notices))
     }
 
@@ -377,15 +418,21 @@ impl<L: NodeLedger> Chain<L> {
         self.engine.tree().median_time_past(self.engine.tip()).unwrap_or(0)
     }
 
+    /// As [`Self::run`]; headers that came are stored.
+    fn feed(&mut self, inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
+        let notices = self.run(inputs, now)?;
+        self.store_headers()?;
+        Ok(notices)
+    }
+
     /// Feeds the engine, the last input first, until it rests, performing its effects in order.
-    fn feed(&mut self, mut inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
+    fn run(&mut self, mut inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
         let mut notices = Vec::new();
         while let Some(input) = inputs.pop() {
             for effect in self.engine.step(input) {
                 self.perform(effect, &mut inputs, &mut notices, now)?;
             }
         }
-        self.store_headers()?;
         self.take_back(now)?;
         Ok(notices)
     }
@@ -472,6 +519,7 @@ impl<L: NodeLedger> Chain<L> {
             Err(ApplyError::State(error)) => return Err(error.into()),
         };
         let height = block.header().sealed().seal.claim.height;
+        self.store.set_slack(self.slack(height))?;
         let indexes = index::entries(&self.ledger, &self.store, &state, (height, id, block.body()))?;
         drop(state);
         let block = block.executed(delta);
@@ -494,6 +542,24 @@ impl<L: NodeLedger> Chain<L> {
         let included = self.ledger.transactions(block.body()).map_err(refusal)?;
         self.confirm(included, sealed.seal.claim.height, now);
         Ok(Input::Connected(id))
+    }
+
+    /// What a crash may lose when the block of a height is stored: nothing near the tip, and a little while many blocks come
+    /// that peers have.
+    fn slack(&self, height: Height) -> Option<Slack> {
+        let tree = self.engine.tree();
+        let best = tree.get(tree.best()).map_or(Height::ZERO, |best| best.height);
+        let behind = best.get().saturating_sub(height.get());
+        (self.bulk || behind >= CATCHING_UP_BLOCKS).then_some(CATCHING_UP_SLACK)
+    }
+
+    /// Many blocks come that can be had again, as from a file: a crash may lose the last of them. `false` writes all to disk.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn set_bulk(&mut self, bulk: bool) -> Result<(), ChainError> {
+        self.bulk = bulk;
+        Ok(self.store.set_slack(bulk.then_some(CATCHING_UP_SLACK))?)
     }
 
     fn disconnect(&mut self, id: BlockId) -> Result<(), ChainError> {

@@ -147,6 +147,7 @@ pub fn import<L: NodeLedger>(
         return Err(ExportError::Chain { got, expected });
     }
     chain.tick(chain.spec().slot_at(unix).unwrap_or_default(), unix)?;
+    chain.set_bulk(true)?;
     let mut done = Imported::default();
     for (height, bytes) in (u64::from(first.get())..).zip(blocks) {
         if take(chain, &bytes?, height, unix)? {
@@ -156,6 +157,7 @@ pub fn import<L: NodeLedger>(
         }
         tell(done);
     }
+    chain.set_bulk(false)?;
     Ok(done)
 }
 

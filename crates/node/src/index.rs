@@ -58,7 +58,15 @@ pub struct IndexReader<'a> {
     fresh: &'a BTreeMap<(&'static str, Vec<u8>), Vec<u8>>,
 }
 
-impl IndexReader<'_> {
+/// No entries of blocks to come.
+static NOTHING: BTreeMap<(&'static str, Vec<u8>), Vec<u8>> = BTreeMap::new();
+
+impl<'a> IndexReader<'a> {
+    /// Reads the indexes of a snapshot.
+    pub(crate) const fn new(snapshot: &'a Snapshot) -> Self {
+        Self { snapshot, fresh: &NOTHING }
+    }
+
     /// The value at a key of an index.
     ///
     /// # Errors
@@ -117,7 +125,7 @@ pub(crate) fn entries<L: NodeLedger>(
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let indexes = IndexReader { snapshot: state, fresh: &BTreeMap::new() };
+    let indexes = IndexReader::new(state);
     ledger.index(&names, &BlockToIndex { height, id, body, before: state, indexes })
 }
 
@@ -134,7 +142,7 @@ pub(crate) fn disconnect_tip<L: NodeLedger>(ledger: &L, store: &Store) -> Result
         let no_undo = || ChainError::Database(format!("no undo of height {}", tip.height));
         let before = snapshot.before(tip.height)?.ok_or_else(no_undo)?;
         let body = read_body(store, tip.height, &tip.id)?;
-        let indexes = IndexReader { snapshot: &snapshot, fresh: &BTreeMap::new() };
+        let indexes = IndexReader::new(&snapshot);
         let (height, id, body) = (tip.height, tip.id, body.as_slice());
         gone = ledger.index(&names, &BlockToIndex { height, id, body, before: &before, indexes })?;
     }

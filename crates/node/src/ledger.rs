@@ -135,6 +135,16 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
     /// The ledger's error if the body is malformed.
     fn transactions(&self, body: &[u8]) -> Result<Vec<Included>, Self::Error>;
 
+    /// Compares a whole state with itself: sums that must agree, entries that must be read. What was found to agree, or
+    /// what is wrong. Without a word from the ledger, nothing is compared.
+    ///
+    /// # Errors
+    /// What is wrong, in a sentence.
+    fn audit(&self, entries: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Option<String>, String> {
+        let _ = entries;
+        Ok(None)
+    }
+
     /// Where in a body the transactions are that may wait in the pools of others, in the bytes that a pool holds: ascending,
     /// one after the other. A block is told to peers without them. Without a word from the ledger, it is told whole.
     fn shared_parts(&self, body: &[u8]) -> Vec<Range<usize>> {

@@ -20,7 +20,10 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     AccessArgs, BeaconConfig, NodeConfig, NodeLedger, Queries, index,
     run::{NodeHandle, start_asked},
+    space,
 };
+
+pub use crate::space::{EXIT_FAILED, EXIT_FULL, exit_code};
 
 /// Where a node keeps its things, and how others reach it.
 #[derive(Clone, Debug, Args)]
@@ -57,12 +60,20 @@ pub struct NodeArgs {
     /// the disk.
     #[arg(long)]
     pub reverify: bool,
+    /// Give free space in the database back to the system at the start, which takes about as long as to write the file
+    /// once.
+    #[arg(long)]
+    pub compact: bool,
     /// The address to listen on for RPC; port 0 takes any [default: the chain's port on this machine alone].
     ///
     /// Who can read the file .cookie in the data directory may call, others by --rpc-auth. Nothing is encrypted: other machines
     /// come through a tunnel, or a proxy that has TLS.
     #[arg(long, value_name = "ADDRESS")]
     pub rpc: Option<SocketAddr>,
+    /// An address for metrics of Prometheus (/metrics), health (/health) and readiness (/ready), for everybody who
+    /// reaches it [default: at the address of the RPC].
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// Let anybody read by RPC and send transactions, without a password; all else still asks for one.
     #[arg(long)]
     pub rpc_public: bool,
@@ -104,9 +115,11 @@ impl NodeArgs {
             discovery,
             rpc,
             access: self.access.access(&data_dir)?,
+            metrics: self.metrics,
             is_public: self.rpc_public,
             beacon,
             reverify: self.reverify,
+            compact: self.compact,
             indexes: self.indexes::<L>()?,
             ..NodeConfig::new(spec, data_dir)
         })
@@ -196,18 +209,31 @@ pub fn spec_by_id(id: &mass_primitives::ChainId, known: &[ChainSpec]) -> Option<
     known.iter().cloned().chain(built_in).find(|spec| spec.id() == id)
 }
 
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object to a line: `timestamp`, `level`, `target` (the module) and `fields`, among them `message`.
+    Json,
+}
+
 /// Sends the log to the standard error.
 ///
 /// # Errors
 /// The filter is none.
-pub fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
+pub fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     // The client of the farm's webhooks would log their URLs, which are secrets: nobody can ask for that.
     let asked: Vec<&str> = filter.split(',').filter(|asked| !asked.trim().starts_with("ureq")).collect();
     let filter = EnvFilter::try_new(asked.join(",")).with_context(|| format!("--log {filter}"))?;
     let quiet = ["ureq=off", "ureq_proto=off"].map(|directive| directive.parse().expect("it is a directive"));
     let filter = quiet.into_iter().fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    log.with_ansi(io::stderr().is_terminal()).init();
+    match format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.with_ansi(false).json().with_current_span(false).with_span_list(false).init(),
+    }
     Ok(())
 }
 
@@ -238,16 +264,42 @@ pub async fn follow<L: NodeLedger>(
 }
 
 /// [`follow`], with more servers beside the RPC: `beside` starts them on the node, and returns what holds them and their
-/// names and addresses.
+/// names and addresses. A node that finds the disk full ends, and is started again when there is room.
 ///
 /// # Errors
 /// As [`follow`], or why they do not start.
 pub async fn follow_with<L: NodeLedger, T>(
     config: NodeConfig,
-    beside: impl AsyncFnOnce(Queries<L>, &NodeHandle) -> anyhow::Result<(T, Vec<(&'static str, String)>)>,
+    beside: impl AsyncFn(Queries<L>, &NodeHandle) -> anyhow::Result<(T, Vec<(&'static str, String)>)>,
     tell: impl Fn(&Value, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
+    let mut stop = std::pin::pin!(stop_signal()?);
+    let (mut has_run, data_dir) = (false, config.data_dir.clone());
+    loop {
+        let ended = follow_once::<L, T>(config.clone(), &beside, &tell, stop.as_mut(), &mut has_run).await;
+        let Err(error) = ended else { return tell(&json!({ "event": "stopped" }), "stopped") };
+        if !has_run || !space::is_full(&error) {
+            return Err(error);
+        }
+        tracing::error!("{error:#}: the node waits for room where {} is", data_dir.display());
+        let text =
+            format!("the disk is full: make room where {} is, and the node goes on", data_dir.display());
+        tell(&json!({ "event": "full", "data_dir": data_dir, "error": format!("{error:#}") }), &text)?;
+        tokio::select! {
+            () = stop.as_mut() => return Err(error),
+            () = space::wait(&data_dir) => {}
+        }
+    }
+}
+
+/// Runs a node once. `has_run` is set when it has started.
+async fn follow_once<L: NodeLedger, T>(
+    config: NodeConfig,
+    beside: &impl AsyncFn(Queries<L>, &NodeHandle) -> anyhow::Result<(T, Vec<(&'static str, String)>)>,
+    tell: &impl Fn(&Value, &str) -> anyhow::Result<()>,
+    stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+    has_run: &mut bool,
+) -> anyhow::Result<()> {
     let (chain, data_dir) = (config.spec.rules().name.clone(), config.data_dir.clone());
     let (node, queries) = start_asked::<L>(config).await?;
     let (servers, more) = match beside(queries, &node).await {
@@ -267,15 +319,19 @@ pub async fn follow_with<L: NodeLedger, T>(
     );
     let mut value = json!({ "event": "started", "chain": chain, "data_dir": data_dir,
         "rpc": format!("http://{}", node.rpc), "listen": listen });
+    if let Some(addr) = node.metrics {
+        value["metrics"] = json!(format!("http://{addr}/metrics"));
+    }
     more.iter().for_each(|(name, addr)| value[*name] = json!(addr));
     tell(&value, &text)?;
+    *has_run = true;
     tokio::select! {
-        () = stop => eprintln!("stopping"),
+        () = stop => tracing::info!("stopping"),
         () = node.stopped() => {}
     }
     drop(servers);
     node.stop().await?;
-    tell(&json!({ "event": "stopped" }), "stopped")
+    Ok(())
 }
 
 #[derive(Parser)]
@@ -286,8 +342,11 @@ struct Cli {
     #[arg(long)]
     json: bool,
     /// What to log to the standard error: a level, or levels by module as in "info,mass_node=debug".
-    #[arg(long, env = "MASS_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(long, env = "MASS_LOG", default_value = "warn", value_name = "LEVELS")]
     log: String,
+    /// What a line of the log looks like.
+    #[arg(long, env = "MASS_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
 }
 
 /// The `main` of a program that is a node of one chain, whose spec is `spec` in JSON.
@@ -297,7 +356,7 @@ pub fn main<L: NodeLedger>(spec: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            exit_code(&error).into()
         }
     }
 }
@@ -307,7 +366,7 @@ fn run<L: NodeLedger>(spec: &str) -> anyhow::Result<()> {
     let about = format!("A node of the chain {}, id {}.", spec.rules().name, spec.id());
     let command = Cli::command().bin_name(spec.rules().name.clone()).about(about);
     let cli = Cli::from_arg_matches(&command.get_matches())?;
-    log_to_stderr(&cli.log)?;
+    log_to_stderr(&cli.log, cli.log_format)?;
     let config = cli.node.config::<L>(spec)?;
     let tell = |value: &Value, text: &str| {
         let line = if cli.json { value.to_string() } else { text.to_owned() };

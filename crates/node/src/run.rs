@@ -10,7 +10,8 @@ use std::{
 
 use mass_consensus::{beacon::Beacon, spec::ChainSpec};
 use mass_network::{Command, Config, DiscoveryConfig, Event, Multiaddr, swarm};
-use mass_rpc::{Access, MassServer as _, Methods, ServerHandle, serve};
+use mass_rpc::{Access, MassServer as _, Methods, PagesHandle, ServerHandle, serve, serve_metrics};
+use mass_storage::Store;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     error::{ChainError, NodeError},
     follower::{self, BeaconConfig, Follower},
     generate::Generator,
+    health,
     ledger::NodeLedger,
     lock::DirLock,
     methods::{Method, overlaid, serve_table},
@@ -58,12 +60,16 @@ pub struct NodeConfig {
     pub rpc: SocketAddr,
     /// Who may call the RPC.
     pub access: Access,
+    /// Where metrics, health and readiness are told to everybody, beside the RPC's address.
+    pub metrics: Option<SocketAddr>,
     /// Whether anybody may read by RPC.
     pub is_public: bool,
     /// The chain whose beacon is inherited, if one is.
     pub beacon: Option<BeaconConfig>,
     /// Whether all stored headers are proven again at the start.
     pub reverify: bool,
+    /// Whether the database is compacted at the start.
+    pub compact: bool,
     /// Names of the indexes to keep; `None` for those that the ledger keeps by default.
     pub indexes: Option<Vec<String>>,
     /// Who makes blocks on demand, if somebody does.
@@ -80,6 +86,7 @@ impl NodeConfig {
         Self {
             spec,
             access: Access::in_dir(&data_dir, false),
+            metrics: None,
             is_public: false,
             data_dir,
             listen: Vec::new(),
@@ -89,6 +96,7 @@ impl NodeConfig {
             rpc: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             beacon: None,
             reverify: false,
+            compact: false,
             indexes: None,
             generator: None,
             guests: Methods::new(),
@@ -100,6 +108,8 @@ impl NodeConfig {
 pub struct NodeHandle {
     /// Where RPC listens.
     pub rpc: SocketAddr,
+    /// Where metrics, health and readiness are told to everybody, if they are.
+    pub metrics: Option<SocketAddr>,
     /// Where peers find the node.
     pub listen: Vec<Multiaddr>,
     /// All that RPC answers, to be called in this process.
@@ -107,6 +117,7 @@ pub struct NodeHandle {
     stop: mpsc::Sender<()>,
     task: JoinHandle<Result<(), ChainError>>,
     server: ServerHandle,
+    _pages: Option<PagesHandle>,
 }
 
 impl NodeHandle {
@@ -163,18 +174,14 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     // First of all, for a port that is taken is found out before anything is opened. Calls wait for the loop.
     let (queries, inbox) = Queries::channel(256);
     let news = News::new();
-    let address = Arc::new(OnceLock::new());
-    let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
-    let methods = all_methods::<L>(&queries, &news, generating, config.guests.clone())?;
-    let mut rights = config.access.clone();
-    if config.is_public {
-        rights.public = access::public(&methods);
-    }
-    let (rpc, server) = serve(config.rpc, methods.clone(), metrics(queries.clone()), rights).await?;
-    let _ = address.set(rpc);
+    let served = serve_all(&config, &queries, &news).await?;
     let follower = open_follower(&config)?;
     let beacon = follower.as_ref().map(|(follower, _)| follower.beacon().clone());
     let database = crate::export::database(&config.data_dir);
+    if config.compact {
+        let store = Store::open(&database, config.spec.id()).and_then(|mut store| store.compact());
+        store.map_err(|error| NodeError::Chain(database.clone(), error.into()))?;
+    }
     let open = if config.reverify { Chain::<L>::reverify } else { Chain::<L>::open };
     let mut chain =
         open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database.clone(), error))?;
@@ -191,18 +198,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
         proxy: config.proxy,
         discovery: config.discovery,
     })?;
-    let (mut listen, mut early) = (Vec::new(), Vec::new());
-    while listen.len() < config.listen.len() {
-        match events.recv().await {
-            Some(event) => {
-                if let Event::Listening(address) = &event {
-                    listen.push(address.clone());
-                }
-                early.push(event);
-            }
-            None => break,
-        }
-    }
+    let (listen, early) = first_events(&mut events, config.listen.len()).await;
     if let Some((follower, beacon)) = follower {
         follower::spawn(follower, beacon, random_seed(&config.data_dir)?, queries.clone())?;
     }
@@ -213,21 +209,68 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let running = Running { node, stopping: false, news, files, commands, _lock: lock };
     let (stop, stopped) = mpsc::channel(1);
     let task = tokio::spawn(running.run(early, events, inbox, stopped));
-    Ok((NodeHandle { rpc, listen, methods, stop, task, server }, queries))
+    let Served { rpc, server, methods, pages } = served;
+    let (metrics, pages) = pages.unzip();
+    Ok((NodeHandle { rpc, metrics, listen, methods, stop, task, server, _pages: pages }, queries))
+}
+
+/// What a node serves.
+struct Served {
+    rpc: SocketAddr,
+    server: ServerHandle,
+    methods: Methods,
+    pages: Option<(SocketAddr, PagesHandle)>,
+}
+
+/// Serves RPC and pages of a node that is still to be opened.
+async fn serve_all<L: NodeLedger>(
+    config: &NodeConfig,
+    queries: &Queries<L>,
+    news: &News,
+) -> Result<Served, NodeError> {
+    let address = Arc::new(OnceLock::new());
+    let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
+    let more = generating.into_iter().chain([health::method(config.data_dir.clone())]);
+    let methods = all_methods::<L>(queries, news, more, config.guests.clone())?;
+    let mut rights = config.access.clone();
+    if config.is_public {
+        rights.public = access::public(&methods);
+    }
+    let render = metrics(queries.clone(), config.data_dir.clone());
+    let (rpc, server) = serve(config.rpc, methods.clone(), Arc::clone(&render), rights).await?;
+    let _ = address.set(rpc);
+    let pages = match config.metrics {
+        Some(addr) => Some(serve_metrics(addr, render).await?),
+        None => None,
+    };
+    Ok(Served { rpc, server, methods, pages })
+}
+
+/// What happens in the network until the node listens at so many addresses, and these.
+async fn first_events(events: &mut mpsc::Receiver<Event>, addresses: usize) -> (Vec<Multiaddr>, Vec<Event>) {
+    let (mut listen, mut early) = (Vec::new(), Vec::new());
+    while listen.len() < addresses {
+        let Some(event) = events.recv().await else { break };
+        if let Event::Listening(address) = &event {
+            listen.push(address.clone());
+        }
+        early.push(event);
+    }
+    (listen, early)
 }
 
 /// All that the RPC answers.
 fn all_methods<L: NodeLedger>(
     queries: &Queries<L>,
     news: &News,
-    generating: Option<Method<L>>,
+    more: impl IntoIterator<Item = Method<L>>,
     guests: Methods,
 ) -> Result<Methods, NodeError> {
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
     methods.merge(L::methods(queries))?;
     methods.merge(news.methods::<L>()?)?;
     let mut table = overlaid(standard::table(), L::table());
-    table.extend(generating);
+    table.extend(more);
     let served = serve_table(queries, &table, &[("Mass", &methods), ("Wallet", &guests)])?;
     methods.merge(served)?;
     methods.merge(guests)?;
@@ -328,6 +371,8 @@ impl<L: NodeLedger> Running<L> {
                 }
                 () = std::future::ready(()), if building => building = self.build_indexes()?,
             }
+            // What a query found out about the disk ends the node too.
+            self.node.chain().store().check_alive()?;
             self.news.look_at_tip(self.node.chain());
             for command in self.node.take_commands() {
                 if self.commands.send(command).await.is_err() {

@@ -1,5 +1,6 @@
 //! Mass Net's ledger in a node: block candidates from the pool, transactions of blocks, and the RPC of coins.
 
+mod chart;
 mod coins;
 mod electrum;
 mod esplora;
@@ -31,8 +32,8 @@ use mass_consensus::{
 };
 use mass_ledger_utxo::{
     COINBASE_WEIGHT_MAX, LedgerError, LedgerParams, PendingReward, PolicyError, SpendContext,
-    Supply as LedgerSupply, TxSummary, UtxoLedger, address, body::Body, coin_key, policy,
-    reward::read_pending, sigops,
+    Supply as LedgerSupply, TxSummary, UtxoLedger, address, audit::Audit, body::Body, coin_key, format_mass,
+    policy, reward::read_pending, sigops,
 };
 use mass_mempool::{CoinKey, Entry, EntryId, FeeRate, Limits, Pool, Waiting};
 use mass_primitives::{Amount, BlockId, Encode as _, FarmerPublicKey, Height};
@@ -54,6 +55,23 @@ use crate::{
 impl NodeLedger for UtxoLedger {
     const KIND: &'static str = "utxo";
     const INDEXES: &'static [IndexInfo] = index::INDEXES;
+
+    fn audit(&self, entries: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Option<String>, String> {
+        let mut audit = Audit::default();
+        for (key, value) in entries {
+            audit.take(&key, &value).ok_or("an entry cannot be read, or a sum does not fit")?;
+        }
+        let Audit { coins, pending, supply } = audit;
+        let told = format!(
+            "coins {} and pending rewards {}, of {} issued, {} in the genesis block and {} burned",
+            format_mass(coins),
+            format_mass(pending),
+            format_mass(supply.issued),
+            format_mass(supply.genesis),
+            format_mass(supply.burned)
+        );
+        if audit.balances() { Ok(Some(told)) } else { Err(format!("the books do not balance: {told}")) }
+    }
 
     fn open(spec: &ChainSpec) -> Result<Self, ChainError> {
         let bad = |error| ChainError::Params(Box::new(error));
@@ -184,10 +202,17 @@ impl NodeLedger for UtxoLedger {
     }
 
     fn table() -> Vec<Method<Self>> {
-        [transactions::table(), coins::table(), proofs::table(), stats::table(), explore::table()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            transactions::table(),
+            coins::table(),
+            proofs::table(),
+            stats::table(),
+            chart::table(),
+            explore::table(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn methods(queries: &Queries<Self>) -> Methods {

@@ -448,7 +448,7 @@ async fn floods(number: u8, stage: &Stage, headers: &[Vec<u8>], until: Instant) 
     let lie = Box::new(move |request: &Request| match request {
         Request::Status => Some(status(BlockId::new([number; 32]))),
         Request::Headers { .. } => Some(Response::Headers(told.clone())),
-        Request::Blocks { ids } if number % 2 == 0 => Some(Response::Blocks(vec![None; ids.len()])),
+        Request::Blocks { ids } if number.is_multiple_of(2) => Some(Response::Blocks(vec![None; ids.len()])),
         _ => None,
     });
     let mut liar = Liar::new(*stage.payer.spec.id(), [number; 32], stage.address(), lie);

@@ -41,11 +41,18 @@ const NODE: &[&str] = &[
     "decodescript",
     "help",
     "listbanned",
+    "mass_address",
     "mass_bans",
     "mass_blocks",
+    "mass_chart",
+    "mass_feeBands",
+    "mass_forks",
     "mass_lastSeal",
     "mass_pending",
     "mass_pendingTo",
+    "mass_rewards",
+    "mass_sealed",
+    "mass_spec",
     "mass_status",
     "mass_supply",
     "uptime",
@@ -55,9 +62,23 @@ const NODE: &[&str] = &[
 /// What changes a node, or has it tell others something.
 const NODE_CHANGES: &[&str] = &["addnode", "clearbanned", "sendrawtransaction", "setban"];
 
-const FARM: &[&str] = &["mass_farmDoctor", "mass_farmReads", "mass_farmStatus"];
+const FARM: &[&str] = &[
+    "mass_farmDoctor",
+    "mass_farmLuck",
+    "mass_farmPlotting",
+    "mass_farmReads",
+    "mass_farmRounds",
+    "mass_farmStatus",
+];
 
-const FARM_CHANGES: &[&str] = &["mass_farmPair", "mass_farmUnpair"];
+const FARM_CHANGES: &[&str] = &[
+    "mass_farmPair",
+    "mass_farmPlot",
+    "mass_farmPlotPause",
+    "mass_farmPlotResume",
+    "mass_farmPlotStop",
+    "mass_farmUnpair",
+];
 
 /// What may be asked of wallets, all with the token. Private keys and descriptors with them are not among it.
 const WALLET: &[&str] = &[

@@ -16,6 +16,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const WAITING_MAX: usize = 64;
 /// Blocks that a reorganisation left, of which is told at the most.
 const LEFT_MAX: usize = 100;
+/// Rounds that are looked at: those that may still change, of all beacons.
+const ROUNDS: u32 = 16;
 
 /// What news is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -149,9 +151,23 @@ async fn left(node: &Backend, tip: &Value) -> Vec<Value> {
 }
 
 async fn watch_farm(farm: &Backend, tell: &broadcast::Sender<Arc<News>>) {
-    let (mut clock, mut last) = (clock(), Last::default());
+    let (mut clock, mut last, mut plots) = (clock(), Last::default(), Last::default());
+    let mut told: Option<Vec<Value>> = None;
     loop {
         next_look(&mut clock, tell).await;
+        if let Ok(plotting) = farm.ask("mass_farmPlotting", &json!([])).await
+            && plots.changes_to(&plotting)
+        {
+            send(tell, Topic::Plots, None, &plotting);
+        }
+        if let Ok(answer) = farm.ask("mass_farmRounds", &json!([ROUNDS])).await {
+            let rounds = answer["rounds"].as_array().cloned().unwrap_or_default();
+            if let Some(told) = &told {
+                let news = rounds.iter().filter(|round| !told.contains(round));
+                news.for_each(|round| send(tell, Topic::Round, None, round));
+            }
+            told = Some(rounds);
+        }
         if let Ok(status) = farm.ask("mass_farmStatus", &json!([])).await
             && last.changes_to(&status)
         {

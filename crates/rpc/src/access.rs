@@ -150,14 +150,31 @@ impl Access {
     }
 
     /// Whether a request with this header `Authorization` is a user's.
-    pub(crate) fn admits(&self, authorization: &[u8]) -> bool {
+    #[must_use]
+    pub fn admits(&self, authorization: &[u8]) -> bool {
         let Some((name, password)) = credentials(authorization) else { return false };
         // All are compared, so that time does not tell which names there are.
         self.users.iter().fold(false, |found, user| user.is(&name, &password) | found)
     }
 
+    /// The request or batch of requests again, if anybody may call all its methods: what is checked is what is passed on.
+    #[must_use]
+    pub fn public_request(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        use serde_json::Value;
+        let is_public = |request: &Value| {
+            request.get("method").and_then(Value::as_str).is_some_and(|name| self.public.contains(name))
+        };
+        let value: Value = serde_json::from_slice(bytes).ok()?;
+        let all = match &value {
+            Value::Array(requests) => requests.iter().all(is_public),
+            request => is_public(request),
+        };
+        if all { serde_json::to_vec(&value).ok() } else { None }
+    }
+
     /// Whether `Host` is a name of this machine.
-    pub(crate) fn is_host(&self, authority: &str) -> bool {
+    #[must_use]
+    pub fn is_host(&self, authority: &str) -> bool {
         let Ok(authority) = authority.parse::<http::uri::Authority>() else { return false };
         let host = authority.host();
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -171,8 +188,8 @@ impl Access {
 
 /// Whether a page of this origin is one of this machine.
 pub(crate) fn is_own_origin(origin: &str) -> bool {
-    let rest = |ours: &&str| origin.strip_prefix(*ours);
-    ORIGINS.iter().filter_map(|ours| rest(&ours)).any(|rest| rest.is_empty() || rest.starts_with(':'))
+    let mut rests = ORIGINS.iter().filter_map(|ours| origin.strip_prefix(*ours));
+    rests.any(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 /// Name and password in a header `Authorization`.
@@ -189,20 +206,6 @@ fn credentials(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let password = name.split_off(colon + 1);
     name.pop();
     Some((name, password))
-}
-
-/// The request or batch of requests again, if anybody may call all its methods: what is checked is what is passed on.
-pub(crate) fn public_request(bytes: &[u8], public: &BTreeSet<String>) -> Option<Vec<u8>> {
-    use serde_json::Value;
-    let is_public = |request: &Value| {
-        request.get("method").and_then(Value::as_str).is_some_and(|name| public.contains(name))
-    };
-    let value: Value = serde_json::from_slice(bytes).ok()?;
-    let all = match &value {
-        Value::Array(requests) => requests.iter().all(is_public),
-        request => is_public(request),
-    };
-    if all { serde_json::to_vec(&value).ok() } else { None }
 }
 
 /// The header `Authorization` of a name and a password, parted by a colon.
@@ -292,8 +295,9 @@ mod tests {
     #[test]
     fn what_is_public_is_passed_on_as_it_was_checked() {
         let public = BTreeSet::from(["getblockcount".to_owned()]);
+        let access = Access { public, ..Access::default() };
         let passed = |text: &str| {
-            public_request(text.as_bytes(), &public).map(|bytes| String::from_utf8(bytes).unwrap())
+            access.public_request(text.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap())
         };
         let good = r#"{"id":1,"method":"getblockcount"}"#;
         assert_eq!(passed(good), Some(good.to_owned()));

@@ -16,12 +16,15 @@ mod cookie;
 pub mod decimals;
 pub mod errors;
 pub mod farm;
+pub mod farm_view;
 mod gate;
+mod health;
 mod light;
 mod login;
 pub mod metrics;
 pub mod params;
 mod pool;
+mod process;
 mod transport;
 mod version_one;
 
@@ -30,6 +33,7 @@ pub use answers::{Ban, CheckpointStatus, LastSeal, Pending, Status, Supply, Work
 pub use api::{BitcoinClient, CoinsClient, CoinsServer, MassClient, MassServer};
 pub use bans::{Banned, BansClient};
 pub use cookie::{CookiePlace, FILE as COOKIE_FILE, user_dir};
+pub use health::{HealthClient, NodeFinding, NodeFindingKind, NodeHealth};
 pub use jsonrpsee::core::JsonRawValue;
 pub use jsonrpsee::core::RegisterMethodError;
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
@@ -41,7 +45,9 @@ pub use jsonrpsee::{
 pub use light::{FILTERS_MAX, Filter, Filters, HEADERS_MAX, Headers, LightClient, LightServer};
 pub use login::{HttpClient, Login, shown, use_cookie};
 pub use pool::PoolClient;
+pub use process::memory_bytes;
 pub use transport::{
-    BATCH_MAX, BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, ServerHandle, UriPath, call, client, client_as,
-    client_that_waits, pass_on, serve,
+    BATCH_MAX, BODY_BYTES_MAX, CONNECTIONS_MAX, PagesHandle, ServeError, ServerHandle, UriPath, call, client,
+    client_as, client_that_waits, pass_on, serve, serve_metrics,
 };
+pub use version_one::modernise;

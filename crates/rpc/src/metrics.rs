@@ -1,14 +1,20 @@
-//! Metrics for Prometheus: `GET /metrics` on the address of the RPC, in the OpenMetrics text format.
+//! Pages for who watches a program, on the address of the RPC and, if that is wanted, on one of their own:
 //!
-//! A page is made anew at each scrape from what the program knows at that moment; nothing is counted here.
+//! - `/metrics` for Prometheus, in the OpenMetrics text format;
+//! - `/health`: 200 if the program answers, else 503: restart it;
+//! - `/ready`: 200 if it does its work, else 503 and why not: send it no clients.
+//!
+//! They are made anew at each request from what the program knows at that moment; nothing is counted here.
 
 use std::{
     collections::BTreeMap,
     pin::Pin,
     sync::{Arc, atomic::AtomicU64},
     task::{Context, Poll},
+    time::Duration,
 };
 
+use http::{HeaderValue, StatusCode};
 use jsonrpsee::{
     core::BoxError,
     server::{HttpBody, HttpRequest, HttpResponse},
@@ -20,8 +26,13 @@ use prometheus_client::{
 };
 use tower::{Layer, Service};
 
+use crate::process;
+
 /// What kind of page it is.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How long a program may take to tell of itself.
+const RENDERING_MAX: Duration = Duration::from_secs(5);
 
 /// A page in the making.
 pub type Rendering = Pin<Box<dyn Future<Output = Page> + Send>>;
@@ -38,6 +49,8 @@ type Counters = Family<Labels, Counter<f64, AtomicU64>>;
 pub struct Page {
     gauges: BTreeMap<&'static str, (&'static str, Gauges)>,
     counters: BTreeMap<&'static str, (&'static str, Counters)>,
+    down: Option<&'static str>,
+    problems: Vec<String>,
 }
 
 impl Page {
@@ -51,6 +64,28 @@ impl Page {
     pub fn counter(&mut self, name: &'static str, help: &'static str, labels: &[(&str, &str)], value: u64) {
         let (_, family) = self.counters.entry(name).or_insert_with(|| (help, Counters::default()));
         family.get_or_create(&own(labels)).inc_by(value as f64);
+    }
+
+    /// The program does not answer.
+    pub const fn is_down(&mut self, reason: &'static str) {
+        self.down = Some(reason);
+    }
+
+    /// The program does not do its work, for this reason among others.
+    pub fn is_not_ready(&mut self, problem: &str) {
+        self.problems.push(problem.to_owned());
+    }
+
+    /// What `/health` and `/ready` say: whether all is well, and the text.
+    fn verdict(self, asked: Asked) -> (bool, String) {
+        let down = self.down.map(str::to_owned);
+        let problems: Vec<String> = match asked {
+            Asked::Health => down.into_iter().collect(),
+            _ => down.into_iter().chain(self.problems).collect(),
+        };
+        let is_good = problems.is_empty();
+        let name = if asked == Asked::Health { "healthy" } else { "ready" };
+        (is_good, serde_json::json!({ name: is_good, "problems": problems }).to_string())
     }
 
     /// The page as text.
@@ -74,9 +109,49 @@ fn own(labels: &[(&str, &str)]) -> Labels {
     labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Whether a request is one for the page.
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Metrics,
+    Health,
+    Ready,
+}
+
+fn asked<B>(request: &HttpRequest<B>) -> Option<Asked> {
+    let page = match request.uri().path() {
+        "/metrics" => Asked::Metrics,
+        "/health" => Asked::Health,
+        "/ready" => Asked::Ready,
+        _ => return None,
+    };
+    (request.method() == "GET").then_some(page)
+}
+
+/// Whether a request is one for a page.
 pub(crate) fn is_page<B>(request: &HttpRequest<B>) -> bool {
-    request.method() == "GET" && request.uri().path() == "/metrics"
+    asked(request).is_some()
+}
+
+async fn answer(render: Render, asked: Asked) -> HttpResponse {
+    let late = |_| {
+        let mut page = Page::default();
+        page.is_down("the program does not answer");
+        page
+    };
+    let mut page = tokio::time::timeout(RENDERING_MAX, render()).await.unwrap_or_else(late);
+    let (is_good, kind, text) = if asked == Asked::Metrics {
+        process::measure(&mut page);
+        (true, CONTENT_TYPE, page.text())
+    } else {
+        let (is_good, text) = page.verdict(asked);
+        (is_good, "application/json", text)
+    };
+    let mut response = HttpResponse::new(HttpBody::from(text));
+    response.headers_mut().insert("content-type", HeaderValue::from_static(kind));
+    if !is_good {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
 }
 
 /// No metrics.
@@ -85,7 +160,7 @@ pub fn none() -> Render {
     Arc::new(|| Box::pin(async { Page::default() }))
 }
 
-/// Answers `GET /metrics` before the RPC sees it.
+/// Answers for the pages before the RPC sees the request.
 #[derive(Clone)]
 pub(crate) struct MetricsLayer(pub Render);
 
@@ -119,14 +194,9 @@ where
     }
 
     fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
-        if is_page(&request) {
-            let page = (self.render)();
-            return Box::pin(async move {
-                let mut response = HttpResponse::new(HttpBody::from(page.await.text()));
-                let kind = CONTENT_TYPE.parse().map_err(Box::new)?;
-                response.headers_mut().insert("content-type", kind);
-                Ok(response)
-            });
+        if let Some(asked) = asked(&request) {
+            let render = Arc::clone(&self.render);
+            return Box::pin(async move { Ok(answer(render, asked).await) });
         }
         let answer = self.inner.call(request);
         Box::pin(async move { answer.await.map_err(Into::into) })

@@ -25,6 +25,11 @@ pub const BODY_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Connections at one time at the most.
 pub const CONNECTIONS_MAX: u32 = 64;
 
+/// Connections to the pages alone at one time at the most.
+const PAGE_CONNECTIONS_MAX: u32 = 16;
+/// Bytes of a request for a page at the most.
+const PAGE_REQUEST_BYTES_MAX: u32 = 1024;
+
 /// Requests of a batch at the most.
 pub const BATCH_MAX: u32 = 1000;
 /// Subscriptions of one connection at the most.
@@ -129,6 +134,34 @@ pub async fn serve(
     );
     let server = builder.build_from_tcp(listener).map_err(refused)?;
     Ok((local, ServerHandle { handle: server.start(node), _cookie: cookie }))
+}
+
+/// A server of pages alone, which runs until this is dropped.
+pub type PagesHandle = jsonrpsee::server::ServerHandle;
+
+/// Serves the pages of [`metrics`](crate::metrics) alone, to whoever asks, at an address that other machines may reach.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve_metrics(
+    addr: SocketAddr,
+    metrics: Render,
+) -> Result<(SocketAddr, PagesHandle), ServeError> {
+    let refused = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => ServeError::InUse(addr),
+        _ => ServeError::Listen(addr, error),
+    };
+    let config = ServerConfig::builder()
+        .max_request_body_size(PAGE_REQUEST_BYTES_MAX)
+        .max_connections(PAGE_CONNECTIONS_MAX)
+        .http_only()
+        .set_first_request_timeout(Some(FIRST_REQUEST))
+        .build();
+    let layers = ServiceBuilder::new().layer(MetricsLayer(metrics));
+    let server = Server::builder().set_config(config).set_http_middleware(layers);
+    let server = server.build(addr).await.map_err(refused)?;
+    let local = server.local_addr().map_err(refused)?;
+    Ok((local, server.start(Methods::new())))
 }
 
 fn note_path<B>(mut request: jsonrpsee::server::HttpRequest<B>) -> jsonrpsee::server::HttpRequest<B> {

@@ -99,7 +99,8 @@ fn no_json() -> HttpResponse {
 }
 
 /// The request or batch in version 2, if it is in version 1.
-fn modernise(bytes: &[u8]) -> Option<Vec<u8>> {
+#[must_use]
+pub fn modernise(bytes: &[u8]) -> Option<Vec<u8>> {
     let is_old = |request: &Value| {
         request.get("method").is_some() && request.get("jsonrpc").is_none_or(|version| version != "2.0")
     };

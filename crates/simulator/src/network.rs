@@ -10,7 +10,6 @@
 mod agreement;
 mod cheats;
 mod checks;
-mod disk;
 mod farming;
 mod farms;
 mod machine;

@@ -1,5 +1,7 @@
 //! What can go wrong with a store, and whether its handle is still of use.
 
+use std::io::ErrorKind;
+
 use mass_primitives::{BlockId, ChainId, Height};
 
 /// Why the store refused or failed.
@@ -16,25 +18,43 @@ pub enum StoreError {
         /// Chain asked for.
         expected: ChainId,
     },
-    /// The file has the schema of another version.
+    /// The file has the schema of a later version.
     #[error(
-        "the store has schema {got}, expected {expected}: it was made by another version; move the file away, and the node gets the chain from its peers anew"
+        "the store has schema {got}, this program knows {expected} and older ones: it was written by a newer version; use that one, or move the file away and the node gets the chain from its peers anew"
     )]
-    OtherSchema {
+    NewerSchema {
         /// Schema of the file.
         got: u32,
         /// Schema of this version.
         expected: u32,
     },
+    /// The file has a schema from before the first release.
+    #[error(
+        "the store has schema {got}, and the oldest that this program can bring up to date is {oldest}: move the file away, and the node gets the chain from its peers anew"
+    )]
+    OlderSchema {
+        /// Schema of the file.
+        got: u32,
+        /// Oldest schema that is known.
+        oldest: u32,
+    },
     /// The file is not what this store wrote.
     #[error("the store is corrupt: {0}")]
     Corrupt(String),
+    /// There is no room for what is to be written.
+    #[error("the disk is full ({0}); nothing that was stored is lost")]
+    Full(std::io::Error),
     /// The medium or the database failed.
     #[error("the store failed: {0}")]
     Medium(Box<redb::Error>),
-    /// An earlier write failed; this handle does nothing more.
-    #[error("an earlier write failed; the store must be opened anew")]
-    Failed,
+    /// An earlier operation failed; this handle does nothing more.
+    #[error("the store must be opened anew, for it failed before: {why}")]
+    Failed {
+        /// What happened then.
+        why: String,
+        /// Whether the disk was full.
+        is_full: bool,
+    },
     /// The parent of the block is not the tip.
     #[error("parent {parent:?} is not the tip {tip:?}")]
     NotOnTip {
@@ -106,7 +126,13 @@ impl StoreError {
     /// What is not fatal is a refusal: nothing was written and the handle is good.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
-        matches!(self, Self::Corrupt(_) | Self::Medium(_) | Self::Failed)
+        matches!(self, Self::Corrupt(_) | Self::Full(_) | Self::Medium(_) | Self::Failed { .. })
+    }
+
+    /// Whether there was no room on the disk, now or when the handle failed: all is well again with room.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Failed { is_full: true, .. })
     }
 }
 
@@ -123,6 +149,11 @@ impl From<redb::Error> for StoreError {
     fn from(error: redb::Error) -> Self {
         match error {
             redb::Error::Corrupted(why) => Self::Corrupt(why),
+            redb::Error::Io(error)
+                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
+                Self::Full(error)
+            }
             other => Self::Medium(Box::new(other)),
         }
     }

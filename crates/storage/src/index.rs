@@ -10,7 +10,10 @@
 
 use mass_consensus::ledger::{StateRead, StateReadError};
 use mass_primitives::{BlockId, Height};
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata as _, TableDefinition, TableError,
+    WriteTransaction,
+};
 
 use crate::{
     Store, StoreError,
@@ -106,7 +109,9 @@ impl Store {
         for block in blocks {
             check_entries(&block.entries)?;
         }
-        self.write(|txn| {
+        let entries = blocks.iter().flat_map(|block| &block.entries);
+        let bytes = entries.map(|(key, value)| key.len() + value.len()).sum();
+        self.write_lax(bytes, |txn| {
             let active = txn.open_table(ACTIVE)?;
             let mut states = txn.open_table(INDEXES)?;
             let found = states.get(name)?.map(|state| state.value());
@@ -147,6 +152,22 @@ impl IndexView {
         self.next
     }
 
+    /// How many entries there are.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn len(&self) -> Result<u64, StoreError> {
+        Ok(self.entries.len()?)
+    }
+
+    /// Whether there are none.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.entries.is_empty()?)
+    }
+
     /// All entries whose keys have a prefix, in the order of keys, from either end.
     ///
     /// # Errors
@@ -180,15 +201,17 @@ impl StateRead for IndexView {
     }
 }
 
-fn table_name(index: &str) -> String {
+pub(crate) fn table_name(index: &str) -> String {
     format!("index/{index}")
 }
 
-const fn table(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
+pub(crate) const fn table(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
     TableDefinition::new(name)
 }
 
-fn read_states(states: &impl ReadableTable<&'static str, (u32, u32)>) -> Result<Vec<IndexState>, StoreError> {
+pub(crate) fn read_states(
+    states: &impl ReadableTable<&'static str, (u32, u32)>,
+) -> Result<Vec<IndexState>, StoreError> {
     let read = states.iter()?.map(|entry| {
         let (name, state) = entry?;
         let (version, next) = state.value();

@@ -3,26 +3,36 @@
 //! A [`Store`] is one file that belongs to one chain. It knows no ledger and no rule of consensus: the
 //! caller hands in a [`StateDelta`](mass_consensus::ledger::StateDelta), and the store derives the undo
 //! from the values that the delta replaces. Each operation that writes is one transaction, durable when
-//! it returns, so that after a crash the tip is the block before or the block after, and the state is
-//! the state of the tip.
+//! it returns unless the caller gave [`Slack`], so that after a crash the tip is a block that was the tip, and the state
+//! is the state of the tip.
 //!
 //! Deliberately not here: the choice of a branch, the check of a header, a cache, a background thread.
 
 pub mod block_file;
+pub mod check;
+mod commit;
 mod error;
+#[cfg(any(test, feature = "fault"))]
+pub mod fault;
 mod index;
 mod read;
+mod schema;
+mod size;
 mod store;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod unfinished;
 
+pub use commit::Slack;
 pub use error::StoreError;
 pub use index::{IndexEntries, IndexKind, IndexState, IndexView, IndexedBlock};
 pub use read::{Before, Header, KeyValue, Snapshot, StoredHeader};
 /// A disk, for [`Store::open_on`].
 pub use redb::StorageBackend as Disk;
+pub use schema::SCHEMA_OLDEST;
+pub use size::{Size, TableSize};
 pub use store::{ConnectBlock, NewHeader, Store, Tip};
 pub use tables::SCHEMA;
 pub use undo::{CHANGES_MAX, KEY_BYTES_MAX, UNDO_BYTES_MAX, VALUE_BYTES_MAX};

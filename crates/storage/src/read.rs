@@ -7,6 +7,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _};
 
 use crate::{
     IndexView, Store, StoreError, Tip,
+    schema::read_undo_from,
     store::{corrupt, decode, read_sum, read_tip},
     tables::{ACTIVE, BANS, BODIES, EVIDENCE, HEADERS, HEADERS_BY_HEIGHT, META, SEALS, STATE, UNDO},
     undo::Undo,
@@ -50,6 +51,14 @@ impl Store {
         read_tip(&self.begin_read()?.open_table(META)?)
     }
 
+    /// Height of the lowest block that can be undone; the one after the tip if none can.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn undo_from(&self) -> Result<Height, StoreError> {
+        Ok(Height::new(read_undo_from(&self.begin_read()?.open_table(META)?)?))
+    }
+
     /// A header of any branch.
     ///
     /// # Errors
@@ -66,10 +75,27 @@ impl Store {
         &self,
         from: Height,
     ) -> Result<impl Iterator<Item = Result<StoredHeader, StoreError>> + use<>, StoreError> {
+        self.headers_in(from, Height::new(u32::MAX))
+    }
+
+    /// The headers of one height, in the order of id.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn headers_at(&self, height: Height) -> Result<Vec<StoredHeader>, StoreError> {
+        self.headers_in(height, height)?.collect()
+    }
+
+    fn headers_in(
+        &self,
+        from: Height,
+        to: Height,
+    ) -> Result<impl Iterator<Item = Result<StoredHeader, StoreError>> + use<>, StoreError> {
         let txn = self.begin_read()?;
         let headers = txn.open_table(HEADERS)?;
         let index = txn.open_table(HEADERS_BY_HEIGHT)?;
-        let range = index.range((from.get(), BlockId::ZERO.as_bytes())..)?;
+        let (least, most) = (BlockId::ZERO, BlockId::new([0xff; BlockId::LEN]));
+        let range = index.range((from.get(), least.as_bytes())..=(to.get(), most.as_bytes()))?;
         Ok(range.map(move |entry| {
             let (key, value) = entry?;
             let (height, id) = key.value();
@@ -79,6 +105,15 @@ impl Store {
             let (id, height, ticket) = (BlockId::new(*id), Height::new(height), Ticket::new(*ticket));
             Ok(StoredHeader { id, height, ticket, is_connected, bytes })
         }))
+    }
+
+    /// The greatest height of a header of any branch.
+    ///
+    /// # Errors
+    /// A fatal error.
+    pub fn last_header(&self) -> Result<Option<Height>, StoreError> {
+        let index = self.begin_read()?.open_table(HEADERS_BY_HEIGHT)?;
+        Ok(index.last()?.map(|(key, _)| Height::new(key.value().0)))
     }
 
     /// The headers that a key sealed in a slot, in the order of id. Two are a double seal.

@@ -1,11 +1,9 @@
-//! The store's handle: opening, and the operations that write. Each is one transaction.
-//!
-//! Commits have two phases: the single-phase commit of the database trusts a checksum that is not
-//! cryptographic, and blocks are bytes that strangers choose.
+//! The store's handle: opening, and the operations that write. Each is one transaction; when it is on disk is said in
+//! `commit`.
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, OnceLock},
 };
 
 use mass_consensus::{
@@ -22,12 +20,15 @@ use redb::{
 
 use crate::{
     StoreError,
+    commit::{Failure, Unsynced},
     index::{self, IndexEntries, check_entries},
+    schema::{self, read_undo_from},
     tables::{
         ACTIVE, BANS, BODIES, EVIDENCE, HEADERS, HEADERS_BY_HEIGHT, INDEXES, META, META_CHAIN, META_SCHEMA,
-        META_STATE_SUM, META_TIP, SCHEMA, SEALS, STATE, UNDO,
+        META_STATE_SUM, META_TIP, META_UNDO_FROM, SCHEMA, SEALS, STATE, UNDO,
     },
     undo::{self, Replaced, UNDO_BYTES_MAX, Undo},
+    unfinished,
 };
 
 /// The last block of the active chain.
@@ -94,21 +95,42 @@ pub struct ConnectBlock<'a> {
     pub indexes: &'a [IndexEntries],
 }
 
+/// What the database keeps of its file in memory.
+const CACHE_BYTES: usize = 128 << 20;
+
 /// The store of one chain. Reads are in [`crate::Snapshot`] and in the methods beside it.
 #[derive(Debug)]
 pub struct Store {
-    db: Database,
-    failed: AtomicBool,
+    pub(crate) db: Database,
+    pub(crate) failure: OnceLock<Failure>,
+    pub(crate) unsynced: Mutex<Unsynced>,
 }
 
 impl Store {
-    /// Opens the file at `path`, or makes it if there is none or it is empty.
+    /// Opens the file at `path`, or makes it if there is none or it is empty. One of an older schema is brought up to date.
     ///
     /// # Errors
-    /// [`StoreError::Locked`], [`StoreError::OtherChain`], [`StoreError::OtherSchema`], or a fatal error
-    /// if the file cannot be read or is no store.
+    /// [`StoreError::Locked`], [`StoreError::OtherChain`], [`StoreError::NewerSchema`], [`StoreError::OlderSchema`], or a
+    /// fatal error if the file cannot be read or is no store.
     pub fn open(path: impl AsRef<Path>, chain: &ChainId) -> Result<Self, StoreError> {
-        Self::from_database(Database::create(path)?, chain)
+        unfinished::clear_file(path.as_ref())?;
+        Self::from_database(Builder::new().set_cache_size(CACHE_BYTES).create(path)?, chain)
+    }
+
+    /// [`Store::open`] of a file that is there, with the checksum of every page verified: a damaged one is an error,
+    /// whatever the damage. `progress` gets the part that is done, from 0 to 1.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_verified(
+        path: impl AsRef<Path>,
+        chain: &ChainId,
+        progress: impl Fn(f64) + 'static,
+    ) -> Result<Self, StoreError> {
+        let mut builder = Builder::new();
+        builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+        builder.set_repair_callback(move |session| progress(session.progress()));
+        Self::from_database(builder.open(path)?, chain)
     }
 
     /// [`Store::open`] on another disk than a file. `cache_bytes` bounds what the database keeps of it in memory.
@@ -120,17 +142,19 @@ impl Store {
         cache_bytes: usize,
         chain: &ChainId,
     ) -> Result<Self, StoreError> {
+        unfinished::clear_disk(&disk)?;
         let db = Builder::new().set_cache_size(cache_bytes).create_with_backend(disk)?;
         Self::from_database(db, chain)
     }
 
     pub(crate) fn from_database(db: Database, chain: &ChainId) -> Result<Self, StoreError> {
-        let store = Self { db, failed: AtomicBool::new(false) };
+        let store = Self { db, failure: OnceLock::new(), unsynced: Mutex::default() };
         let fresh = store.db.begin_read()?.list_tables()?.next().is_none();
         if fresh {
             store.write(|txn| initialise(txn, chain))?;
         } else {
-            check_identity(&store.db.begin_read()?, chain)?;
+            check_identity(&store, chain)?;
+            schema::migrate(&store)?;
         }
         Ok(store)
     }
@@ -141,7 +165,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::HeaderHeight`] if one is stored at another height, or a fatal error.
     pub fn put_headers(&self, headers: &[NewHeader<'_>]) -> Result<(), StoreError> {
-        self.write(|txn| {
+        let bytes = headers.iter().map(|header| header.bytes.len()).sum();
+        self.write_lax(bytes, |txn| {
             for header in headers {
                 let place = (header.id, header.height, header.ticket);
                 insert_header(txn, place, header.bytes, false)?;
@@ -198,7 +223,7 @@ impl Store {
     /// # Errors
     /// A fatal error.
     pub fn put_body(&self, id: BlockId, bytes: &[u8]) -> Result<(), StoreError> {
-        self.write(|txn| {
+        self.write_lax(bytes.len(), |txn| {
             txn.open_table(BODIES)?.insert(id.as_bytes(), bytes)?;
             Ok(())
         })
@@ -213,7 +238,7 @@ impl Store {
     pub fn connect(&self, block: &ConnectBlock<'_>) -> Result<(), StoreError> {
         undo::check_delta(block.delta)?;
         block.indexes.iter().try_for_each(|index| check_entries(&index.entries))?;
-        self.write(|txn| {
+        self.write_lax(block.bytes(), |txn| {
             let mut meta = txn.open_table(META)?;
             check_follows(block, read_tip(&meta)?)?;
             insert_header(txn, (block.id, block.height, block.ticket), block.header_bytes, true)?;
@@ -244,7 +269,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoTip`], [`StoreError::UndoPruned`], [`StoreError::OtherIndexes`], or a fatal error.
     pub fn disconnect_tip(&self, indexes: &[IndexEntries]) -> Result<BlockId, StoreError> {
-        self.write(|txn| {
+        self.write_lax(0, |txn| {
             let mut meta = txn.open_table(META)?;
             let tip = read_tip(&meta)?.ok_or(StoreError::NoTip)?;
             let mut sum = read_sum(&meta)?;
@@ -272,49 +297,28 @@ impl Store {
     /// # Errors
     /// A fatal error.
     pub fn prune_undo(&self, below: Height) -> Result<(), StoreError> {
-        self.write(|txn| Ok(txn.open_table(UNDO)?.retain_in(..below.get(), |_, _| false)?))
+        self.write(|txn| {
+            let mut meta = txn.open_table(META)?;
+            let after_tip = read_tip(&meta)?.map_or(0, |tip| tip.height.get().saturating_add(1));
+            let below = below.get().min(after_tip).max(read_undo_from(&meta)?);
+            meta.insert(META_UNDO_FROM, below.to_bytes().as_slice())?;
+            Ok(txn.open_table(UNDO)?.retain_in(..below, |_, _| false)?)
+        })
     }
 
     pub(crate) fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
         self.check_alive()?;
         Ok(self.db.begin_read()?)
     }
+}
 
-    fn check_alive(&self) -> Result<(), StoreError> {
-        if self.failed.load(Ordering::Acquire) { Err(StoreError::Failed) } else { Ok(()) }
-    }
-
-    /// One transaction: committed if `change` succeeds, else aborted. A fatal error ends the handle.
-    pub(crate) fn write<T>(
-        &self,
-        change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let result = self.try_write(change);
-        if result.as_ref().is_err_and(StoreError::is_fatal) {
-            self.failed.store(true, Ordering::Release);
-        }
-        result
-    }
-
-    fn try_write<T>(
-        &self,
-        change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.check_alive()?;
-        let mut txn = self.db.begin_write()?;
-        // Another thread's write may have failed while this one waited for its turn.
-        self.check_alive()?;
-        txn.set_two_phase_commit(true);
-        match change(&txn) {
-            Ok(value) => {
-                txn.commit()?;
-                Ok(value)
-            }
-            Err(error) => {
-                txn.abort()?;
-                Err(error)
-            }
-        }
+impl ConnectBlock<'_> {
+    /// About how many bytes the block writes.
+    fn bytes(&self) -> usize {
+        let changes = self.delta.iter().map(|(key, value)| key.len() + value.map_or(0, <[u8]>::len));
+        let entries = self.indexes.iter().flat_map(|index| &index.entries);
+        let entries = entries.map(|(key, value)| key.len() + value.len());
+        self.header_bytes.len() + self.body.len() + 2 * changes.sum::<usize>() + entries.sum::<usize>()
     }
 }
 
@@ -357,13 +361,10 @@ fn initialise(txn: &WriteTransaction, chain: &ChainId) -> Result<(), StoreError>
     Ok(())
 }
 
-fn check_identity(txn: &ReadTransaction, chain: &ChainId) -> Result<(), StoreError> {
-    let meta = txn.open_table(META)?;
-    let schema = meta.get(META_SCHEMA)?.ok_or_else(|| corrupt("no schema"))?;
-    let schema: u32 = decode("schema", schema.value())?;
-    if schema != SCHEMA {
-        return Err(StoreError::OtherSchema { got: schema, expected: SCHEMA });
-    }
+/// The file has to be of this chain, and of a schema from which there is a way.
+fn check_identity(store: &Store, chain: &ChainId) -> Result<(), StoreError> {
+    schema::check(schema::read(store)?)?;
+    let meta = store.begin_read()?.open_table(META)?;
     let got = meta.get(META_CHAIN)?.ok_or_else(|| corrupt("no chain id"))?;
     let got: ChainId = decode("chain id", got.value())?;
     if got != *chain {

@@ -13,18 +13,18 @@
 //! | `undo` | height | undo of the active block at that height |
 //! | `indexes` | name of an index | version of its entries, height of the first block that it lacks |
 //! | `index/NAME` | key of the ledger | value of the ledger |
-//! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id, `state sum`: sum over the state (STA-2) |
+//! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id, `state sum`: sum over the state (STA-2), `undo from`: height of the lowest undo, if some was pruned |
 
 use mass_primitives::{BlockId, FarmerPublicKey, Ticket};
 use redb::TableDefinition;
 
-/// Version of the tables. A store of another one is refused, not converted, as long as there has been no release:
-/// the node makes a new one from its peers.
+/// Version of the tables. A store of an older one is brought up to it when it is opened (`crates/storage/src/schema.rs`), one
+/// of a newer one is refused.
 pub const SCHEMA: u32 = 3;
 
-type Id = &'static [u8; BlockId::LEN];
+pub(crate) type Id = &'static [u8; BlockId::LEN];
 type TicketBytes = &'static [u8; Ticket::LEN];
-type Farmer = &'static [u8; FarmerPublicKey::LEN];
+pub(crate) type Farmer = &'static [u8; FarmerPublicKey::LEN];
 
 pub(crate) const HEADERS: TableDefinition<'_, Id, (u32, &[u8])> = TableDefinition::new("headers");
 pub(crate) const HEADERS_BY_HEIGHT: TableDefinition<'_, (u32, Id), (TicketBytes, bool)> =
@@ -43,3 +43,4 @@ pub(crate) const META_SCHEMA: &str = "schema";
 pub(crate) const META_CHAIN: &str = "chain";
 pub(crate) const META_TIP: &str = "tip";
 pub(crate) const META_STATE_SUM: &str = "state sum";
+pub(crate) const META_UNDO_FROM: &str = "undo from";

@@ -13,6 +13,7 @@ use crate::{
 
 mod crash;
 mod model;
+mod schema;
 
 pub(crate) const CHAIN: ChainId = ChainId::new([7; 32]);
 
@@ -214,7 +215,7 @@ fn another_chain_schema_or_handle_is_refused() {
     txn.open_table(META).unwrap().insert(META_SCHEMA, 99u32.to_bytes().as_slice()).unwrap();
     txn.commit().unwrap();
     drop(db);
-    assert!(matches!(Store::open(&path, &CHAIN), Err(StoreError::OtherSchema { got: 99, .. })));
+    assert!(matches!(Store::open(&path, &CHAIN), Err(StoreError::NewerSchema { got: 99, .. })));
 }
 
 #[test]

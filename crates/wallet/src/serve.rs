@@ -20,7 +20,7 @@ mod view;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -44,7 +44,7 @@ struct Shared {
     /// Where wallets are, one directory each.
     dir: PathBuf,
     /// Where the chain is asked, once that is known.
-    node: OnceLock<HttpClient>,
+    node: RwLock<Option<HttpClient>>,
     open: Mutex<BTreeMap<String, Loaded>>,
 }
 
@@ -86,16 +86,17 @@ impl WalletServer {
     /// The same before there is a node: until [`Self::connect`] calls that need one are refused.
     #[must_use]
     pub fn unconnected(spec: ChainSpec, dir: PathBuf) -> Self {
-        Self(Arc::new(Shared { spec, dir, node: OnceLock::new(), open: Mutex::default() }))
+        Self(Arc::new(Shared { spec, dir, node: RwLock::default(), open: Mutex::default() }))
     }
 
-    /// From now on this node is asked; the first that is named stays.
+    /// From now on this node is asked.
     pub fn connect(&self, node: HttpClient) {
-        let _ = self.0.node.set(node);
+        *self.0.node.write().unwrap_or_else(PoisonError::into_inner) = Some(node);
     }
 
-    fn node(&self) -> RpcResult<&HttpClient> {
-        self.0.node.get().ok_or_else(|| core::warming_up("the node is starting"))
+    fn node(&self) -> RpcResult<HttpClient> {
+        let node = self.0.node.read().unwrap_or_else(PoisonError::into_inner).clone();
+        node.ok_or_else(|| core::warming_up("the node is starting"))
     }
 
     /// Takes a wallet that is open; its keys are locked if they can be.
@@ -114,7 +115,7 @@ impl WalletServer {
         let mut module = RpcModule::new(self.clone());
         for name in FORWARDED {
             let added = module.register_async_method(name, move |raw, server, _| async move {
-                mass_rpc::pass_on(server.node()?, name, raw.as_str()).await.map_err(|error| match error {
+                mass_rpc::pass_on(&server.node()?, name, raw.as_str()).await.map_err(|error| match error {
                     ClientError::Call(refusal) => refusal,
                     error => core::misc(format!("the node does not answer: {error}")),
                 })
@@ -174,7 +175,8 @@ impl WalletServer {
             loaded.lock_at = None;
         }
         let OpenWallet { wallet, lock_at } = &mut **loaded;
-        let call = Call { name: &name, wallet, lock_at, node: self.node()?, args };
+        let node = self.node()?;
+        let call = Call { name: &name, wallet, lock_at, node: &node, args };
         if keys::METHODS.iter().any(|known| known.name == method) {
             keys::run(method, call).await
         } else if view::METHODS.iter().any(|known| known.name == method) {

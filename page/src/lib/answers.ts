@@ -235,3 +235,48 @@ export interface Diagnosis {
   readonly findings: readonly Finding[];
   readonly trials: readonly { readonly disk: string; readonly failure: string | null; readonly milliseconds: number }[];
 }
+
+export interface RoundReport {
+  readonly chains: readonly string[];
+  readonly round: number | bigint;
+  readonly time: number;
+  readonly asked: number;
+  readonly reads: number;
+  readonly qualities: number;
+  readonly milliseconds: number | null;
+  readonly is_over: boolean;
+  readonly missed: readonly string[];
+}
+
+export interface ChainLuck {
+  readonly name: string;
+  readonly plot_bytes: number | bigint;
+  readonly netspace_bytes: string | null;
+  readonly share: number | null;
+  readonly seconds_per_win: number | null;
+  readonly wins: number;
+  readonly expected_wins: number;
+  readonly wins_low: number;
+  readonly wins_high: number;
+  readonly won: readonly { readonly height: number; readonly time: number }[];
+}
+
+export interface FarmLuck {
+  readonly seconds: number;
+  readonly chains: readonly ChainLuck[];
+}
+
+export interface PlottingStatus {
+  readonly disk: string;
+  readonly in_work: boolean | null;
+  readonly paused: boolean;
+  readonly job: {
+    readonly plots: number;
+    readonly made: number;
+    readonly percent: number;
+    readonly bytes_per_second: number;
+    readonly seconds_left: number | null;
+    readonly is_over: boolean;
+    readonly failure: string | null;
+  } | null;
+}

@@ -11,7 +11,8 @@ export function whole(value: number | bigint | string): string {
 }
 
 export function decimal(value: number, digits: number): string {
-  return value.toLocaleString(tongue.name, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  // Zero has no sign, whatever arithmetic made it.
+  return (value === 0 ? 0 : value).toLocaleString(tongue.name, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** A large number in a few digits. */

@@ -10,6 +10,8 @@ import {
   groupId,
   idText,
   lotteryWeight,
+  nextDifficulty,
+  nextSeed,
   plotId,
   prove,
   proveBlock,
@@ -25,11 +27,12 @@ import {
   wins,
   type Block,
   type ChainSpec,
+  type SealedHeader,
 } from "mass-verifier";
 
 export interface Check {
   /** The word of the page that says what was checked. */
-  readonly name: "chain" | "id" | "commitment" | "asked" | "space" | "vrf" | "ticket" | "signature" | "body" | "evidence";
+  readonly name: "chain" | "id" | "commitment" | "space" | "vrf" | "ticket" | "signature" | "link" | "body" | "evidence";
   readonly rules: string;
   /** What was found, or which rule is broken. */
   readonly found: string;
@@ -108,8 +111,56 @@ function facts(spec: ChainSpec, block: Block, started: number): SealFacts {
   };
 }
 
-/** Checks the bytes of a block: that they are the block that was asked for, and all that it shows by itself. */
-export function verify(specText: string, blockHex: string, id: string, hasLedger: boolean): Verdict {
+/** The blocks before one that say what it must carry: its parent, the one before, and the one that made its seed. */
+export interface Before {
+  readonly parent: string | undefined;
+  readonly grandparent: string | undefined;
+  readonly seedSource: string | undefined;
+}
+
+/** Heights of the blocks that `Before` has, as far as a block has them: the genesis block has no seal. */
+export function heightsBefore(specText: string, height: number): Record<keyof Before, number | undefined> {
+  const { rules } = readSpec(specText);
+  const startsPeriod = height % rules.period_blocks === 0;
+  const sealed = (wanted: number): number | undefined => (wanted > 0 ? wanted : undefined);
+  return {
+    parent: sealed(height - 1),
+    grandparent: sealed(height - 2),
+    seedSource: startsPeriod && rules.beacon === undefined ? sealed(height - rules.seed_lag_blocks) : undefined,
+  };
+}
+
+/** LNK-1 to LNK-5, as far as blocks with a seal say it. */
+function checkLink(spec: ChainSpec, { claim, header }: SealedHeader, before: Before): string {
+  const { rules } = spec;
+  if (before.parent === undefined) {
+    demand(claim.height === 1, "LNK-2", `height ${claim.height} without a parent`);
+    demand(claim.difficulty === BigInt(rules.difficulty_initial), "LNK-5", "the difficulty is not the initial one");
+    return "1";
+  }
+  const parent = readBlock(fromHex(before.parent)).sealed;
+  const parentId = idText(blockId(parent.header));
+  demand(parentId === idText(header.parent), "LNK-1", `the block before is ${parentId}`);
+  demand(claim.height === parent.claim.height + 1, "LNK-2", `height ${claim.height} on ${parent.claim.height}`);
+  demand(claim.slot > parent.claim.slot, "LNK-3", `slot ${claim.slot} is not after ${parent.claim.slot}`);
+  // A chain that inherits its beacon has its parent chain's seeds, which are not at hand.
+  if (rules.beacon === undefined) {
+    const source = before.seedSource === undefined ? undefined : readBlock(fromHex(before.seedSource)).sealed;
+    const seed = source === undefined ? parent.claim.seed : nextSeed(parent.claim.seed, source.claim.vrfOutput);
+    demand(toHex(claim.seed) === toHex(seed), "LNK-4", "the seed is not that of the chain");
+  }
+  let difficulty = BigInt(rules.difficulty_initial);
+  if (before.grandparent !== undefined) {
+    const gap = parent.claim.slot - readBlock(fromHex(before.grandparent)).sealed.claim.slot;
+    const step = { interval: BigInt(rules.interval_slots), tau: BigInt(rules.difficulty_tau_slots), min: BigInt(rules.difficulty_min) };
+    difficulty = nextDifficulty(parent.claim.difficulty, gap, step);
+  }
+  demand(claim.difficulty === difficulty, "LNK-5", `difficulty is ${claim.difficulty}, not ${difficulty}`);
+  return parentId;
+}
+
+/** Checks the bytes of a block: that they are the block that was asked for, and all that it and those before it show. */
+export function verify(specText: string, blockHex: string, before: Before, id: string, hasLedger: boolean): Verdict {
   const started = performance.now();
   const spec = readSpec(specText);
   let block: Block;
@@ -151,6 +202,7 @@ export function verify(specText: string, blockHex: string, id: string, hasLedger
       demand(signed, "PRV-12", "the signature does not verify");
       return toHex(signature.subarray(0, 16));
     }),
+    check("link", "LNK-1 … LNK-5", () => checkLink(spec, block.sealed, before)),
   ];
   if (hasLedger) {
     checks.push(

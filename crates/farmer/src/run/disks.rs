@@ -6,7 +6,10 @@ use std::{
 };
 
 use mass_primitives::GroupId;
-use mass_rpc::farm::{DiskStatus, FarmStatus};
+use mass_rpc::{
+    farm::{DiskStatus, FarmStatus},
+    farm_view::{FarmLuck, FarmRounds},
+};
 
 use super::{Farmer, Report};
 use crate::{
@@ -15,6 +18,7 @@ use crate::{
     doctor::diagnose,
     events::{FarmEvent, Totals},
     farm::{Disk, Fault},
+    luck,
 };
 
 impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
@@ -123,6 +127,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             let (asked, reads, qualities) = (look.asked, look.reads, look.found.len() as u64);
             let Turn { beacon, round, .. } = *turn;
             self.totals.rounds += 1;
+            self.strip.answered(turn, asked, reads, qualities, Instant::now());
             self.tell(&FarmEvent::Round { beacon, round, asked, reads, qualities });
         }
     }
@@ -149,6 +154,24 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             reads: self.totals.reads,
             qualities: self.totals.qualities,
             proofs: self.totals.proofs,
+        }
+    }
+
+    /// The last rounds.
+    pub(super) fn rounds(&self) -> FarmRounds {
+        let sharing = |turn: &Turn| {
+            let members = self.members.iter().filter(|member| *member.config.spec.beacon_id() == turn.beacon);
+            members.map(Member::name).collect()
+        };
+        FarmRounds { rounds: self.strip.report(usize::MAX, sharing, |number| self.disk_name(number)) }
+    }
+
+    /// What so much space is to expect, and what it has.
+    pub(super) fn luck(&self) -> FarmLuck {
+        let luck = |member: &Member| luck::of_chain(&self.farm, member, &self.totals);
+        FarmLuck {
+            seconds: self.started.elapsed().as_secs(),
+            chains: self.members.iter().map(luck).collect(),
         }
     }
 

@@ -59,7 +59,11 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             }
             Said::Prepared(claim, header) => self.prepared(position, &claim, header),
             Said::Submitted(taken) => {
-                let event = self.members[position].submitted(taken, &mut self.totals);
+                let member = &mut self.members[position];
+                let event = member.submitted(taken, &mut self.totals);
+                if let Some(FarmEvent::Sealed { height, .. }) = &event {
+                    member.won.add(*height, unix_now());
+                }
                 event.iter().for_each(|event| self.tell(event));
                 Ok(())
             }
@@ -130,8 +134,14 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
     fn look_ahead(&mut self, position: usize, work: &Work) {
         let member = &self.members[position];
         let (beacon, present) = (*member.config.spec.beacon_id(), member.config.spec.round(work.now).get());
-        self.looks
-            .retain(|look| look.turn.beacon != beacon || look.turn.round.get() + ROUNDS_AHEAD >= present);
+        let strip = &mut self.strip;
+        self.looks.retain(|look| {
+            let counts = look.turn.beacon != beacon || look.turn.round.get() + ROUNDS_AHEAD >= present;
+            if !counts {
+                strip.over(&look.turn, look.waiting.keys().copied());
+            }
+            counts
+        });
         self.members[position].rounds.retain(|round| round.round.get() >= present);
         for round in present..=present + ROUNDS_AHEAD {
             let turn = Turn { beacon, seed: work.seed, round: Round::new(round) };
@@ -158,6 +168,7 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
     /// Asks all disks with plots whose turn it is.
     fn look_up(&mut self, position: usize, turn: Turn) {
         self.looks.push(Look::new(turn));
+        self.strip.begin(turn, Instant::now(), unix_now());
         for number in self.readers.keys().copied().collect::<Vec<_>>() {
             self.ask(position, turn, number);
         }
@@ -179,8 +190,10 @@ impl<W: FnMut(&FarmEvent, &Totals)> Farmer<W> {
             look.groups.extend(&groups);
             look.waiting.entry(number).or_default().push_back(groups);
             look.is_done = false;
+            self.strip.set_missed(&turn, number, false);
         } else {
             reader.health.missed += 1;
+            self.strip.set_missed(&turn, number, true);
         }
     }
 

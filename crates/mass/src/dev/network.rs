@@ -245,6 +245,8 @@ impl Member {
                 listen: vec!["/ip4/127.0.0.1/tcp/0".parse().context("a multiaddress")?],
                 peers: peers.to_vec(),
                 rpc: ([127, 0, 0, 1], port).into(),
+                // What the page tells of addresses.
+                indexes: (number == 1).then(|| ["tx", "address"].map(str::to_owned).to_vec()),
                 access: Access::in_dir(&place.node(spec, number), true),
                 beacon: beacon.cloned(),
                 ..NodeConfig::new(spec.clone(), place.node(spec, number))

@@ -4,7 +4,7 @@ use anyhow::Context;
 use mass_consensus::spec::ChainSpec;
 use mass_primitives::{Amount, Height};
 use mass_rpc::{HttpClient, Status};
-use mass_wallet::{DEV_FAUCET_PHRASE, FEE_RATE_DEFAULT, Txid};
+use mass_wallet::{DEV_FAUCET_PHRASE, FEE_RATE_DEFAULT, Txid, WalletError};
 
 use super::place::Place;
 
@@ -25,8 +25,13 @@ impl<'a> Payment<'a> {
         Self { place, spec, txid: None, confirmed: None }
     }
 
-    /// Pays once the nodes know each other, then looks whether a block has it.
+    /// Pays once the nodes know each other, then looks whether a block has it. While somebody uses the wallets, on the page
+    /// or by a command, it is waited for.
     pub async fn step(&mut self, node: &HttpClient, statuses: &[Status]) -> anyhow::Result<()> {
+        unless_in_use(self.go_on(node, statuses).await)
+    }
+
+    async fn go_on(&mut self, node: &HttpClient, statuses: &[Status]) -> anyhow::Result<()> {
         match self.txid {
             Some(_) if self.is_confirmed() => Ok(()),
             Some(txid) => self.look(node, txid).await,
@@ -55,7 +60,7 @@ impl<'a> Payment<'a> {
     /// Where the payment is in the end.
     pub async fn settle(&mut self, node: &HttpClient) -> anyhow::Result<(Option<Txid>, Option<Height>)> {
         if let Some(txid) = self.txid {
-            self.look(node, txid).await?;
+            unless_in_use(self.look(node, txid).await)?;
         }
         Ok((self.txid, self.confirmed))
     }
@@ -72,5 +77,13 @@ impl<'a> Payment<'a> {
             (Some(_), None) => "payment sent".to_owned(),
             (Some(_), Some(height)) => format!("payment in block {height}"),
         }
+    }
+}
+
+/// What went wrong, unless it is that another has the wallet open.
+fn unless_in_use(outcome: anyhow::Result<()>) -> anyhow::Result<()> {
+    match outcome {
+        Err(error) if matches!(error.downcast_ref(), Some(WalletError::InUse(_))) => Ok(()),
+        outcome => outcome,
     }
 }

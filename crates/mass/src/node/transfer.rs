@@ -68,7 +68,8 @@ pub struct ImportArgs {
     data_dir: Option<PathBuf>,
 }
 
-fn data_dir(given: Option<&PathBuf>, spec: &ChainSpec) -> anyhow::Result<PathBuf> {
+/// The data directory that is meant.
+pub(super) fn data_dir(given: Option<&PathBuf>, spec: &ChainSpec) -> anyhow::Result<PathBuf> {
     given.map_or_else(
         || Ok(program::data_dir()?.join("node").join(&spec.rules().name)),
         |dir| anyhow::Ok(dir.clone()),

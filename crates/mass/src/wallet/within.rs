@@ -3,7 +3,10 @@
 //! Their calls are those of `mass wallet serve`. A process that holds keys then also faces the network: decision 0016 says
 //! when to prefer the one or the other.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use clap::Args;
 use mass_consensus::spec::ChainSpec;
@@ -34,10 +37,11 @@ pub struct WalletArgs {
     secret: Secret,
 }
 
-/// Wallets that are open and wait for their node.
+/// Wallets that are open and wait for their node, which may be started again.
 pub struct Waiting {
     server: WalletServer,
-    wallets: Vec<(String, Wallet)>,
+    /// Those that the server does not have yet.
+    wallets: Mutex<Vec<(String, Wallet)>>,
 }
 
 /// Wallets that are served; their keys are locked in time for as long as this is kept.
@@ -55,7 +59,7 @@ impl WalletArgs {
         let Some(names) = &self.wallet else { return Ok(None) };
         let dir = page::wallets_dir(&config.spec)?;
         let open = |name: &String| Ok((name.clone(), self.open(&config.spec, &dir, name)?));
-        let wallets = names.iter().map(open).collect::<anyhow::Result<_>>()?;
+        let wallets = Mutex::new(names.iter().map(open).collect::<anyhow::Result<_>>()?);
         let server = WalletServer::unconnected(config.spec.clone(), dir);
         config.guests = server.own_methods();
         Ok(Some(Waiting { server, wallets }))
@@ -72,11 +76,13 @@ impl WalletArgs {
 
 impl Waiting {
     /// The node listens: calls are answered from now on.
-    pub async fn start(self, node: &NodeHandle) -> anyhow::Result<Served> {
+    pub async fn start(&self, node: &NodeHandle) -> anyhow::Result<Served> {
         self.server.connect(mass_rpc::client(&format!("http://{}", node.rpc))?);
-        for (name, wallet) in self.wallets {
+        let wallets = std::mem::take(&mut *self.wallets.lock().unwrap_or_else(PoisonError::into_inner));
+        for (name, wallet) in wallets {
             self.server.add(name, wallet).await;
         }
-        Ok(Served(tokio::spawn(async move { self.server.keep_locks().await })))
+        let server = self.server.clone();
+        Ok(Served(tokio::spawn(async move { server.keep_locks().await })))
     }
 }

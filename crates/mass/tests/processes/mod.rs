@@ -58,26 +58,32 @@ impl Home {
 
     /// Starts a node in the directory of that name, and waits until it listens.
     pub fn node(&self, name: &str, peers: &[&Node]) -> Node {
-        let (process, started) = self.start_node(name, "127.0.0.1:0", peers);
+        self.node_with(name, peers, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn node_with(&self, name: &str, peers: &[&Node], more: &[&str]) -> Node {
+        let (process, started) = self.start_node(name, "127.0.0.1:0", peers, more);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let (url, listen) = (text(&started["rpc"]), text(&started["listen"][0]));
         let login = mass_rpc::Login::File(self.path(name).join(mass_rpc::COOKIE_FILE));
         let client = mass_rpc::client_as(&url, login.clone(), Duration::from_secs(10)).unwrap();
-        Node { process, url, listen, login, client }
+        Node { process, started, url, listen, login, client }
     }
 
     /// Starts a node again with its RPC where it was.
     pub fn node_at(&self, name: &str, rpc: &str) -> Process {
-        self.start_node(name, rpc, &[]).0
+        self.start_node(name, rpc, &[], &[]).0
     }
 
-    fn start_node(&self, name: &str, rpc: &str, peers: &[&Node]) -> (Process, Value) {
+    fn start_node(&self, name: &str, rpc: &str, peers: &[&Node], more: &[&str]) -> (Process, Value) {
         let dir = self.path(name);
         let mut args = vec!["node", "run", "--json", "--rpc", rpc, "--listen", "/ip4/127.0.0.1/tcp/0"];
         args.extend(["--data-dir", dir.to_str().unwrap()]);
         for peer in peers {
             args.extend(["--peer", &peer.listen]);
         }
+        args.extend(more);
         let process = Process::start(self.command(&args), &self.path(&format!("{name}.out")));
         let started = process.event(|event| event["event"] == "started");
         (process, started)
@@ -230,6 +236,7 @@ impl Drop for Process {
 /// A node process and a client of it.
 pub struct Node {
     pub process: Process,
+    pub started: Value,
     pub url: String,
     pub listen: String,
     pub login: mass_rpc::Login,

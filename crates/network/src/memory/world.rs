@@ -223,6 +223,7 @@ impl World {
                 kind: ConnectionKind::Manual,
                 since: 0,
                 agent,
+                ping: None,
                 sent,
                 received,
             })

@@ -47,7 +47,6 @@ struct Peer {
     ready: bool,
     ip: Option<IpAddr>,
     listens: Vec<Endpoint>,
-    ping: Option<Duration>,
     useful: Option<Instant>,
     open: u32,
     requests: Quota,
@@ -87,7 +86,7 @@ impl Peers {
     ) -> bool {
         let (ip, (sent, received)) = (ip_of(&address), Default::default());
         let (since, agent) = (now.unix, String::new());
-        let details = PeerDetails { peer, address, kind, since, agent, sent, received };
+        let details = PeerDetails { peer, address, kind, since, agent, ping: None, sent, received };
         let quota = |(room, per_second)| Quota::new(room, per_second, now.instant);
         let state = self.0.entry(peer).or_insert_with(|| Peer {
             since: now.instant,
@@ -98,7 +97,6 @@ impl Peers {
             ready: false,
             ip,
             listens: Vec::new(),
-            ping: None,
             useful: None,
             open: 0,
             requests: quota(REQUESTS),
@@ -142,7 +140,8 @@ impl Peers {
 
     pub fn ping(&mut self, peer: &PeerId, time: Duration) {
         if let Some(state) = self.0.get_mut(peer) {
-            state.ping = Some(state.ping.map_or(time, |least| least.min(time)));
+            let least = state.details.ping.map_or(time, |least| least.min(time));
+            state.details.ping = Some(least);
         }
     }
 
@@ -191,7 +190,7 @@ impl Peers {
             group: Endpoint::new(state.ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()), 0).group(),
             age: now.saturating_duration_since(state.since),
             useful: state.useful.map(|useful| now.saturating_duration_since(useful)),
-            ping: state.ping,
+            ping: state.details.ping,
         };
         incoming.map(candidate).collect()
     }

@@ -65,6 +65,12 @@ pub(super) fn table<L: NodeLedger>() -> Vec<Method<L>> {
              said of it is valid-headers.",
             tips,
         ),
+        Method::new(
+            ("Mass", "mass_netspace"),
+            NONE,
+            "Estimate of the space that farms the chain, in bytes, by the difficulty of the tip; a text in decimal.",
+            |node, _| Ok(json!(netspace(node.chain())?.to_string())),
+        ),
         Method::new(name("getindexinfo"), INDEX, "How far the node's indexes have come.", index_info),
         Method::new(
             ("Mining", "getmininginfo"),

@@ -196,7 +196,7 @@ fn rewards(queries: Queries<UtxoLedger>, args: Args) -> Answering {
             let mut by_day: BTreeMap<i64, Day> = BTreeMap::new();
             for block in own {
                 let day = by_day.entry((block.time + offset).div_euclid(DAY_SECONDS)).or_default();
-                day.add(reward(&snapshot, block.height, delay).map_err(fault)?);
+                day.add(&reward(&snapshot, block.height, delay).map_err(fault)?);
             }
             let days = by_day.iter().rev().map(|(day, sums)| {
                 json!({ "start": day * DAY_SECONDS - offset, "blocks": sums.blocks, "paid": sums.paid,
@@ -217,11 +217,11 @@ struct Day {
 }
 
 impl Day {
-    fn add(&mut self, reward: Reward) {
+    fn add(&mut self, reward: &Reward) {
         self.blocks += 1;
         let (sum, amount) = match reward {
-            Reward::Pending(amount) => (&mut self.pending, amount),
-            Reward::Paid(amount) => (&mut self.paid, amount),
+            Reward::Pending(amount) => (&mut self.pending, *amount),
+            Reward::Paid(amount) => (&mut self.paid, *amount),
         };
         *sum = sum.saturating_add(amount);
     }

@@ -85,7 +85,10 @@ fn stats(node: &mut Node<UtxoLedger>, args: &Args) -> RpcResult<Value> {
     Ok(some.into())
 }
 
-fn all_stats(node: &Node<UtxoLedger>, id: &mass_primitives::BlockId) -> RpcResult<Map<String, Value>> {
+pub(super) fn all_stats(
+    node: &Node<UtxoLedger>,
+    id: &mass_primitives::BlockId,
+) -> RpcResult<Map<String, Value>> {
     let chain = node.chain();
     let body = transactions::read_body(chain, &stored(chain, id)?.1)?;
     let txs: Vec<(Txid, &Transaction)> = transactions::transactions(&body);

@@ -25,14 +25,16 @@ use mass_network::{
 };
 use mass_node::{Afresh, Chain, ChainError, Moment, Node, Parts};
 use mass_primitives::{BlockId, Round, Slot, VrfProof};
-use mass_storage::Store;
+use mass_storage::{
+    Store,
+    fault::{FakeDisk, Pages},
+};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{
     NetworkError,
-    disk::{FakeDisk, Pages},
     farms::{Farmer, Farms},
     payer,
     scenario::payout,

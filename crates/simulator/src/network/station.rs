@@ -17,12 +17,14 @@ use mass_network::{
 };
 use mass_node::{ChainError, Moment, Parts, Prover};
 use mass_primitives::BlockId;
-use mass_storage::Store;
+use mass_storage::{
+    Store,
+    fault::{FakeDisk, Pages},
+};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    disk::{FakeDisk, Pages},
     farming::Farming,
     farms::Farms,
     machine::{Builder, Machine},
@@ -316,7 +318,8 @@ impl Station {
 
     fn fall(&mut self, world: Surroundings<'_>) {
         // The image is taken before the database closes, as a crash would.
-        self.disk = self.disk.after_crash(&mut self.rng);
+        let dice = |below: usize| self.rng.gen_range(0..below.max(1));
+        self.disk = self.disk.after_crash(dice);
         self.machine = None;
         self.tip = BlockId::ZERO;
         self.links.values_mut().for_each(|link| link.up = false);

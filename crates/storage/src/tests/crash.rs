@@ -1,155 +1,58 @@
 //! Crashes: a disk that stops at a random operation and keeps a random part of what was not yet synced.
-//! Whatever is left must open, at the tip before or after the step that was under way.
+//! Whatever is left must open, at the tip before or after the step that was under way; with slack, at a tip since the
+//! last commit that was on disk.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use proptest::prelude::*;
-use redb::{Builder, StorageBackend};
 
 use super::{CHAIN, model};
-use crate::{Store, StoreError};
+use crate::{Slack, Store, StoreError, fault::FakeDisk};
 
-#[derive(Clone, Debug)]
-enum Pending {
-    Length(usize),
-    Write(usize, Vec<u8>),
+/// So little that the database writes between commits.
+const CACHE_BYTES: usize = 64 << 10;
+
+fn open(disk: &FakeDisk) -> Store {
+    Store::open_on(disk.clone(), CACHE_BYTES, &CHAIN).unwrap()
 }
 
-impl Pending {
-    fn apply(&self, image: &mut Vec<u8>) {
-        match self {
-            Self::Length(len) => image.resize(*len, 0),
-            Self::Write(offset, data) => {
-                let end = offset + data.len();
-                if image.len() < end {
-                    image.resize(end, 0);
-                }
-                image[*offset..end].copy_from_slice(data);
-            }
-        }
+/// Numbers from a seed.
+fn dice(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below.max(1)
     }
 }
 
-/// What the program sees, what is safe, what lies between, and the operations left until the crash.
-#[derive(Debug, Default)]
-struct Disk {
-    seen: Vec<u8>,
-    synced: Vec<u8>,
-    pending: Vec<Pending>,
-    left: Option<usize>,
-}
-
-impl Disk {
-    fn spend(&mut self) -> io::Result<()> {
-        match &mut self.left {
-            None => Ok(()),
-            Some(0) => Err(io::Error::other("the machine has stopped")),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-        }
-    }
-
-    fn change(&mut self, change: Pending) -> io::Result<()> {
-        self.spend()?;
-        change.apply(&mut self.seen);
-        self.pending.push(change);
-        Ok(())
-    }
-
-    /// The image that a crash leaves: what was synced, and each later write whole, in part or not at all.
-    fn after_crash(&self, mut dice: u64) -> Vec<u8> {
-        let mut image = self.synced.clone();
-        for change in &self.pending {
-            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            match (dice >> 33) % 3 {
-                0 => {}
-                1 => change.apply(&mut image),
-                _ => match change {
-                    Pending::Write(offset, data) => {
-                        let sectors = data.len().div_ceil(512);
-                        let kept = usize::try_from(dice >> 40).unwrap() % sectors.max(1) * 512;
-                        Pending::Write(*offset, data[..kept].to_vec()).apply(&mut image);
-                    }
-                    Pending::Length(_) => change.apply(&mut image),
-                },
-            }
-        }
-        image
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct CrashingDisk(Arc<Mutex<Disk>>);
-
-impl StorageBackend for CrashingDisk {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.lock().unwrap().seen.len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let disk = self.0.lock().unwrap();
-        let offset = usize::try_from(offset).unwrap();
-        let found = disk.seen.get(offset..offset + out.len());
-        out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.lock().unwrap().change(Pending::Length(usize::try_from(len).unwrap()))
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut disk = self.0.lock().unwrap();
-        disk.spend()?;
-        disk.synced = disk.seen.clone();
-        disk.pending.clear();
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let offset = usize::try_from(offset).unwrap();
-        self.0.lock().unwrap().change(Pending::Write(offset, data.to_vec()))
-    }
-}
-
-fn open(disk: CrashingDisk) -> Result<Store, StoreError> {
-    let db = Builder::new().create_with_backend(disk)?;
-    Store::from_database(db, &CHAIN)
-}
-
-fn crash_at(steps: &[model::Step], left: usize, dice: u64) -> Result<(), TestCaseError> {
-    let disk = CrashingDisk::default();
-    let store = open(disk.clone()).unwrap();
-    disk.0.lock().unwrap().left = Some(left);
+fn crash_at(steps: &[model::Step], left: u32, seed: u64, slack: Option<Slack>) -> Result<(), TestCaseError> {
+    let disk = FakeDisk::new(Arc::default());
+    let store = open(&disk);
+    store.set_slack(slack).unwrap();
+    disk.fail_after(left);
     let mut model = model::Model::default();
-    let mut before = model.clone();
+    // All that may be found: what was on disk, and what came after it.
+    let mut possible = vec![model.clone()];
     for step in steps {
-        before = model.clone();
-        if let Err(error) = model.step(&store, step) {
+        let failed = model.step(&store, step).err();
+        if failed.is_none() && store.unsynced_commits() == 0 {
+            possible.clear();
+        }
+        possible.push(model.clone());
+        if let Some(error) = failed {
             prop_assert!(error.is_fatal());
-            disk.0.lock().unwrap().left = None;
-            prop_assert!(matches!(store.disconnect_tip(&[]), Err(StoreError::Failed)));
-            prop_assert!(matches!(store.tip(), Err(StoreError::Failed)));
+            let refuses = |error: Option<StoreError>| matches!(error, Some(StoreError::Failed { .. }));
+            prop_assert!(refuses(store.disconnect_tip(&[]).err()) && refuses(store.tip().err()));
             break;
         }
-        before = model.clone();
     }
     // The image is taken before the handle closes, as a crash would.
-    let image = disk.0.lock().unwrap().after_crash(dice);
-    let left = CrashingDisk::default();
-    {
-        let mut disk = left.0.lock().unwrap();
-        disk.seen = image.clone();
-        disk.synced = image;
-    }
-    let store = open(left).unwrap();
-    let mut model = if before.is(&store) { before } else { model };
-    prop_assert!(model.is(&store));
+    let left = disk.after_crash(dice(seed));
+    drop(store);
+    let store = open(&left);
+    let found = possible.into_iter().find(|model| model.is(&store));
+    prop_assert!(found.is_some(), "it is none of what it was");
+    let mut model = found.unwrap_or_default();
     // And the chain goes on from there, down to nothing.
     while store.tip().unwrap().is_some() {
         model.step(&store, &model::Step::Disconnect).unwrap();
@@ -163,7 +66,53 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_crash_leaves_the_block_before_or_after(steps in model::steps(12), left in 0usize..160, dice: u64) {
-        crash_at(&steps, left, dice)?;
+    fn a_crash_leaves_the_block_before_or_after(steps in model::steps(12), left in 0u32..160, seed: u64) {
+        crash_at(&steps, left, seed, None)?;
     }
+
+    #[test]
+    fn with_slack_a_crash_leaves_some_block_since_the_last_on_disk(
+        steps in model::steps(24),
+        left in 0u32..100,
+        seed: u64,
+        commits in 1u32..8,
+    ) {
+        crash_at(&steps, left, seed, Some(Slack { commits, bytes: 4_000 }))?;
+    }
+}
+
+#[test]
+fn slack_is_bounded_and_ends_on_disk() {
+    let disk = FakeDisk::new(Arc::default());
+    let store = open(&disk);
+    let connect = |number: u8| {
+        let parent = number.checked_sub(1);
+        super::connect(
+            &store,
+            number,
+            number.into(),
+            parent,
+            &crate::tests::delta(&[(&[number], Some(b"x"))]),
+        )
+    };
+    store.set_slack(Some(Slack { commits: 3, bytes: 1 << 20 })).unwrap();
+    let waiting = |number| {
+        connect(number).unwrap();
+        store.unsynced_commits()
+    };
+    assert_eq!([0, 1, 2, 3].map(waiting), [1, 2, 0, 1], "the third goes to disk with the first two");
+    let found = |disk: &FakeDisk| {
+        let height = open(&disk.after_crash(|_| 0)).tip().unwrap().map(|tip| tip.height.get());
+        disk.fail_after(u32::MAX);
+        height
+    };
+    assert_eq!(found(&disk), Some(2), "and the fourth is lost");
+    assert_eq!(store.tip().unwrap().unwrap().height.get(), 3, "who reads sees it");
+    store.set_slack(None).unwrap();
+    assert_eq!((store.unsynced_commits(), found(&disk)), (0, Some(3)));
+    assert_eq!([4, 5].map(waiting), [0, 0]);
+    store.set_slack(Some(Slack { commits: 99, bytes: 1 << 20 })).unwrap();
+    assert_eq!(waiting(6), 1);
+    drop(store);
+    assert_eq!(open(&disk).tip().unwrap().unwrap().height.get(), 6, "a store that is closed has all");
 }

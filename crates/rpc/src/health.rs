@@ -1,0 +1,67 @@
+//! Whether all is well with a node, and what to do where it is not.
+
+use jsonrpsee::proc_macros::rpc;
+use mass_primitives::Height;
+use serde::{Deserialize, Serialize};
+
+/// How well a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeHealth {
+    /// Whether it follows its chain and can go on doing so: nothing is found that is worse than a hint.
+    pub ready: bool,
+    /// Seconds since its start.
+    pub uptime_seconds: u64,
+    /// Seconds since the slot of its tip.
+    pub tip_age_seconds: u64,
+    /// Height of the best header that it knows.
+    pub headers: Height,
+    /// Peers that it connected to.
+    pub peers_outbound: u32,
+    /// Peers that connected to it.
+    pub peers_inbound: u32,
+    /// Bytes of memory that it takes, where the system tells.
+    pub memory_bytes: Option<u64>,
+    /// Bytes of its database.
+    pub database_bytes: u64,
+    /// Bytes that are free where the database is, where the system tells.
+    pub free_bytes: Option<u64>,
+    /// What is wrong, the worst first.
+    pub findings: Vec<NodeFinding>,
+}
+
+/// One thing that is wrong with a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFinding {
+    /// What it is about. A name stays what it is.
+    pub kind: NodeFindingKind,
+    /// What is wrong.
+    pub problem: String,
+    /// The one thing to do.
+    pub action: String,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeFindingKind {
+    /// The disk is nearly full.
+    DiskFull,
+    /// The network is switched off.
+    NetworkOff,
+    /// No peers are connected.
+    NoPeers,
+    /// A checkpoint is still to come.
+    Checkpoint,
+    /// Better headers are known than blocks are executed.
+    Behind,
+    /// No block came for long.
+    TipOld,
+}
+
+/// The method.
+#[rpc(client)]
+pub trait Health {
+    /// Whether all is well with the node.
+    #[method(name = "mass_health")]
+    async fn health(&self) -> RpcResult<NodeHealth>;
+}

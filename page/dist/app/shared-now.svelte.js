@@ -1,0 +1,1 @@
+import{G as e,K as t,R as n,q as r}from"./index.js";var i=new class{#e=r(e(Math.floor(Date.now()/1e3)));get unix(){return n(this.#e)}set unix(e){t(this.#e,e,!0)}constructor(){setInterval(()=>{document.hidden||(this.unix=Math.floor(Date.now()/1e3))},1e3)}};export{i as t};

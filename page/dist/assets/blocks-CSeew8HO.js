@@ -1,1 +1,0 @@
-import{l as e}from"./index-DzjuVWZc.js";async function t(t,n){let r=Array.from({length:Math.min(n,t+1)},(e,n)=>t-n);return Promise.all(r.map(async t=>e(`getblockheader`,[await e(`getblockhash`,[t])])))}async function n(t,n){let r=[];for(let i=t;i!==void 0&&r.length<n;){let t=await e(`getblockheader`,[i]);r.push(t),i=t.previousblockhash}return r}export{t as n,n as t};

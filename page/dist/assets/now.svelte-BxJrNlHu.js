@@ -1,1 +1,0 @@
-import{F as e,H as t,U as n,W as r}from"./index-DzjuVWZc.js";var i=new class{#e=r(t(Math.floor(Date.now()/1e3)));get unix(){return e(this.#e)}set unix(e){n(this.#e,e,!0)}constructor(){setInterval(()=>{document.hidden||(this.unix=Math.floor(Date.now()/1e3))},1e3)}};export{i as t};
