@@ -33,7 +33,7 @@ async fn waiting(node: &HttpClient, sent: &Value) -> Value {
 
 /// A fee in MASS for so many vbytes, in maxwell per vbyte.
 fn rate(fee: &Value, vsize: &Value) -> f64 {
-    fee.as_f64().unwrap() * 1e7 / vsize.as_f64().unwrap()
+    (fee.as_f64().unwrap() * 1e7).round() / vsize.as_f64().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,7 +58,7 @@ async fn a_child_pays_for_a_parent_that_waits() {
     assert!((20.0..20.5).contains(&together), "{together}");
     let alone = waiting(&node.client, &parent).await;
     let alone = rate(&alone["fees"]["base"], &alone["vsize"]);
-    assert!((1.0..1.1).contains(&alone), "{alone}");
+    assert!((0.98..1.1).contains(&alone), "{alone}");
 
     nodes::mine(&farm, &node.client, &payout(1)).await;
     let history = home.json(&["wallet", "history", "--node", &node.url]);
@@ -88,7 +88,7 @@ async fn a_target_is_met_at_the_rate_that_others_pay() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("too little to estimate"), "{output:?}");
     let usual = waiting(&node.client, &serde_json::from_slice(&output.stdout).unwrap()).await;
     let usual = rate(&usual["fees"]["base"], &usual["vsize"]);
-    assert!((2.0..2.2).contains(&usual), "the usual rate, for want of a better one: {usual}");
+    assert!((1.95..2.1).contains(&usual), "the usual rate, for want of a better one: {usual}");
 
     for _ in 0..6 {
         others.sync(&node.client).await.unwrap();
@@ -104,5 +104,5 @@ async fn a_target_is_met_at_the_rate_that_others_pay() {
     }
     let paid = waiting(&node.client, &home.json(&send)).await;
     let paid = rate(&paid["fees"]["base"], &paid["vsize"]);
-    assert!((7.0..7.7).contains(&paid), "{paid}");
+    assert!((6.8..7.3).contains(&paid), "{paid}");
 }

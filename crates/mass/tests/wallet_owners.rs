@@ -152,7 +152,7 @@ async fn several_owners_pay_together_and_a_watcher_trusts_nobody() {
     refused(&home.command(&send).output().unwrap(), 1, "the node refuses");
 
     let synced = home.json(&["wallet", "sync", "--name", "w", "--node", &node.url]);
-    assert_eq!((&synced["height"], &synced["filters"]), (&json!(2), &json!(2)));
+    assert_eq!(synced["height"], 2);
     refused(
         &home.command(&["wallet", "sync", "--name", "w", "--node", "http://127.0.0.1:1"]).output().unwrap(),
         1,

@@ -151,5 +151,5 @@ async fn lacking(node: &HttpClient, txid: Txid, rate: FeeRate) -> Result<u64, Wa
 }
 
 fn fee_of(rate: FeeRate, weight: bitcoin::Weight) -> u64 {
-    rate.fee_wu(weight).map_or(u64::MAX, |fee| fee.to_sat())
+    rate.fee_vb(weight.to_vbytes_ceil()).map_or(u64::MAX, |fee| fee.to_sat())
 }
