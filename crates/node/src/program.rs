@@ -57,7 +57,7 @@ pub struct NodeArgs {
     #[arg(long, value_name = "HEIGHT:ID")]
     pub checkpoint: Vec<Checkpoint>,
     /// Begin with the state of a block that peers have and the chain commits to, if there are no blocks here yet: the node farms
-    /// within minutes, and fetches and validates all blocks before behind that. Without peers who have one, it syncs from
+    /// once it has all headers and that state, and fetches and validates all blocks before behind that. Without peers who have one, it syncs from
     /// genesis.
     #[arg(long)]
     pub snapshot: bool,
