@@ -223,13 +223,8 @@ impl Model {
         let keys = |of: fn(&Entry) -> &Vec<CoinKey>| entries.iter().flat_map(of).collect::<Vec<_>>();
         let are_distinct = |keys: Vec<&CoinKey>| keys.iter().collect::<BTreeSet<_>>().len() == keys.len();
         let in_pool = |entry: &Entry| {
-            self.list.iter().any(|one| {
-                let other = &one.entry;
-                other.id == entry.id
-                    || shares(&other.spends, &entry.spends)
-                    || shares(&other.creates, &entry.creates)
-                    || shares(&other.spends, &entry.creates)
-            })
+            let mut others = self.list.iter().map(|one| &one.entry);
+            others.any(|other| other.id == entry.id || shares(&other.spends, &entry.creates))
         };
         let own = |entry: &Entry| {
             let keys: Vec<&CoinKey> = entry.spends.iter().chain(&entry.creates).collect();
@@ -263,12 +258,39 @@ impl Model {
             && self.sum(&above).1 + weight <= limits.ancestors_weight_max
             && fits(entries.len(), weight);
         let memory = entries.iter().map(Entry::memory_bytes).sum();
-        let mut leaving = Ids::new();
+        let mut leaving = self.replaced_by_package(&entries, (fees, weight), &above)?;
         if !families || !is_short || !self.room(memory, Rate::new(fees, weight), &above, &mut leaving) {
             return None;
         }
         let left = self.remove(&leaving, &above);
         entries.into_iter().for_each(|entry| self.put(entry, now, false));
         Some(left)
+    }
+
+    /// What a package of these fees and this weight replaces: a child and one parent may that stand on nothing else.
+    fn replaced_by_package(&self, entries: &[Entry], (fees, weight): (u64, u64), above: &Ids) -> Option<Ids> {
+        let conflicts = |one: &&Waiter| {
+            let other = &one.entry;
+            let meets = |entry: &Entry| {
+                shares(&other.spends, &entry.spends) || shares(&other.creates, &entry.creates)
+            };
+            entries.iter().any(meets)
+        };
+        let direct: Vec<&Waiter> = self.list.iter().filter(conflicts).collect();
+        if direct.is_empty() {
+            return Some(Ids::new());
+        }
+        let [parent, _] = entries else { return None };
+        let replaced = self.families(&direct.iter().map(|one| one.entry.id).collect());
+        let (old, _) = self.sum(&replaced);
+        let relay = self.limits.incremental_fee_rate.fee(weight).get().max(1);
+        let rate = Rate::new(fees, weight);
+        let alone = Rate::new(parent.fee.get().saturating_add_signed(self.delta(&parent.id)), parent.weight);
+        let is_good = above.is_empty()
+            && replaced.len() <= self.limits.replaced_max
+            && fees >= old + relay
+            && rate > alone
+            && direct.iter().all(|one| rate > Rate::new(one.fee(), one.entry.weight));
+        is_good.then_some(replaced)
     }
 }
