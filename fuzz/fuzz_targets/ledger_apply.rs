@@ -78,7 +78,8 @@ fn interpreted(tx: &Transaction, summary: &TxSummary) {
     for (input, output) in outputs.iter().enumerate() {
         let (script, amount) = (output.script_pubkey.as_bytes(), output.value.to_sat());
         let flags = VERIFY_ALL_PRE_TAPROOT | VERIFY_TAPROOT;
-        verify_with_flags(script, amount, &bytes, Some(&utxos), input, flags).expect("Bitcoin accepts it too");
+        verify_with_flags(script, amount, &bytes, Some(&utxos), input, flags)
+            .expect("Bitcoin accepts it too");
     }
 }
 

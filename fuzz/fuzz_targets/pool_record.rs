@@ -23,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
             // An empty record with changes: a good one is longer than inputs are.
             let mut good = Estimator::new().to_bytes();
             for change in bytes.chunks_exact(4) {
-                let at = usize::from(u16::from_le_bytes([change[0], change[1]])) * 4 + usize::from(change[2] % 4);
+                let at =
+                    usize::from(u16::from_le_bytes([change[0], change[1]])) * 4 + usize::from(change[2] % 4);
                 if let Some(byte) = good.get_mut(at) {
                     *byte ^= change[3];
                 }

@@ -1,9 +1,11 @@
-//! What a wallet reads of others: PSBTs, seed files, descriptors, labels, amounts. Refused or read, never a crash.
+//! What a wallet reads of others: PSBTs, seed files, descriptors, labels, addresses, amounts. Refused or read, never a crash.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mass_ledger_utxo::{address, format_mass, parse_mass};
 use mass_wallet::{
-    combine, finalize, is_descriptor, is_seed_file, parse_coin, parse_fee_rate, parse_labels, parse_psbt, view,
+    combine, finalize, is_descriptor, is_seed_file, parse_coin, parse_fee_rate, parse_labels, parse_psbt,
+    view,
 };
 
 fn psbt(bytes: &[u8]) {
@@ -14,10 +16,20 @@ fn psbt(bytes: &[u8]) {
     let _ = combine(vec![psbt.clone(), psbt]);
 }
 
+/// What is read is written as it was, but for zeros at the ends and the case of letters.
+fn address_and_amount(text: &str) {
+    if let Ok(script) = address::decode("ms", text) {
+        assert_eq!(address::encode("ms", &script).unwrap(), text.to_lowercase());
+    }
+    if let Ok(amount) = parse_mass(text) {
+        assert_eq!(parse_mass(&format_mass(amount)), Ok(amount));
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some((which, bytes)) = data.split_first() else { return };
     let text = String::from_utf8_lossy(bytes);
-    match which % 6 {
+    match which % 7 {
         0 => psbt(bytes),
         1 => {
             let _ = is_seed_file(bytes);
@@ -27,6 +39,7 @@ fuzz_target!(|data: &[u8]| {
         }
         3 => drop(parse_labels(&text)),
         4 => drop(parse_coin(&text)),
+        5 => address_and_amount(&text),
         _ => drop(parse_fee_rate(&text)),
     }
 });

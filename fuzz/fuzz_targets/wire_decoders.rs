@@ -15,6 +15,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(response.encoded_len(), data.len());
         assert!(response.check().is_ok());
     }
+    assert!(mass_network::addresses_are_canonical(data));
     if let Ok(block) = CompactBlock::from_bytes(data) {
         assert_eq!(block.to_bytes(), data);
         assert_eq!(block.encoded_len(), data.len());

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use crate::cargo;
 
 /// The targets, by the names in `fuzz/Cargo.toml`.
-const TARGETS: [&str; 10] = [
+const TARGETS: [&str; 11] = [
     "verifier",
     "proof_decoder",
     "plot_reader",
@@ -23,6 +23,7 @@ const TARGETS: [&str; 10] = [
     "pool_record",
     "ledger_apply",
     "wallet_decoders",
+    "node_faces",
 ];
 
 /// The flags by which a program tells libFuzzer where it has been.

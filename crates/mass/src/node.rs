@@ -21,6 +21,7 @@ use crate::{
     output::{Output, Verdict, human_bytes},
     page::{self, PageArgs, PageSources, Served},
     runtime,
+    wallet::WalletArgs,
 };
 
 /// What to do with a node.
@@ -65,6 +66,8 @@ pub struct RunArgs {
     #[command(flatten)]
     faces: FaceArgs,
     #[command(flatten)]
+    wallets: WalletArgs,
+    #[command(flatten)]
     page: PageArgs,
 }
 
@@ -108,6 +111,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
             let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             config.generator = generate::generator(&config.spec, &config.data_dir);
             args.faces.prepare(&mut config);
+            let wallets = args.wallets.prepare(&mut config)?;
             if args.page.address.is_some() {
                 // What the page tells of addresses.
                 config.indexes.get_or_insert_with(|| ["tx", "address"].map(str::to_owned).to_vec());
@@ -119,7 +123,11 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
                     faces.listen.iter().map(|(name, addr)| (*name, addr.to_string())).collect();
                 let page = serve_page(&args.page, &spec, node).await?;
                 listen.extend(page.iter().map(|page| ("page", page.url())));
-                anyhow::Ok(((faces, page), listen))
+                let wallets = match wallets {
+                    Some(wallets) => Some(wallets.start(node).await?),
+                    None => None,
+                };
+                anyhow::Ok(((faces, page, wallets), listen))
             };
             let tell = |value: &Value, text: &str| output.line(value, text);
             runtime::block_on(program::follow_with::<UtxoLedger, _>(config, beside, tell))?;

@@ -37,8 +37,12 @@ pub struct Output {
 impl Output {
     /// Writes a result in the one form or the other.
     pub fn result(self, json: &Value, text: &str) -> anyhow::Result<()> {
-        let written = if self.json { format!("{json:#}") } else { text.trim_end().to_owned() };
-        Self::write(&written)
+        self.written(&format!("{json:#}"), text)
+    }
+
+    /// Writes a result whose JSON is a text already.
+    pub fn written(self, json: &str, text: &str) -> anyhow::Result<()> {
+        Self::write(if self.json { json } else { text.trim_end() })
     }
 
     /// Writes one of many results, a line each.

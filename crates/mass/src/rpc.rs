@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use mass_rpc::ClientError;
+use mass_rpc::{ClientError, decimals};
 use serde_json::Value;
 
 use crate::{
@@ -39,9 +39,9 @@ pub fn run(args: &RpcArgs, output: Output) -> anyhow::Result<Verdict> {
         Err(ClientError::Call(error)) => bail!("{} (code {})", error.message(), error.code()),
         Err(error) => return Err(error).with_context(|| format!("the node at {}", mass_rpc::shown(&url))),
     };
+    let pretty = decimals::pretty(&value);
     // A text alone is bare, so that the shell can pass it on.
-    let text = value.as_str().map_or_else(|| format!("{value:#}"), str::to_owned);
-    output.result(&value, &text)?;
+    output.written(&pretty, value.as_str().unwrap_or(&pretty))?;
     Ok(Verdict::Good)
 }
 

@@ -9,12 +9,14 @@ mod pay;
 mod place;
 mod psbt;
 mod serve;
+mod within;
 
 use clap::Subcommand;
 use mass_wallet::WalletError;
 use serde_json::json;
 
 use self::place::Place;
+pub use self::within::WalletArgs;
 use crate::output::{Output, Verdict};
 
 /// What to do with a wallet.

@@ -1,4 +1,4 @@
-//! `mass sim attack` from outside: lists, verdicts, files, and the same figures from the same seed.
+//! `mass sim attack` from outside: lists, verdicts, files, and the same figures from the same seed; and `mass sim relay`.
 
 use std::process::{Command, Output};
 
@@ -58,4 +58,18 @@ fn a_figure_out_of_band_and_a_wrong_name_fail() {
     assert!(!sim(&[]).status.success());
     assert!(!sim(&["delay", "--runs", "1"]).status.success());
     assert!(!sim(&["delay", "--all"]).status.success());
+}
+
+#[test]
+fn blocks_along_a_row_of_nodes_are_measured_and_late_ones_fail() {
+    let row = |within: &str| {
+        let args =
+            ["sim", "relay", "--hops", "2", "--payments", "30", "--blocks", "2", "--links-only", "--json"];
+        Command::new(env!("CARGO_BIN_EXE_mass")).args(args).args(["--within", within]).output().unwrap()
+    };
+    let output = row("200");
+    assert!(output.status.success(), "{output:?}");
+    let found = &json(&output)["result"];
+    assert!(found["compact"]["p95"].as_f64() < found["whole"]["p95"].as_f64(), "{found}");
+    assert_eq!(row("99").status.code(), Some(1), "two links take 100 ms at the least");
 }

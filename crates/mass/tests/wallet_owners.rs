@@ -1,5 +1,9 @@
 //! `mass wallet` as its owners run it: encrypted, labelled, of several owners, without trust, and served.
 
+#[path = "../../consensus/tests/farm/mod.rs"]
+mod farm;
+#[path = "../../node/tests/nodes/mod.rs"]
+mod nodes;
 mod processes;
 
 use std::{
@@ -9,7 +13,8 @@ use std::{
     process::{Output, Stdio},
 };
 
-use processes::Home;
+use farm::Farm;
+use processes::{Home, Node, Process, payout};
 use serde_json::{Value, json};
 
 const FAUCET_PHRASE: &str =
@@ -102,13 +107,8 @@ fn a_wallet_is_encrypted_labelled_and_accounted_for() {
     refused(&run(&["wallet", "coins", "--offline"]), 1, "the passphrase is wrong");
 }
 
-/// Two owners of three, who send each other files; and one who only watches, and checks the chain without trust.
-#[test]
-fn several_owners_pay_together_and_a_watcher_trusts_nobody() {
-    let home = Home::new();
-    let node = home.node("node", &[]);
-    let restore = ["wallet", "restore", "--name", "bank", "--no-passphrase"];
-    assert!(typed(&home, &restore, &format!("{FAUCET_PHRASE}\n")).status.success());
+/// Makes wallets a, b, c, two of which sign for the three, and one that only watches; the address of all.
+fn owners(home: &Home) -> String {
     let (mut phrases, mut keys) = (Vec::new(), Vec::new());
     for name in ["a", "b", "c"] {
         let made = home.json(&["wallet", "create", "--name", name, "--no-passphrase", "--words", "15"]);
@@ -118,30 +118,55 @@ fn several_owners_pay_together_and_a_watcher_trusts_nobody() {
     }
     let descriptor = format!("wsh(sortedmulti(2,{}))", keys.join(","));
     for (name, phrase) in ["sa", "sb"].iter().zip(&phrases) {
-        let args = [
-            "wallet",
-            "create",
-            "--name",
-            name,
-            "--no-passphrase",
-            "--with-phrase",
-            "--descriptor",
-            &descriptor,
-        ];
-        assert!(typed(&home, &args, &format!("{phrase}\n")).status.success());
+        let args = ["wallet", "create", "--name", name, "--no-passphrase", "--with-phrase", "--descriptor"];
+        assert!(typed(home, &[&args[..], &[&descriptor]].concat(), &format!("{phrase}\n")).status.success());
     }
     let watcher =
         home.json(&["wallet", "create", "--name", "w", "--no-passphrase", "--descriptor", &descriptor]);
     assert_eq!(watcher["watch_only"], true);
     let address = watcher["address"].as_str().unwrap();
     assert_eq!(home.json(&["wallet", "address", "--name", "sb"])["address"], address);
-    home.json(&["wallet", "send", "--name", "bank", "--node", &node.url, address, "100"]);
+    address.to_owned()
+}
+
+/// Two owners of three, who send each other files, until a block has their payment; and one who only watches, and
+/// checks the chain without trust.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_owners_pay_together_and_a_watcher_trusts_nobody() {
+    let (home, farm) = (Home::new(), Farm::new(8));
+    let node = home.node("node", &[]);
+    let restore = ["wallet", "restore", "--name", "bank", "--no-passphrase"];
+    assert!(typed(&home, &restore, &format!("{FAUCET_PHRASE}\n")).status.success());
+    let address = owners(&home);
+    home.json(&["wallet", "send", "--name", "bank", "--node", &node.url, &address, "100"]);
+    nodes::mine(&farm, &node.client, &payout(1)).await;
+    let signed = signed_by_two(&home, &node);
+
+    let send = ["wallet", "psbt", "send", "--name", "w", "--node", &node.url, &signed];
+    let sent = home.json(&send);
+    assert!(home.json(&["wallet", "balance", "--name", "w", "--node", &node.url])["total_maxwell"] == 0);
+    nodes::mine(&farm, &node.client, &payout(1)).await;
+    let history = home.json(&["wallet", "history", "--name", "w", "--node", &node.url]);
+    let heights: Vec<&Value> = history.as_array().unwrap().iter().map(|entry| &entry["height"]).collect();
+    assert_eq!((heights, &history[1]["txid"]), (vec![&json!(1), &json!(2)], &sent["txid"]));
+    refused(&home.command(&send).output().unwrap(), 1, "the node refuses");
+
+    let synced = home.json(&["wallet", "sync", "--name", "w", "--node", &node.url]);
+    assert_eq!((&synced["height"], &synced["filters"]), (&json!(2), &json!(2)));
+    refused(
+        &home.command(&["wallet", "sync", "--name", "w", "--node", "http://127.0.0.1:1"]).output().unwrap(),
+        1,
+        "no honest node is left",
+    );
+}
+
+/// All that the owners have goes back to the bank: drawn up by the watcher, signed by two, and put together.
+fn signed_by_two(home: &Home, node: &Node) -> String {
     let coins = home.json(&["wallet", "coins", "--name", "w", "--node", &node.url]);
     let coin = coins[0]["coin"].as_str().unwrap();
     let bank = home.json(&["wallet", "address", "--name", "bank"])["address"].as_str().unwrap().to_owned();
     let file = |name: &str| home.path(name).to_str().unwrap().to_owned();
     let draft = file("draft.psbt");
-    // The coin waits for a block: who names it may spend it.
     let args =
         ["wallet", "psbt", "create", "--name", "w", "--node", &node.url, "--coin", coin, "--max", &bank];
     home.json(&[&args[..], &["--out", &draft]].concat());
@@ -162,14 +187,7 @@ fn several_owners_pay_together_and_a_watcher_trusts_nobody() {
     assert_eq!(home.json(&["wallet", "psbt", "show", &both])["complete"], true);
     let done = home.json(&["wallet", "psbt", "finalize", "--extract", &both]);
     assert_eq!(done["txid"], shown["txid"]);
-
-    let synced = home.json(&["wallet", "sync", "--name", "w", "--node", &node.url]);
-    assert_eq!((&synced["height"], &synced["filters"]), (&json!(0), &json!(0)));
-    refused(
-        &home.command(&["wallet", "sync", "--name", "w", "--node", "http://127.0.0.1:1"]).output().unwrap(),
-        1,
-        "no honest node is left",
-    );
+    both
 }
 
 #[test]
@@ -192,4 +210,35 @@ fn wallets_are_served() {
     );
     served.kill().unwrap();
     served.wait().unwrap();
+}
+
+/// As a tool that knows one URL expects it of Bitcoin Core; and a node that was not told to has no wallet calls.
+#[test]
+fn a_node_serves_wallets_by_its_own_rpc_if_it_is_told_to() {
+    let home = Home::new();
+    let restore = ["wallet", "restore", "--name", "bank", "--no-passphrase"];
+    assert!(typed(&home, &restore, &format!("{FAUCET_PHRASE}\n")).status.success());
+    let dir = home.path("node");
+    let run =
+        ["node", "run", "--json", "--rpc", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0", "--data-dir"];
+    let run = [&run[..], &[dir.to_str().unwrap(), "--wallet"]].concat();
+    refused(&home.command(&[&run[..], &["nobody"]].concat()).output().unwrap(), 1, "mass wallet create");
+    let mut node = Process::start(home.command(&[&run[..], &["bank"]].concat()), &home.path("node.out"));
+    let started = node.event(|event| event["event"] == "started");
+    let url = started["rpc"].as_str().unwrap();
+    assert_eq!(home.json(&["rpc", "--node", url, "getbalance"]), 1_000_000.0);
+    assert_eq!(home.json(&["rpc", "--node", url, "getblockcount"]), 0);
+    home.json(&["rpc", "--node", url, "createwallet", "other"]);
+    assert_eq!(home.json(&["rpc", "--node", url, "listwallets"]), json!(["bank", "other"]));
+    assert_eq!(home.json(&["rpc", "--node", &format!("{url}/wallet/other"), "getbalance"]), 0.0);
+    let help = text(home.command(&["rpc", "--node", url, "help"]).output().unwrap());
+    assert!(
+        help.split("== Wallet ==").nth(1).is_some_and(|calls| calls.contains("\nsendtoaddress\n")),
+        "{help}"
+    );
+    assert_eq!(node.interrupt(), Some(0));
+
+    let plain = home.node("plain", &[]);
+    let call = home.command(&["rpc", "--node", &plain.url, "getbalance"]).output().unwrap();
+    refused(&call, 1, "code -32601");
 }

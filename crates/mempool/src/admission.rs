@@ -176,7 +176,7 @@ impl Pool {
         if replaced.len() > max {
             return Err(AdmitError::TooManyReplaced { got: replaced.len(), max });
         }
-        let expected = self.replacement_fee(entry, ancestors, &direct, &replaced);
+        let expected = self.replacement_fee(entry.weight, self.sums(ancestors).rate(), &direct, &replaced);
         let got = Amount::new(self.rate_of(entry).fee());
         if got < expected {
             return Err(AdmitError::ReplacementFeeTooLow { got, expected });
@@ -190,23 +190,22 @@ impl Pool {
         spenders.chain(entry.creates.iter().filter_map(|key| self.creator_seat(key))).collect()
     }
 
-    /// The least fee with which an entry replaces others: all their fees, its own relay and at least one maxwell
-    /// more, and a rate above each of the direct conflicts', alone and with its ancestors.
-    fn replacement_fee(
+    /// The least fee with which so much weight replaces others: all their fees, its own relay and at least one maxwell
+    /// more, and a rate above each of the direct conflicts', alone and with the ancestors that it has `brought`.
+    pub(crate) fn replacement_fee(
         &self,
-        entry: &Entry,
-        ancestors: &BTreeSet<Seat>,
+        weight: u64,
+        brought: Rate,
         direct: &BTreeSet<Seat>,
         replaced: &BTreeSet<Seat>,
     ) -> Amount {
         let total = self.sums(replaced).rate().fee();
-        let relay = self.limits().incremental_fee_rate.fee(entry.weight).get().max(1);
-        let brought = self.sums(ancestors).rate();
-        let with_ancestors = brought.weight().saturating_add(entry.weight);
+        let relay = self.limits().incremental_fee_rate.fee(weight).get().max(1);
+        let with_ancestors = brought.weight().saturating_add(weight);
         let above = direct.iter().filter_map(|seat| self.at(*seat)).map(|conflict| {
             let rate = conflict.rate();
             let together = rate.fee_above(with_ancestors).saturating_sub(brought.fee());
-            rate.fee_above(entry.weight).max(together)
+            rate.fee_above(weight).max(together)
         });
         Amount::new(total.saturating_add(relay).max(above.max().unwrap_or(0)))
     }

@@ -36,6 +36,7 @@ pub mod pool;
 pub mod record;
 pub mod refusal;
 pub mod template;
+pub mod trial;
 
 #[cfg(test)]
 mod tests;

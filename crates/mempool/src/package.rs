@@ -2,13 +2,18 @@
 //!
 //! Who can come in alone does. The rest, up to the child, is judged by its common rate. Those who pay too little by
 //! themselves stay for as long as a descendant pays for them, see [`Pool::remove`].
+//!
+//! A package of one child and one parent that stands on nothing else may replace others, if it pays for that as a single
+//! entry would, and the child more than its parent: else the parent alone would do.
 
 use std::collections::BTreeSet;
+
+use mass_primitives::Amount;
 
 use crate::{
     admission::{Need, Plan},
     entry::{Arrival, CoinKey, Entry, EntryId, Family},
-    pool::{Grace, Pool, modified},
+    pool::{Grace, Pool, Seat, modified},
     refusal::AdmitError,
 };
 
@@ -64,10 +69,6 @@ impl Pool {
         let (mut ids, mut spent, mut created) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for entry in entries {
             self.check_alone(entry)?;
-            let conflict = self.conflicts(entry).first().and_then(|seat| self.at(*seat));
-            if let Some(with) = conflict {
-                return Err(AdmitError::PackageConflict { with: with.entry.id });
-            }
             let is_new = ids.insert(&entry.id)
                 && entry.spends.iter().all(|key| spent.insert(key))
                 && entry.creates.iter().all(|key| created.insert(key));
@@ -89,11 +90,43 @@ impl Pool {
             let Family { count, weight, .. } = resident.descendants;
             self.check_descendants(count.saturating_add(sums.count), weight.saturating_add(sums.weight))?;
         }
+        let mut leaving = self.check_package_replacement(entries, sums, &ancestors)?;
         let memory_bytes = entries.iter().map(Entry::memory_bytes).fold(0, usize::saturating_add);
         let need = Need { memory_bytes, rate: sums.rate(), ancestors: &ancestors };
-        let mut leaving = BTreeSet::new();
         let evicted = self.make_room(&need, &mut leaving)?;
         Ok(Plan { ancestors, leaving, evicted })
+    }
+
+    /// What a package replaces, with descendants, if it may and pays for that.
+    fn check_package_replacement(
+        &self,
+        entries: &[Entry],
+        sums: Family,
+        ancestors: &BTreeSet<Seat>,
+    ) -> Result<BTreeSet<Seat>, AdmitError> {
+        let direct: BTreeSet<Seat> = entries.iter().flat_map(|entry| self.conflicts(entry)).collect();
+        let Some(with) = direct.first().and_then(|seat| self.at(*seat)) else { return Ok(direct) };
+        let [parent, _] = entries else {
+            return Err(AdmitError::PackageConflict { with: with.entry.id });
+        };
+        if !ancestors.is_empty() {
+            return Err(AdmitError::PackageConflict { with: with.entry.id });
+        }
+        let max = self.limits().replaced_max;
+        let replaced = self.with_descendants(&direct, max);
+        if replaced.len() > max {
+            return Err(AdmitError::TooManyReplaced { got: replaced.len(), max });
+        }
+        let (got, weight) = (Amount::new(sums.rate().fee()), sums.rate().weight());
+        let expected = Amount::new(self.rate_of(parent).fee_above(weight));
+        if got < expected {
+            return Err(AdmitError::PackageRateTooLow { got, expected });
+        }
+        let expected = self.replacement_fee(weight, Family::default().rate(), &direct, &replaced);
+        if got < expected {
+            return Err(AdmitError::ReplacementFeeTooLow { got, expected });
+        }
+        Ok(replaced)
     }
 }
 

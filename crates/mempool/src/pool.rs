@@ -119,7 +119,7 @@ pub struct Pool {
     worst: BTreeSet<Worst>,
     arrivals: BTreeSet<(u64, Seat)>,
     /// What the operator adds to fees, also of transactions that are still to come.
-    deltas: BTreeMap<EntryId, i64>,
+    pub(crate) deltas: BTreeMap<EntryId, i64>,
     totals: Family,
     fees: u128,
     memory_bytes: usize,

@@ -19,8 +19,9 @@ pub enum AdmitError {
         /// The ancestor.
         with: EntryId,
     },
-    /// It came in a package whose fees it needs, and such a package replaces nothing.
-    #[error("conflicts with {}, and what pays by its package replaces nothing", Hex(with))]
+    /// It came in a package whose fees it needs, and such a package replaces something only if it is one child with
+    /// one parent and stands on nothing else that waits.
+    #[error("conflicts with {}, and its package is more than one child with one parent", Hex(with))]
     PackageConflict {
         /// Who spends or creates the same coin.
         with: EntryId,
@@ -32,6 +33,14 @@ pub enum AdmitError {
         got: usize,
         /// The limit.
         max: usize,
+    },
+    /// The child of a package that would replace something does not pay more than its parent does alone.
+    #[error("the package pays {got} maxwell, expected at least {expected} for a rate above its parent's")]
+    PackageRateTooLow {
+        /// What it pays.
+        got: Amount,
+        /// The least it has to pay.
+        expected: Amount,
     },
     /// It would replace too many entries, descendants counted.
     #[error("replaces at least {got} entries, at most {max} are allowed")]
@@ -117,6 +126,9 @@ impl AdmitError {
             Self::Malformed => "bad-txns-inputs-duplicate",
             Self::Conflict { .. } => "bad-txns-spends-conflicting-tx",
             Self::PackageConflict { .. } => "txn-mempool-conflict",
+            Self::PackageRateTooLow { .. } => {
+                "package RBF failed: package feerate is less than or equal to parent feerate"
+            }
             Self::PackageShape { .. } => "package-not-child-with-parents",
             Self::TooManyReplaced { .. } => "too many potential replacements",
             Self::BelowMinimum { .. } => "min relay fee not met",
@@ -134,7 +146,13 @@ impl AdmitError {
     /// Whether more fees, which a child may bring, would mend it.
     #[must_use]
     pub const fn is_for_fees(&self) -> bool {
-        matches!(self, Self::BelowMinimum { .. } | Self::BelowRollingMinimum { .. } | Self::Full)
+        matches!(
+            self,
+            Self::BelowMinimum { .. }
+                | Self::BelowRollingMinimum { .. }
+                | Self::ReplacementFeeTooLow { .. }
+                | Self::Full
+        )
     }
 }
 

@@ -24,6 +24,15 @@ mod redial;
 pub mod swarm;
 pub mod wire;
 
+/// For the fuzzers: whether bytes of the exchange of addresses are refused, or the one encoding of what they say.
+#[must_use]
+pub fn addresses_are_canonical(bytes: &[u8]) -> bool {
+    use discovery::exchange::{Answer, Question};
+    use mass_primitives::{Decode as _, Encode as _};
+    Question::from_bytes(bytes).ok().is_none_or(|question| question.to_bytes() == bytes)
+        && Answer::from_bytes(bytes).ok().is_none_or(|answer| answer.to_bytes() == bytes)
+}
+
 pub use libp2p::{Multiaddr, PeerId};
 
 pub use config::{Config, DiscoveryConfig, message_id, peer_id};

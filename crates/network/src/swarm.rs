@@ -196,7 +196,8 @@ struct Driver {
     commands: mpsc::Receiver<Command>,
     outbox: Outbox,
     peers: Peers,
-    requests: HashMap<OutboundRequestId, (u64, PeerId)>,
+    /// Our requests: the names that the caller has for them, who is asked, and the kind of answer that fits.
+    requests: HashMap<OutboundRequestId, (u64, PeerId, u8)>,
     channels: HashMap<u64, (PeerId, InboundRequestId, ResponseChannel<Response>)>,
     answers: Answers<InboundRequestId>,
     totals: Totals,
@@ -314,8 +315,9 @@ impl Driver {
             Ok(()) if !self.swarm.is_connected(&peer) => RequestFailure::NotConnected,
             Ok(()) => {
                 self.peers.sent(peer, request.encoded_len(), unix());
+                let kind = request.kind();
                 let own = self.swarm.behaviour_mut().sync.send_request(&peer, request);
-                self.requests.insert(own, (id, peer));
+                self.requests.insert(own, (id, peer, kind));
                 return;
             }
         };
@@ -412,8 +414,8 @@ impl Driver {
 
     /// All requests to a peer fail before it is reported as gone.
     fn fail_requests(&mut self, gone: PeerId) {
-        let lost = self.requests.extract_if(|_, (_, peer)| *peer == gone);
-        let mut lost: Vec<_> = lost.map(|(_, (id, _))| id).collect();
+        let lost = self.requests.extract_if(|_, (_, peer, _)| *peer == gone);
+        let mut lost: Vec<_> = lost.map(|(_, (id, ..))| id).collect();
         lost.sort_unstable();
         for id in lost {
             let reason = RequestFailure::ConnectionClosed;
@@ -498,12 +500,19 @@ impl Driver {
             }
             Sync::Message { peer, message: Message::Response { request_id, response }, .. } => {
                 self.peers.received(peer, response.encoded_len(), unix());
-                if let Some((id, _)) = self.requests.remove(&request_id) {
-                    self.outbox.push(Event::Response { id, peer, response });
+                match self.requests.remove(&request_id) {
+                    Some((id, _, kind)) if kind == response.kind() => {
+                        self.outbox.push(Event::Response { id, peer, response });
+                    }
+                    Some((id, ..)) => {
+                        let reason = RequestFailure::Malformed("an answer to something else".to_owned());
+                        self.outbox.push(Event::RequestFailed { id, peer, reason });
+                    }
+                    None => {}
                 }
             }
             Sync::OutboundFailure { peer, request_id, error, .. } => {
-                if let Some((id, _)) = self.requests.remove(&request_id) {
+                if let Some((id, ..)) = self.requests.remove(&request_id) {
                     self.outbox.push(Event::RequestFailed { id, peer, reason: failure(&error) });
                 }
             }

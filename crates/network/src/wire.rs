@@ -68,6 +68,8 @@ pub enum Response {
         height: Height,
         /// Weight of the chain up to it.
         weight: ChainWeight,
+        /// What the peer's clock shows, in unix seconds.
+        time: u64,
     },
     /// Headers in chain order; [`HEADERS_MAX`] of [`HEADER_BYTES_MAX`] bytes at the most.
     Headers(Vec<Vec<u8>>),
@@ -83,6 +85,16 @@ fn within(got: usize, bound: usize) -> Result<(), DecodeError> {
 }
 
 impl Request {
+    /// The kind of answer that fits.
+    pub(crate) const fn kind(&self) -> u8 {
+        match self {
+            Self::Status => STATUS,
+            Self::Headers { .. } => HEADERS,
+            Self::Blocks { .. } => BLOCKS,
+            Self::Pieces { .. } => PIECES,
+        }
+    }
+
     /// Length of the encoding in bytes.
     #[must_use]
     pub const fn encoded_len(&self) -> usize {
@@ -149,11 +161,20 @@ impl Decode for Request {
 }
 
 impl Response {
+    pub(crate) const fn kind(&self) -> u8 {
+        match self {
+            Self::Status { .. } => STATUS,
+            Self::Headers(_) => HEADERS,
+            Self::Blocks(_) => BLOCKS,
+            Self::Pieces(_) => PIECES,
+        }
+    }
+
     /// Length of the encoding in bytes.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         match self {
-            Self::Status { .. } => 1 + BlockId::LEN + 4 + 16,
+            Self::Status { .. } => 1 + BlockId::LEN + 4 + 16 + 8,
             Self::Headers(headers) => 5 + headers.iter().map(|header| 4 + header.len()).sum::<usize>(),
             Self::Blocks(blocks) => {
                 let len = |block: &Option<Vec<u8>>| 1 + block.as_ref().map_or(0, |bytes| 4 + bytes.len());
@@ -191,11 +212,12 @@ impl Encode for Response {
     fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.encoded_len());
         match self {
-            Self::Status { tip, height, weight } => {
+            Self::Status { tip, height, weight, time } => {
                 STATUS.encode(out);
                 tip.encode(out);
                 height.encode(out);
                 weight.encode(out);
+                time.encode(out);
             }
             Self::Headers(headers) => {
                 HEADERS.encode(out);
@@ -235,6 +257,7 @@ impl Decode for Response {
                 tip: BlockId::decode(reader)?,
                 height: Height::decode(reader)?,
                 weight: ChainWeight::decode(reader)?,
+                time: u64::decode(reader)?,
             }),
             HEADERS => decode_strings(reader, HEADERS_MAX, HEADER_BYTES_MAX).map(Self::Headers),
             PIECES => decode_strings(reader, POSITIONS_MAX, BLOCK_BYTES_MAX).map(Self::Pieces),

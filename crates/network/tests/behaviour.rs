@@ -122,8 +122,12 @@ async fn ask(
 async fn two_nodes_ask_and_gossip(world: &World) {
     let (mut first, mut second) = pair(world).await;
     assert_eq!(first.peers().await, [second.peer]);
-    let status =
-        Response::Status { tip: BlockId::new([9; 32]), height: Height::new(5), weight: ChainWeight::new(77) };
+    let status = Response::Status {
+        tip: BlockId::new([9; 32]),
+        height: Height::new(5),
+        weight: ChainWeight::new(77),
+        time: 7,
+    };
     assert_eq!(ask(&mut first, &mut second, Request::Status, status.clone()).await, Ok(status));
     let request = Request::Headers { locator: vec![BlockId::ZERO; 64], max: 512 };
     let headers = Response::Headers(vec![vec![3; 4096]; 512]);

@@ -158,7 +158,9 @@ async fn outcome_of(answer: Vec<u8>) -> RequestFailure {
 
 #[tokio::test]
 async fn an_answer_beyond_the_bounds_is_the_peers_fault() {
-    for answer in [vec![2; RESPONSE_BYTES_MAX + 1], vec![9; 40], vec![1, 255, 255, 255, 255]] {
+    // The last one is a good answer, to a question for blocks.
+    let other = Response::Blocks(vec![None]).to_bytes();
+    for answer in [vec![2; RESPONSE_BYTES_MAX + 1], vec![9; 40], vec![1, 255, 255, 255, 255], other] {
         let reason = timeout(PATIENCE, outcome_of(answer)).await.expect("the request ends in time");
         assert!(reason.is_peer_fault(), "{reason}");
     }

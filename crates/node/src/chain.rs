@@ -212,16 +212,33 @@ impl<L: NodeLedger> Chain<L> {
     /// # Errors
     /// What is wrong with the first bad one; then none is taken.
     pub fn take_headers(&mut self, list: &[Vec<u8>], now: u64) -> Result<Vec<Notice>, ChainError> {
-        let mut new = Vec::new();
-        for bytes in list {
-            let sealed = SealedHeader::from_bytes(bytes)?;
-            if !self.engine.tree().contains(&sealed.id()) {
-                new.push(sealed);
-            }
-        }
-        let proven = self.prover.headers(&self.spec, &new).into_iter().collect::<Result<Vec<_>, _>>();
+        let sealed =
+            list.iter().map(|bytes| SealedHeader::from_bytes(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let inputs = self.prove_headers(&sealed)?;
+        self.feed(inputs, now)
+    }
+
+    /// The header of a block came whose content is on its way: one commit stores both, or the next clock tick the
+    /// header if the block stays out.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn take_told_header(
+        &mut self,
+        sealed: &SealedHeader,
+        now: u64,
+    ) -> Result<Vec<Notice>, ChainError> {
+        let inputs = self.prove_headers(&[*sealed])?;
+        self.run(inputs, now)
+    }
+
+    /// Headers that are not known, proven.
+    fn prove_headers(&self, list: &[SealedHeader]) -> Result<Vec<Input>, ChainError> {
+        let new = list.iter().filter(|sealed| !self.engine.tree().contains(&sealed.id())).copied();
+        let proven = self.prover.headers(&self.spec, &new.collect::<Vec<_>>());
+        let proven = proven.into_iter().collect::<Result<Vec<_>, _>>();
         let proven = proven.map_err(mass_consensus::block::BlockError::from)?;
-        self.feed(proven.into_iter().rev().map(Input::Header).collect(), now)
+        Ok(proven.into_iter().rev().map(Input::Header).collect())
     }
 
     /// A whole block came.
@@ -401,15 +418,21 @@ impl<L: NodeLedger> Chain<L> {
         self.engine.tree().median_time_past(self.engine.tip()).unwrap_or(0)
     }
 
+    /// As [`Self::run`]; headers that came are stored.
+    fn feed(&mut self, inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
+        let notices = self.run(inputs, now)?;
+        self.store_headers()?;
+        Ok(notices)
+    }
+
     /// Feeds the engine, the last input first, until it rests, performing its effects in order.
-    fn feed(&mut self, mut inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
+    fn run(&mut self, mut inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
         let mut notices = Vec::new();
         while let Some(input) = inputs.pop() {
             for effect in self.engine.step(input) {
                 self.perform(effect, &mut inputs, &mut notices, now)?;
             }
         }
-        self.store_headers()?;
         self.take_back(now)?;
         Ok(notices)
     }

@@ -195,13 +195,16 @@ pub(crate) struct Compacts {
 }
 
 impl Compacts {
-    /// Whether a block told by a peer may wait for its pieces. Somebody who holds his back does not keep another from
-    /// telling the same block.
-    fn has_room(&self, id: &BlockId, from: &PeerId) -> bool {
+    /// Whether a peer is being asked for pieces.
+    fn is_asking(&self, peer: &PeerId) -> bool {
+        self.waiting.values().any(|waiting| waiting.from == *peer)
+    }
+
+    /// Whether a block may wait for its pieces. Somebody who holds his back does not keep another from telling the same
+    /// block.
+    fn has_room(&self, id: &BlockId) -> bool {
         let same = self.waiting.values().filter(|waiting| waiting.assembly.id == *id);
-        self.waiting.len() < WAITING_MAX
-            && !self.waiting.values().any(|waiting| waiting.from == *from)
-            && same.count() < WAITING_OF_BLOCK_MAX
+        self.waiting.len() < WAITING_MAX && same.count() < WAITING_OF_BLOCK_MAX
     }
 
     /// Hashes what came into the pool since the last block.
@@ -248,6 +251,10 @@ impl<L: NodeLedger> Node<L> {
         if let Some(verdict) = self.told_header(from, &sealed, now)? {
             return Ok(Some(verdict));
         }
+        // One question to a peer at a time: who tells nonsense again and again takes little of our time.
+        if self.compacts.is_asking(&from) || self.sync.is_asking(&from, &id) {
+            return Ok(Some(Verdict::Ignore));
+        }
         self.compacts.refresh(self.chain.pool());
         let assembly = self.compacts.assemble(id, &told, self.chain.pool());
         let missing = assembly.as_ref().and_then(Assembly::missing);
@@ -258,7 +265,7 @@ impl<L: NodeLedger> Node<L> {
         if missing.is_empty() {
             return self.assembled(from, assembly, Vec::new(), now).map(Some);
         }
-        if !self.compacts.has_room(&id, &from) {
+        if !self.compacts.has_room(&id) {
             return Ok(Some(Verdict::Ignore));
         }
         tracing::debug!(%id, missing = missing.len(), "pieces of a block are missing");
@@ -274,8 +281,8 @@ impl<L: NodeLedger> Node<L> {
         sealed: &SealedHeader,
         now: Moment,
     ) -> Result<Option<Verdict>, ChainError> {
-        let (id, header) = (sealed.id(), sealed.to_bytes());
-        let taken = self.chain_mut().take_headers(std::slice::from_ref(&header), now.unix);
+        let id = sealed.id();
+        let taken = self.chain_mut().take_told_header(sealed, now.unix);
         let Some(mut notices) = self.judge(from, taken)? else { return Ok(Some(Verdict::Reject)) };
         for notice in &mut notices {
             // Its content is on its way.
@@ -283,7 +290,7 @@ impl<L: NodeLedger> Node<L> {
                 ids.retain(|wanted| *wanted != id);
             }
         }
-        self.place(from, &[header], &notices);
+        self.place(from, &[sealed.to_bytes()], &notices);
         self.ask_between(from, id, &notices);
         self.notice(notices, now);
         let tree = self.chain().engine().tree();

@@ -234,6 +234,12 @@ pub trait NodeLedger: Ledger + Sized + Send + 'static {
         Vec::new()
     }
 
+    /// The coins that a transaction spends, under the same keys.
+    fn coins_spent_by(&self, bytes: &[u8]) -> Vec<CoinKey> {
+        let _ = bytes;
+        Vec::new()
+    }
+
     /// What a transaction pays into outputs that nobody can spend.
     fn burned(bytes: &[u8]) -> Amount {
         let _ = bytes;

@@ -9,6 +9,7 @@ mod access;
 mod api;
 mod chain;
 pub mod check;
+mod clock;
 mod compact;
 mod error;
 pub mod export;

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, pin::Pin, sync::Arc};
 
 use mass_rpc::{
-    Methods, RegisterMethodError, RpcModule, RpcResult, errors,
+    Methods, RegisterMethodError, RpcModule, RpcResult, decimals, errors,
     params::{Args, Kind, Param, usage},
 };
 use serde_json::Value;
@@ -78,11 +78,11 @@ pub(crate) fn overlaid<L: NodeLedger>(mut methods: Vec<Method<L>>, better: Vec<M
     methods
 }
 
-/// The methods of the table as the server wants them, and `help`, which knows also the `others`.
+/// The methods of the table as the server wants them, and `help`, which knows also the `others` by their heading.
 pub(crate) fn serve_table<L: NodeLedger>(
     queries: &Queries<L>,
     table: &[Method<L>],
-    others: &Methods,
+    others: &[(&'static str, &Methods)],
 ) -> Result<Methods, RegisterMethodError> {
     let mut module = RpcModule::new(queries.clone());
     for method in table {
@@ -91,11 +91,12 @@ pub(crate) fn serve_table<L: NodeLedger>(
             let answer = answer.clone();
             async move {
                 let args = Args::read(name, params, given.as_str())?;
-                match answer {
+                let answer = match answer {
                     Answer::Node(answer) => queries.answer(move |node| answer(node, &args)).await,
                     Answer::Aside(answer) => answer((*queries).clone(), args).await,
                     Answer::Shared(answer) => answer((*queries).clone(), args).await,
-                }
+                };
+                answer.map(|value| decimals::raw(&value))
             }
         })?;
     }
@@ -117,7 +118,7 @@ struct Help {
 }
 
 impl Help {
-    fn new<L: NodeLedger>(table: &[Method<L>], others: &Methods) -> Self {
+    fn new<L: NodeLedger>(table: &[Method<L>], others: &[(&'static str, &Methods)]) -> Self {
         let (mut groups, mut methods) = (BTreeMap::<_, Vec<String>>::new(), BTreeMap::new());
         for method in table {
             let line = usage(method.name, method.params);
@@ -126,8 +127,10 @@ impl Help {
         }
         groups.entry("Control").or_default().push("help ( \"command\" )".to_owned());
         methods.insert("help", "help ( \"command\" )\n\nLists all methods, or tells of one.".to_owned());
-        for name in others.method_names() {
-            groups.entry("Mass").or_default().push(name.to_owned());
+        let others =
+            others.iter().flat_map(|(group, methods)| methods.method_names().map(|name| (*group, name)));
+        for (group, name) in others {
+            groups.entry(group).or_default().push(name.to_owned());
             methods.entry(name).or_insert_with(|| format!("{name}\n\nSee the documentation of MASS."));
         }
         groups.values_mut().for_each(|lines| lines.sort());

@@ -24,6 +24,7 @@ use mass_primitives::{BlockId, Decode as _, Encode as _, Reader, SealSignature, 
 
 use crate::{
     chain::{Chain, Notice},
+    clock::Clocks,
     compact::Compacts,
     error::ChainError,
     ledger::NodeLedger,
@@ -63,6 +64,7 @@ pub struct Node<L> {
     pub(crate) sync: Sync,
     pub(crate) relay: Relay,
     pub(crate) compacts: Compacts,
+    pub(crate) clocks: Clocks,
     outbox: Vec<Command>,
     status_at: Instant,
     listen: Vec<Multiaddr>,
@@ -87,6 +89,7 @@ impl<L: NodeLedger> Node<L> {
             sync,
             relay: Relay::default(),
             compacts: Compacts::default(),
+            clocks: Clocks::default(),
             outbox,
             status_at: now.instant,
             listen,
@@ -319,13 +322,14 @@ impl<L: NodeLedger> Node<L> {
             Event::PeerDisconnected(peer) => {
                 self.numbers.remove(&peer);
                 self.sync.left(&peer);
+                self.clocks.forget(&peer);
                 self.relay.orphans.forget(&peer);
             }
             Event::PeerRefused(peer) => tracing::debug!(%peer, "peer of another chain"),
             Event::Listening(address) => self.listen.push(address),
             Event::Gossip { topic, from, token, bytes } => self.gossip((topic, from, token), &bytes, now)?,
             Event::Request { request, token, .. } => {
-                let response = answer(&self.chain, &request)?;
+                let response = answer(&self.chain, &request, now.unix)?;
                 self.outbox.push(Command::Respond { token, response });
             }
             Event::Response { id, peer, response } => self.response(id, peer, response, now)?,
@@ -431,7 +435,8 @@ impl<L: NodeLedger> Node<L> {
 
     fn response(&mut self, id: u64, peer: PeerId, response: Response, now: Moment) -> Result<(), ChainError> {
         match response {
-            Response::Status { tip, .. } => {
+            Response::Status { tip, time, .. } => {
+                self.compare_clocks(peer, time, now);
                 let tree = self.chain.engine().tree();
                 if tree.get(&tip).is_none() {
                     let best = *tree.best();
@@ -442,8 +447,12 @@ impl<L: NodeLedger> Node<L> {
             Response::Headers(headers) => self.headers(peer, &headers, now)?,
             Response::Pieces(pieces) => self.pieces_came(id, pieces, now)?,
             Response::Blocks(blocks) => {
-                self.sync.answered(id, blocks.iter().flatten().count(), now.instant);
+                let asked = self.sync.answered(id, blocks.iter().flatten().count(), now.instant);
                 for bytes in blocks.into_iter().flatten() {
+                    if !was_asked(asked.as_deref(), &bytes) {
+                        self.send(Command::Fault { peer, fault: Fault::Unasked });
+                        break;
+                    }
                     let taken = self.chain.take_block(&bytes, now.unix);
                     let Some(notices) = self.judge(peer, taken)? else { break };
                     self.notice(notices, now);
@@ -451,6 +460,16 @@ impl<L: NodeLedger> Node<L> {
             }
         }
         Ok(())
+    }
+
+    fn compare_clocks(&mut self, peer: PeerId, theirs: u64, now: Moment) {
+        let tolerance = self.chain.spec().rules().slot_seconds.into();
+        if let Some(off) = self.clocks.note(peer, theirs, now.unix, tolerance) {
+            tracing::warn!(
+                seconds = off,
+                "the clocks of most peers differ from this one by more than a slot: blocks may be refused, and seals lost"
+            );
+        }
     }
 
     fn headers(&mut self, peer: PeerId, headers: &[Vec<u8>], now: Moment) -> Result<(), ChainError> {
@@ -519,6 +538,11 @@ fn breaks_a_rule(tree: &HeaderTree, sealed: &SealedHeader) -> bool {
             || claim.seed != expected.seed
             || claim.difficulty != expected.difficulty
     })
+}
+
+/// Whether a block is one of those that were asked for. What a request was for that was given up is not known any more.
+fn was_asked(asked: Option<&[BlockId]>, bytes: &[u8]) -> bool {
+    asked.is_none_or(|asked| block_id(bytes).is_none_or(|id| asked.contains(&id)))
 }
 
 /// The id of the block or header that bytes begin with.

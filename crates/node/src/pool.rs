@@ -128,7 +128,7 @@ impl<L: NodeLedger> Chain<L> {
     ) -> Result<Admitted, ChainError> {
         self.refuse_known(bytes)?;
         let entry = self.judge_transaction(bytes, before)?;
-        let left = self.pool.consider(&entry, now)?;
+        let left = self.pool.consider_after(before, &entry, now)?;
         Ok(Admitted { entry, left })
     }
 

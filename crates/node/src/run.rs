@@ -71,6 +71,8 @@ pub struct NodeConfig {
     pub indexes: Option<Vec<String>>,
     /// Who makes blocks on demand, if somebody does.
     pub generator: Option<Generator>,
+    /// Methods of others, to be served with the node's own.
+    pub guests: Methods,
 }
 
 impl NodeConfig {
@@ -93,6 +95,7 @@ impl NodeConfig {
             compact: false,
             indexes: None,
             generator: None,
+            guests: Methods::new(),
         }
     }
 }
@@ -166,7 +169,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let news = News::new();
     let address = Arc::new(OnceLock::new());
     let generating = config.generator.clone().map(|generator| generator.method(Arc::clone(&address)));
-    let methods = all_methods::<L>(&queries, &news, generating)?;
+    let methods = all_methods::<L>(&queries, &news, generating, config.guests.clone())?;
     let mut rights = config.access.clone();
     if config.is_public {
         rights.public = access::public(&methods);
@@ -226,14 +229,16 @@ fn all_methods<L: NodeLedger>(
     queries: &Queries<L>,
     news: &News,
     generating: Option<Method<L>>,
+    guests: Methods,
 ) -> Result<Methods, NodeError> {
     let mut methods: Methods = Api(queries.clone()).into_rpc().into();
     methods.merge(L::methods(queries))?;
     methods.merge(news.methods::<L>()?)?;
     let mut table = overlaid(standard::table(), L::table());
     table.extend(generating);
-    let served = serve_table(queries, &table, &methods)?;
+    let served = serve_table(queries, &table, &[("Mass", &methods), ("Wallet", &guests)])?;
     methods.merge(served)?;
+    methods.merge(guests)?;
     Ok(methods)
 }
 

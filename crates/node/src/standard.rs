@@ -7,6 +7,7 @@ mod bans;
 mod chain;
 mod control;
 mod network;
+mod packages;
 pub(crate) mod pool;
 
 pub(crate) use chain::{block_id, confirmations, stored};

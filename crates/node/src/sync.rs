@@ -80,14 +80,16 @@ impl Sync {
 
     /// A request was answered with so many blocks, or not at all: what is missing may be asked for again, but
     /// not at once of a peer that had nothing.
-    pub fn answered(&mut self, number: u64, blocks: usize, now: Instant) {
-        let Some(batch) = self.batches.remove(&number) else { return };
+    /// The blocks that were asked for, unless the request was given up meanwhile.
+    pub fn answered(&mut self, number: u64, blocks: usize, now: Instant) -> Option<Vec<BlockId>> {
+        let batch = self.batches.remove(&number)?;
         for id in &batch.ids {
             self.asked.remove(id);
         }
         if let Some(peer) = self.peers.get_mut(&batch.peer).filter(|_| blocks == 0) {
             peer.rests_until = Some(now + REST);
         }
+        Some(batch.ids)
     }
 
     /// A peer is to be asked for the headers up to its tip.
@@ -128,6 +130,11 @@ impl Sync {
         number
     }
 
+    /// Whether a peer is being asked for a block.
+    pub fn is_asking(&self, peer: &PeerId, id: &BlockId) -> bool {
+        self.batches.values().any(|batch| batch.peer == *peer && batch.ids.contains(id))
+    }
+
     fn free_peer(&mut self, now: Instant) -> Option<PeerId> {
         let busy =
             |id: &PeerId| self.batches.values().filter(|batch| batch.peer == *id).count() >= BATCHES_MAX;
@@ -160,17 +167,17 @@ pub fn headers_request(tree: &HeaderTree, from: &BlockId) -> Request {
     Request::Headers { locator, max: HEADERS_MAX as u16 }
 }
 
-/// Answers a peer.
+/// Answers a peer; `time` is what the clock shows.
 ///
 /// # Errors
 /// Fatal ones only.
-pub fn answer<L: NodeLedger>(chain: &Chain<L>, request: &Request) -> Result<Response, ChainError> {
+pub fn answer<L: NodeLedger>(chain: &Chain<L>, request: &Request, time: u64) -> Result<Response, ChainError> {
     match request {
         Request::Status => {
             let tip = *chain.engine().tip();
             let node = chain.engine().tree().get(&tip);
             let (height, weight) = node.map_or_else(Default::default, |node| (node.height, node.weight));
-            Ok(Response::Status { tip, height, weight })
+            Ok(Response::Status { tip, height, weight, time })
         }
         Request::Headers { locator, max } => headers(chain, locator, usize::from(*max)),
         Request::Blocks { ids } => blocks(chain, ids),

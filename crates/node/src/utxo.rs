@@ -127,15 +127,12 @@ impl NodeLedger for UtxoLedger {
     fn transactions(&self, body: &[u8]) -> Result<Vec<Included>, LedgerError> {
         let body = Body::decode(body, self.params().weight_max)?;
         let id = |tx: &Transaction| tx.compute_txid().to_byte_array();
-        let spends = |tx: &Transaction| -> Vec<CoinKey> {
-            tx.input.iter().map(|input| coin_key(&input.previous_output)).collect()
-        };
         let coinbase = body.coinbase();
         let coinbase =
             Included { id: id(coinbase), spends: Vec::new(), creates: created_keys(coinbase), bytes: None };
         let payments = body.payments().iter().map(|tx| Included {
             id: id(tx),
-            spends: spends(tx),
+            spends: spent_keys(tx),
             creates: created_keys(tx),
             bytes: Some(serialize(tx)),
         });
@@ -173,6 +170,10 @@ impl NodeLedger for UtxoLedger {
 
     fn coins_of(&self, bytes: &[u8]) -> Vec<CoinKey> {
         parse(bytes).map(|tx| created_keys(&tx)).unwrap_or_default()
+    }
+
+    fn coins_spent_by(&self, bytes: &[u8]) -> Vec<CoinKey> {
+        parse(bytes).map(|tx| spent_keys(&tx)).unwrap_or_default()
     }
 
     fn signals_replacement(bytes: &[u8]) -> bool {
@@ -290,6 +291,10 @@ fn entry(ledger: &UtxoLedger, tx: &Transaction, summary: &TxSummary) -> Entry {
 fn created_keys(tx: &Transaction) -> Vec<CoinKey> {
     let txid = tx.compute_txid();
     (0u32..).zip(&tx.output).map(|(vout, _)| coin_key(&OutPoint { txid, vout })).collect()
+}
+
+fn spent_keys(tx: &Transaction) -> Vec<CoinKey> {
+    tx.input.iter().map(|input| coin_key(&input.previous_output)).collect()
 }
 
 /// A coin that is not known may be that of a parent which has not come yet.

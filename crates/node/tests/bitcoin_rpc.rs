@@ -6,7 +6,7 @@ mod farm;
 mod nodes;
 mod payer;
 
-use std::{cell::RefCell, collections::BTreeSet, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use bitcoin::{
     Block, OutPoint, Transaction,
@@ -21,11 +21,15 @@ use jsonrpsee::{
 };
 use mass_ledger_utxo::address;
 use mass_node::NodeHandle;
-use mass_rpc::{BitcoinClient, ClientError, HttpClient, PoolClient as _, call};
+use mass_rpc::{BitcoinClient, ClientError, HttpClient, Login, PoolClient as _, call};
 use nodes::{mine, node, node_with, reaches};
 use payer::{Payer, coin_of, payout};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 /// A node with payments in its chain and one that waits.
 struct World {
@@ -381,6 +385,36 @@ async fn check_control(world: &World) {
     assert!(missing.is_empty(), "nobody looks at the replies of {missing:?}");
 }
 
+/// The body of an answer, as it is sent.
+async fn sent(rpc: SocketAddr, body: &Value) -> String {
+    let mut stream = TcpStream::connect(rpc).await.unwrap();
+    let (body, login) = (body.to_string(), Login::Port(rpc.port()).header().unwrap());
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: {rpc}\r\nauthorization: {}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        login.to_str().unwrap(),
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// One maxwell used to be told as `1e-7`, which is right and which no script expects of Bitcoin Core.
+async fn check_decimals(world: &World) {
+    let outputs = json!([{ payout(9): 0.000_000_1 }, { payout(8): "1024.50000000" }]);
+    let tx = world.ask("createrawtransaction", json!([[], outputs])).await.unwrap();
+    let params = json!([tx, true]);
+    let new = json!({ "jsonrpc": "2.0", "id": 1, "method": "decoderawtransaction", "params": params });
+    let old = json!({ "id": 1, "method": "decoderawtransaction", "params": params });
+    for body in [new.clone(), old.clone(), json!([new]), json!([old])] {
+        let answer = sent(world.handle.rpc, &body).await;
+        assert!(answer.contains("\"value\":0.00000010}"), "{answer}");
+        assert!(answer.contains("\"value\":1024.50000000}"), "{answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replies_have_the_shapes_and_refusals_the_codes_of_bitcoin_core() {
     let world = World::new().await;
@@ -390,6 +424,7 @@ async fn replies_have_the_shapes_and_refusals_the_codes_of_bitcoin_core() {
     check_errors(&world).await;
     check_network(&world).await;
     check_control(&world).await;
+    check_decimals(&world).await;
     // By name, as some clients call.
     let mut named = jsonrpsee::core::params::ObjectParams::new();
     named.insert("verbosity", 0).unwrap();

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use bitcoin::{Transaction, consensus::serialize};
 use farm::Farm;
+use mass_consensus::block::{Block, Decoded};
 use mass_ledger_utxo::UtxoLedger;
 use mass_network::{
     Command, Event, Fault, GossipToken, PeerId, ResponseToken, Topic, Verdict, message_id, peer_id,
     wire::{CompactBlock, Request, Response},
 };
 use mass_node::{Moment, Node};
-use mass_primitives::{BlockId, Decode as _, Slot};
+use mass_primitives::{BlockId, Decode as _, Encode as _, Slot};
 use payer::{NOW, Payer};
 
 /// A node, and those whom it knows by number.
@@ -253,4 +254,16 @@ fn what_is_no_compact_block_or_has_a_bad_header_is_its_senders_fault() {
         one.answers(Request::Pieces { id: BlockId::ZERO, positions: vec![0] }),
         Response::Pieces(vec![])
     );
+}
+
+#[test]
+fn blocks_that_were_not_asked_for_are_their_senders_fault() {
+    let (payer, farm, _) = world();
+    let (mut one, mut two) = (Side::new(&payer, &[]), Side::new(&payer, &[1]));
+    let [(first, _, block), (_, _, other)] = [(); 2].map(|()| one.mine(&farm));
+    let header = Block::<Decoded>::from_bytes(&block).unwrap().sealed().to_bytes();
+    let asked = requests(&two.answered(1, 0, Response::Headers(vec![header])));
+    assert_eq!(asked[0].2, Request::Blocks { ids: vec![first] });
+    let commands = two.answered(1, asked[0].0, Response::Blocks(vec![Some(other)]));
+    assert_eq!(faults(&commands), [(peer(1), Fault::Unasked)]);
 }

@@ -15,7 +15,7 @@ use bitcoin::{
 use farm::Farm;
 use mass_ledger_utxo::UtxoLedger;
 use mass_node::{FaceArgs, Faces, NodeConfig, NodeHandle, start_asked};
-use mass_rpc::{HttpClient, client};
+use mass_rpc::{HttpClient, PoolClient as _, client};
 use payer::{Payer, payout};
 use serde_json::{Value, json};
 use tokio::{
@@ -170,6 +170,35 @@ fn status(history: &[(&Transaction, i64)]) -> String {
     let text: String =
         history.iter().map(|(tx, height)| format!("{}:{height}:", tx.compute_txid())).collect();
     hex::encode(sha256::Hash::hash(text.as_bytes()).to_byte_array())
+}
+
+/// A history of several pages, read from page to page as clients do: each transaction once, the newest first.
+async fn pages_go_to_the_end(place: &Place, address: &str, last: &Transaction) {
+    let (mut tx, mut amount, mut sent) = (last.clone(), 999_000, Vec::new());
+    for _ in 0..3 {
+        for _ in 0..20 {
+            tx = place.payer.pay(payer::coin_of(&tx), amount, 1_000);
+            amount -= 1_000;
+            place.client.send_raw_transaction(serialize_hex(&tx), None, None).await.unwrap();
+            sent.push(tx.compute_txid().to_string());
+        }
+        let block = place.mine().await;
+        let wait = async { while place.get("/blocks/tip/hash").await.1 != block {} };
+        timeout(PATIENCE, wait).await.unwrap();
+    }
+    let (mut seen, mut sizes) = (Vec::new(), Vec::new());
+    let mut page = place.json(&format!("/address/{address}/txs/chain")).await;
+    while let Some(last) = page.as_array().unwrap().last() {
+        sizes.push(page.as_array().unwrap().len());
+        let after = last["txid"].as_str().unwrap().to_owned();
+        seen.extend(page.as_array().unwrap().iter().map(|tx| tx["txid"].as_str().unwrap().to_owned()));
+        page = place.json(&format!("/address/{address}/txs/chain/{after}")).await;
+    }
+    assert_eq!(sizes, [25, 25, 12]);
+    sent.reverse();
+    assert_eq!(seen[..60], sent);
+    let nobody = place.json(&format!("/address/{address}/txs/chain/{}", "00".repeat(32))).await;
+    assert_eq!(nobody, json!([]), "what is not in the chain is followed by nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -329,5 +358,6 @@ async fn esplora_answers_in_its_own_words() {
     assert!(place.http("POST", "/tx", "zz").await.0.contains(" 400 "));
     assert!(place.http("POST", "/txs/package", "{}").await.0.contains(" 400 "));
     assert!(place.http("POST", "/tx", &"0".repeat(5 << 20)).await.0.contains(" 413 "));
+    pages_go_to_the_end(&place, &address, &tx).await;
     place.stop().await;
 }

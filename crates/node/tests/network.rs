@@ -156,7 +156,7 @@ async fn lie(config: Config, good: Vec<u8>) {
                 let tip = BlockId::new([9; 32]);
                 let response = match request {
                     Request::Status => {
-                        Response::Status { tip, height: Height::new(9), weight: ChainWeight::ZERO }
+                        Response::Status { tip, height: Height::new(9), weight: ChainWeight::ZERO, time: 0 }
                     }
                     Request::Headers { .. } => Response::Headers(match turn % 3 {
                         0 => vec![],

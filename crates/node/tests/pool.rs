@@ -236,6 +236,72 @@ async fn refusals_have_the_codes_and_words_that_programs_know() {
     node.stop().await.unwrap();
 }
 
+/// Several at once: limits among them, what is no package, and two that replace a third together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packages_are_tested_and_taken_as_bitcoin_core_does() {
+    let (payer, dir) = (Payer::new(&Farm::easy(0, [7; 32]).spec), tempfile::tempdir().unwrap());
+    let (node, rpc) = nodes::node(&payer.spec, dir.path(), vec![]).await;
+    let hex = |list: &[&Transaction]| list.iter().map(|tx| serialize_hex(*tx)).collect::<Vec<_>>();
+    let test = async |list: &[&Transaction]| rpc.test_mempool_accept(hex(list), None).await.unwrap();
+    let submit = async |list: &[&Transaction]| rpc.submit_package(hex(list), None, None).await;
+    let coin = first_coin(&rpc).await;
+    let mut chain = vec![spend(&payer, &[coin], &[990_000])];
+    for number in 1..26u64 {
+        chain.push(spend(&payer, &coins(&chain[chain.len() - 1]), &[990_000 - number * 1_000]));
+    }
+    let all: Vec<&Transaction> = chain.iter().collect();
+    let whole: v30::TestMempoolAccept = parsed(test(&all[..25]).await);
+    assert!(whole.0.iter().all(|one| one.allowed), "{whole:?}");
+    for tx in &chain[..20] {
+        send(&rpc, tx).await.unwrap();
+    }
+    let rest = test(&all[20..]).await;
+    assert_eq!(
+        (&rest[4]["allowed"], &rest[5]["reject-reason"]),
+        (&json!(true), &json!("too-long-mempool-chain"))
+    );
+
+    let rival = spend(&payer, &[coin], &[900_000]);
+    let fault = async |list: &[&Transaction], fault: &str| {
+        let tested = test(list).await;
+        for (one, tx) in tested.as_array().unwrap().iter().zip(list) {
+            let txid = json!(tx.compute_txid());
+            assert_eq!((&one["txid"], &one["package-error"]), (&txid, &json!(fault)));
+            assert!(one.get("allowed").is_none());
+        }
+    };
+    fault(&[&chain[20], &chain[20]], "package-contains-duplicates").await;
+    fault(&[&chain[21], &chain[20]], "package-not-sorted").await;
+    fault(&[&chain[0], &rival], "conflict-in-package").await;
+    let topology = "package topology disallowed";
+    refused(submit(&[&chain[20], &rival]).await, errors::VERIFY, topology);
+    refused(submit(&[&chain[20], &chain[21], &chain[22]]).await, errors::VERIFY, topology);
+    let twice = spend(&payer, &[coin, (coins(&rival)[0])], &[800_000]);
+    let refused_whole: v30::SubmitPackage = parsed(submit(&[&rival, &twice]).await.unwrap());
+    assert_eq!(refused_whole.package_msg, "conflict-in-package");
+    assert!(
+        refused_whole.tx_results.values().all(|one| one.error.as_deref() == Some("package-not-validated"))
+    );
+
+    // A parent that pays nothing for whom it replaces, and the child that pays for all.
+    let parent = spend(&payer, &[coin], &[999_900]);
+    let poor = spend(&payer, &coins(&parent), &[980_000]);
+    let lacking: v30::SubmitPackage = parsed(submit(&[&parent, &poor]).await.unwrap());
+    assert_eq!(
+        (lacking.package_msg.as_str(), lacking.replaced_transactions.len()),
+        ("transaction failed", 0)
+    );
+    assert!(
+        lacking.tx_results.values().all(|one| one.error.as_ref().unwrap().starts_with("insufficient fee"))
+    );
+    assert_eq!(pooled(&rpc).await, 20);
+    let child = spend(&payer, &coins(&parent), &[950_000]);
+    let taken: v30::SubmitPackage = parsed(submit(&[&parent, &child]).await.unwrap());
+    assert_eq!((taken.package_msg.as_str(), taken.replaced_transactions.len()), ("success", 20));
+    assert_eq!(pooled(&rpc).await, 2);
+    node.stop().await.unwrap();
+}
+
 async fn waits(mut is_there: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !is_there().await {

@@ -13,6 +13,7 @@ mod answers;
 mod api;
 mod bans;
 mod cookie;
+pub mod decimals;
 pub mod errors;
 pub mod farm;
 pub mod farm_view;
@@ -30,6 +31,7 @@ pub use answers::{Ban, CheckpointStatus, LastSeal, Pending, Status, Supply, Work
 pub use api::{BitcoinClient, CoinsClient, CoinsServer, MassClient, MassServer};
 pub use bans::{Banned, BansClient};
 pub use cookie::{CookiePlace, FILE as COOKIE_FILE, user_dir};
+pub use jsonrpsee::core::JsonRawValue;
 pub use jsonrpsee::core::RegisterMethodError;
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};
 pub use jsonrpsee::types::ErrorObjectOwned;
@@ -42,5 +44,5 @@ pub use login::{HttpClient, Login, shown, use_cookie};
 pub use pool::PoolClient;
 pub use transport::{
     BATCH_MAX, BODY_BYTES_MAX, CONNECTIONS_MAX, ServeError, ServerHandle, UriPath, call, client, client_as,
-    client_that_waits, serve,
+    client_that_waits, pass_on, serve,
 };

@@ -185,6 +185,26 @@ fn wrong_type(position: usize, value: &Value, param: &Param) -> Option<String> {
     })
 }
 
+/// No amount in the chain's coins is as large.
+const AMOUNT_BELOW: f64 = 1e9;
+
+/// The decimal text of an amount, given as a number, however it was written, or as a text.
+///
+/// # Errors
+/// Code -3: it is neither, or no amount can be as small or as large.
+pub fn amount_text(value: &Value) -> RpcResult<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        // It was read into a binary fraction: the shortest text for it is what was written.
+        Value::Number(number) => match number.as_f64().filter(|number| *number < AMOUNT_BELOW) {
+            Some(number) => number.to_string(),
+            None => return Err(errors::type_mismatch("Amount out of range")),
+        },
+        _ => return Err(errors::type_mismatch("Amount is not a number or string")),
+    };
+    if text.starts_with('-') { Err(errors::type_mismatch("Amount out of range")) } else { Ok(text) }
+}
+
 /// Refuses a text that is no hash.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use jsonrpsee::{
     Methods,
-    core::{ClientError, client::ClientT as _, params::ArrayParams},
+    core::{ClientError, JsonRawValue, client::ClientT as _, params::ArrayParams, traits::ToRpcParams},
     server::{AlreadyStoppedError, BatchRequestConfig, Server, ServerConfig},
 };
 use serde_json::Value;
@@ -177,4 +177,26 @@ pub async fn call(client: &HttpClient, method: &str, params: Vec<Value>) -> Resu
         array.insert(param).map_err(ClientError::ParseError)?;
     }
     client.request(method, array).await
+}
+
+/// Parameters as they came from somebody else.
+struct Given(Option<Box<JsonRawValue>>);
+
+impl ToRpcParams for Given {
+    fn to_rpc_params(self) -> Result<Option<Box<JsonRawValue>>, serde_json::Error> {
+        Ok(self.0)
+    }
+}
+
+/// Passes a call on with its parameters as they stand, the text of an array or object; the answer as it stands.
+///
+/// # Errors
+/// As [`call`].
+pub async fn pass_on(
+    client: &HttpClient,
+    method: &str,
+    params: Option<&str>,
+) -> Result<Box<JsonRawValue>, ClientError> {
+    let params = params.map(|text| JsonRawValue::from_string(text.to_owned())).transpose();
+    client.request(method, Given(params.map_err(ClientError::ParseError)?)).await
 }

@@ -13,7 +13,8 @@ use jsonrpsee::{
     },
     server::{HttpBody, HttpRequest, HttpResponse},
 };
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json, value::RawValue};
 use tower::{Layer, Service};
 
 use crate::{BODY_BYTES_MAX, errors};
@@ -131,20 +132,23 @@ async fn age(response: HttpResponse) -> Result<HttpResponse, BoxError> {
     }
     let (mut head, body) = response.into_parts();
     let (bytes, _) = read_body(&head.headers, body, u32::MAX).await?;
-    let Ok(answer) = serde_json::from_slice(&bytes) else {
-        return Ok(HttpResponse::from_parts(head, HttpBody::from(bytes)));
+    let is_batch = bytes.starts_with(b"[");
+    let answers = if is_batch {
+        serde_json::from_slice(&bytes)
+    } else {
+        serde_json::from_slice(&bytes).map(|answer| vec![answer])
     };
-    let old = match answer {
-        Value::Array(answers) => Value::Array(answers.into_iter().map(old_answer).collect()),
-        answer => {
-            let old = old_answer(answer);
-            if let Some(code) = old.pointer("/error/code").and_then(Value::as_i64) {
+    let Ok(answers) = answers else { return Ok(HttpResponse::from_parts(head, HttpBody::from(bytes))) };
+    let old: Vec<Answer> = answers.into_iter().map(old_answer).collect();
+    let bytes = match old.as_slice() {
+        [one] if !is_batch => {
+            if let Some(code) = one.error.get("code").and_then(Value::as_i64) {
                 head.status = status(code).try_into()?;
             }
-            old
+            serde_json::to_vec(one)?
         }
+        several => serde_json::to_vec(several)?,
     };
-    let bytes = serde_json::to_vec(&old)?;
     head.headers.insert("content-length", bytes.len().into());
     Ok(HttpResponse::from_parts(head, HttpBody::from(bytes)))
 }
@@ -158,13 +162,23 @@ fn status(code: i64) -> u16 {
     }
 }
 
-fn old_answer(mut answer: Value) -> Value {
-    let mut take = |name: &str| answer.get_mut(name).map(Value::take).unwrap_or_default();
-    let mut error = take("error");
-    if let Some(error) = error.as_object_mut() {
+/// An answer, in either version.
+#[derive(Deserialize, Serialize)]
+struct Answer {
+    /// The text itself: it stays as it was written, to the last decimal.
+    #[serde(default)]
+    result: Option<Box<RawValue>>,
+    #[serde(default)]
+    error: Value,
+    #[serde(default)]
+    id: Value,
+}
+
+fn old_answer(mut answer: Answer) -> Answer {
+    if let Some(error) = answer.error.as_object_mut() {
         error.remove("data");
     }
-    json!({ "result": take("result"), "error": error, "id": take("id") })
+    answer
 }
 
 #[cfg(test)]
@@ -194,11 +208,17 @@ mod tests {
     }
 
     #[test]
-    fn old_answers_have_all_three_fields() {
-        let good = json!({ "jsonrpc": "2.0", "id": 1, "result": 5 });
-        assert_eq!(old_answer(good), json!({ "result": 5, "error": null, "id": 1 }));
-        let bad = json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -8, "message": "a" } });
-        assert_eq!(old_answer(bad)["error"]["code"], -8);
+    fn old_answers_have_all_three_fields_and_results_as_they_were_written() {
+        let old =
+            |text: &str| serde_json::to_string(&old_answer(serde_json::from_str(text).unwrap())).unwrap();
+        assert_eq!(
+            old(r#"{"jsonrpc":"2.0","id":1,"result":{"fee":0.00000010}}"#),
+            r#"{"result":{"fee":0.00000010},"error":null,"id":1}"#
+        );
+        assert_eq!(
+            old(r#"{"jsonrpc":"2.0","id":"a","error":{"code":-8,"message":"b","data":5}}"#),
+            r#"{"result":null,"error":{"code":-8,"message":"b"},"id":"a"}"#
+        );
         assert_eq!([status(-8), status(-32601), status(-32600)], [500, 404, 400]);
     }
 }

@@ -178,6 +178,18 @@ impl IndexView {
     ) -> Result<impl DoubleEndedIterator<Item = Result<KeyValue, StoreError>> + use<>, StoreError> {
         crate::read::scan(&self.entries, prefix)
     }
+
+    /// All entries from a key up to one that is not reached, in the order of keys, from either end.
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    pub fn scan_range(
+        &self,
+        from: &[u8],
+        end: &[u8],
+    ) -> Result<impl DoubleEndedIterator<Item = Result<KeyValue, StoreError>> + use<>, StoreError> {
+        crate::read::scan_range(&self.entries, from, Some(end))
+    }
 }
 
 impl StateRead for IndexView {

@@ -283,9 +283,18 @@ pub(crate) fn scan(
     table: &ReadOnlyTable<&'static [u8], &'static [u8]>,
     prefix: &[u8],
 ) -> Result<impl DoubleEndedIterator<Item = Result<KeyValue, StoreError>> + use<>, StoreError> {
-    let range = match after(prefix) {
-        Some(end) => table.range::<&[u8]>(prefix..end.as_slice())?,
-        None => table.range::<&[u8]>(prefix..)?,
+    scan_range(table, prefix, after(prefix).as_deref())
+}
+
+/// All entries of a table from a key up to one that is not reached, in the order of keys.
+pub(crate) fn scan_range(
+    table: &ReadOnlyTable<&'static [u8], &'static [u8]>,
+    from: &[u8],
+    end: Option<&[u8]>,
+) -> Result<impl DoubleEndedIterator<Item = Result<KeyValue, StoreError>> + use<>, StoreError> {
+    let range = match end {
+        Some(end) => table.range::<&[u8]>(from..end.max(from))?,
+        None => table.range::<&[u8]>(from..)?,
     };
     Ok(range.map(|entry| {
         let (key, value) = entry?;

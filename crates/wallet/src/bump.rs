@@ -2,11 +2,12 @@
 
 use bdk_wallet::{KeychainKind, error::BuildFeeBumpError};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
+use mass_ledger_utxo::parse_mass;
 use mass_primitives::Amount;
-use mass_rpc::HttpClient;
+use mass_rpc::{HttpClient, PoolClient as _, params::amount_text};
 
 use crate::{
-    error::WalletError,
+    error::{WalletError, from_call},
     send::{Sent, check_fee_rate, unbuilt},
     wallet::Wallet,
 };
@@ -52,25 +53,28 @@ impl Wallet {
     }
 
     /// Spends the wallet's coins of a transaction that waits for a block, its own or another's, at a fee that brings
-    /// both to the rate.
+    /// both to the rate, and with them what else they wait for.
     ///
     /// # Errors
     /// [`WalletError::NoTransaction`], [`WalletError::Confirmed`], [`WalletError::Funds`] if the coins do not pay
     /// the fee, [`WalletError::FeeTooLow`] if the transaction has the rate already, or the node's refusal.
     pub async fn cpfp(&mut self, node: &HttpClient, txid: Txid, rate: FeeRate) -> Result<Sent, WalletError> {
         self.check_can_sign()?;
+        check_fee_rate(rate)?;
+        self.waiting_transaction(txid)?;
         self.check_node(node).await?;
-        let psbt = self.draft_child(txid, rate)?;
+        let lacking = lacking(node, txid, rate).await?;
+        let psbt = self.draft_child(txid, rate, lacking)?;
         self.complete(node, psbt).await
     }
 
-    /// The child that [`Wallet::cpfp`] makes, without signatures.
-    ///
-    /// # Errors
-    /// As [`Wallet::cpfp`].
-    pub fn draft_child(&mut self, txid: Txid, fee_rate: FeeRate) -> Result<bitcoin::Psbt, WalletError> {
-        check_fee_rate(fee_rate)?;
-        let tx = self.waiting_transaction(txid)?;
+    /// A child that pays for itself and what its parent lacks, without signatures.
+    fn draft_child(
+        &mut self,
+        txid: Txid,
+        fee_rate: FeeRate,
+        parent: u64,
+    ) -> Result<bitcoin::Psbt, WalletError> {
         let coins: Vec<OutPoint> =
             self.bdk.list_unspent().map(|coin| coin.outpoint).filter(|coin| coin.txid == txid).collect();
         if coins.is_empty() {
@@ -78,8 +82,6 @@ impl Wallet {
             return Err(WalletError::Irreplaceable { txid, reason });
         }
         self.check_coins(&coins)?;
-        let paid = self.bdk.calculate_fee(&tx).map_or(0, |fee| fee.to_sat());
-        let parent = fee_of(fee_rate, tx.weight()).saturating_sub(paid);
         if parent == 0 {
             return Err(WalletError::FeeTooLow("it has that rate already".to_owned()));
         }
@@ -129,6 +131,23 @@ impl Wallet {
         let tx = self.bdk.get_tx(txid)?;
         self.bdk.calculate_fee(&tx.tx_node.tx).ok().map(|fee| Amount::new(fee.to_sat()))
     }
+}
+
+/// What a transaction that waits lacks to have the rate, alone or with those that it waits for, by the node's pool: a
+/// wallet does not know what others' coins are worth that it was paid from.
+async fn lacking(node: &HttpClient, txid: Txid, rate: FeeRate) -> Result<u64, WalletError> {
+    const METHOD: &str = "getmempoolentry";
+    let entry = node.get_mempool_entry(txid.to_string()).await.map_err(|error| from_call(METHOD, error))?;
+    let lacks = |fee: &str, size: &str| {
+        let paid = parse_mass(&amount_text(entry.get("fees")?.get(fee)?).ok()?).ok()?;
+        let needed = rate.fee_vb(entry.get(size)?.as_u64()?)?;
+        Some(needed.to_sat().saturating_sub(paid.get()))
+    };
+    let lacking = lacks("base", "vsize").zip(lacks("ancestor", "ancestorsize"));
+    let reason = || format!("{entry} has no fees and sizes");
+    let (alone, together) =
+        lacking.ok_or_else(|| WalletError::NodeAnswer { method: METHOD, reason: reason() })?;
+    Ok(alone.max(together))
 }
 
 fn fee_of(rate: FeeRate, weight: bitcoin::Weight) -> u64 {

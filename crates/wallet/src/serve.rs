@@ -2,8 +2,9 @@
 //!
 //! Several wallets of one chain may be loaded. A call goes to the wallet that the path names, `/wallet/<name>`, or to
 //! the only one that is loaded. Before a call that needs the chain the wallet is brought up to date from the node.
-//! Amounts are MASS with 7 decimals. Loading an encrypted wallet needs its passphrase, for all its files are encrypted;
-//! its keys are locked then, until `walletpassphrase`.
+//! Amounts are MASS, written as Bitcoin Core writes them. Loading an encrypted wallet needs its passphrase, for all its
+//! files are encrypted; its keys are locked then, until `walletpassphrase`. Wallets are served by a process of their own,
+//! or by a node beside its own methods.
 //!
 //! Deliberately not here: accounts, legacy (BDB) wallets, `importprivkey` and other calls that Core keeps for these.
 
@@ -19,13 +20,14 @@ mod view;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use mass_consensus::spec::ChainSpec;
 use mass_rpc::{
-    ClientError, ErrorObjectOwned, HttpClient, Methods, RpcModule, RpcResult, UriPath, errors as core,
+    ClientError, ErrorObjectOwned, HttpClient, JsonRawValue, Methods, RpcModule, RpcResult, UriPath,
+    decimals, errors as core,
 };
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -41,7 +43,8 @@ struct Shared {
     spec: ChainSpec,
     /// Where wallets are, one directory each.
     dir: PathBuf,
-    node: HttpClient,
+    /// Where the chain is asked, once that is known.
+    node: OnceLock<HttpClient>,
     open: Mutex<BTreeMap<String, Loaded>>,
 }
 
@@ -75,7 +78,24 @@ impl WalletServer {
     /// A server of the wallets in `dir`, each of which is a directory there, on a node.
     #[must_use]
     pub fn new(spec: ChainSpec, dir: PathBuf, node: HttpClient) -> Self {
-        Self(Arc::new(Shared { spec, dir, node, open: Mutex::default() }))
+        let server = Self::unconnected(spec, dir);
+        server.connect(node);
+        server
+    }
+
+    /// The same before there is a node: until [`Self::connect`] calls that need one are refused.
+    #[must_use]
+    pub fn unconnected(spec: ChainSpec, dir: PathBuf) -> Self {
+        Self(Arc::new(Shared { spec, dir, node: OnceLock::new(), open: Mutex::default() }))
+    }
+
+    /// From now on this node is asked; the first that is named stays.
+    pub fn connect(&self, node: HttpClient) {
+        let _ = self.0.node.set(node);
+    }
+
+    fn node(&self) -> RpcResult<&HttpClient> {
+        self.0.node.get().ok_or_else(|| core::warming_up("the node is starting"))
     }
 
     /// Takes a wallet that is open; its keys are locked if they can be.
@@ -85,18 +105,39 @@ impl WalletServer {
         self.0.open.lock().await.insert(name, Loaded::Open(Box::new(open)));
     }
 
-    /// The methods.
+    /// The methods, and those of the chain that are passed on to the node.
     ///
     /// # Panics
     /// Never: each method has a name of its own.
     #[must_use]
     pub fn methods(&self) -> Methods {
         let mut module = RpcModule::new(self.clone());
+        for name in FORWARDED {
+            let added = module.register_async_method(name, move |raw, server, _| async move {
+                mass_rpc::pass_on(server.node()?, name, raw.as_str()).await.map_err(|error| match error {
+                    ClientError::Call(refusal) => refusal,
+                    error => core::misc(format!("the node does not answer: {error}")),
+                })
+            });
+            added.expect("the method is named once");
+        }
+        let mut methods = self.own_methods();
+        methods.merge(module).expect("the methods are named once");
+        methods
+    }
+
+    /// The methods of wallets alone, for a node that answers for the chain itself.
+    ///
+    /// # Panics
+    /// Never: each method has a name of its own.
+    #[must_use]
+    pub fn own_methods(&self) -> Methods {
+        let mut module = RpcModule::new(self.clone());
         for method in loading::METHODS {
             let (name, params) = (method.name, method.params);
             let added = module.register_async_method(name, move |raw, server, _| async move {
                 let args = Args::read(raw.as_str(), params)?;
-                loading::run(name, &server, args).await
+                written(loading::run(name, &server, args).await)
             });
             added.expect("the method is named once");
         }
@@ -105,18 +146,7 @@ impl WalletServer {
             let added = module.register_async_method(name, move |raw, server, extensions| async move {
                 let args = Args::read(raw.as_str(), params)?;
                 let path = extensions.get::<UriPath>().map(|path| path.0.clone());
-                server.call(name, path, args).await
-            });
-            added.expect("the method is named once");
-        }
-        for name in FORWARDED {
-            let added = module.register_async_method(name, move |raw, server, _| async move {
-                let params: Vec<Value> = raw.parse().unwrap_or_default();
-                match mass_rpc::call(&server.0.node, name, params).await {
-                    Ok(answer) => Ok::<Value, ErrorObjectOwned>(answer),
-                    Err(ClientError::Call(refusal)) => Err(refusal),
-                    Err(error) => Err(core::misc(format!("the node does not answer: {error}"))),
-                }
+                written(server.call(name, path, args).await)
             });
             added.expect("the method is named once");
         }
@@ -144,7 +174,7 @@ impl WalletServer {
             loaded.lock_at = None;
         }
         let OpenWallet { wallet, lock_at } = &mut **loaded;
-        let call = Call { name: &name, wallet, lock_at, node: &self.0.node, args };
+        let call = Call { name: &name, wallet, lock_at, node: self.node()?, args };
         if keys::METHODS.iter().any(|known| known.name == method) {
             keys::run(method, call).await
         } else if view::METHODS.iter().any(|known| known.name == method) {
@@ -172,6 +202,11 @@ impl WalletServer {
     }
 }
 
+/// An answer with its amounts in the decimals of Bitcoin Core.
+fn written(answer: RpcResult<Value>) -> RpcResult<Box<JsonRawValue>> {
+    answer.map(|value| decimals::raw(&value))
+}
+
 /// The wallet that a call goes to.
 fn chosen(open: &BTreeMap<String, Loaded>, path: Option<&str>) -> Result<String, ErrorObjectOwned> {
     if let Some(name) = path.and_then(|path| path.strip_prefix("/wallet/")) {
@@ -189,6 +224,8 @@ fn chosen(open: &BTreeMap<String, Loaded>, path: Option<&str>) -> Result<String,
 const FORWARDED: &[&str] = &[
     "getblockchaininfo",
     "getnetworkinfo",
+    "getpeerinfo",
+    "getmininginfo",
     "getmempoolinfo",
     "getblockcount",
     "getbestblockhash",
@@ -202,7 +239,12 @@ const FORWARDED: &[&str] = &[
     "decoderawtransaction",
     "sendrawtransaction",
     "testmempoolaccept",
+    "submitpackage",
     "gettxout",
+    "gettxoutproof",
+    "verifytxoutproof",
+    "gettxoutsetinfo",
+    "scantxoutset",
     "estimatesmartfee",
 ];
 

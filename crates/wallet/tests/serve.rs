@@ -108,6 +108,11 @@ async fn every_answer_is_of_the_shape_of_bitcoin_core() {
     let sent: String = client.call("sendrawtransaction", json!([done.hex.unwrap()])).await;
     let tx: v24::GetTransaction = client.call("gettransaction", json!([sent])).await;
     assert_eq!(tx.confirmations, 0);
+    // What the node answers is passed on as it is, and what it is asked by name as well.
+    let named = json!({ "txid": sent }).to_string();
+    let entry = mass_rpc::pass_on(&client.0, "getmempoolentry", Some(&named)).await.unwrap();
+    let fee = format!("\"base\":{:.8}", funded.fee);
+    assert!(entry.get().contains(&fee), "{entry} has no {fee}");
 
     watched(&client, &url, &address).await;
     running.stop().unwrap();

@@ -111,9 +111,7 @@ impl Place {
     /// The chain and the directory.
     pub fn resolve(&self) -> anyhow::Result<(ChainSpec, PathBuf)> {
         let spec = chain::load(&self.chain)?;
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let is_good = self.name.bytes().all(is_name) && !self.name.starts_with('.') && !self.name.is_empty();
-        ensure!(is_good, "the name of a wallet is letters, digits and -_. such as savings-2");
+        check_name(&self.name)?;
         let dir = match &self.wallet {
             Some(dir) => dir.clone(),
             None => paths::data_dir()?.join("wallets").join(&spec.rules().name).join(&self.name),
@@ -152,6 +150,14 @@ impl Place {
         }
         Ok((spec, wallet))
     }
+}
+
+/// Refuses a name that could not be that of a directory beside others.
+pub fn check_name(name: &str) -> anyhow::Result<()> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_good = name.bytes().all(is_name) && !name.starts_with('.') && !name.is_empty();
+    ensure!(is_good, "the name of a wallet is letters, digits and -_. such as savings-2");
+    Ok(())
 }
 
 /// Lists the wallets of a chain.

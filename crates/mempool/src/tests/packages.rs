@@ -1,5 +1,7 @@
 //! A child that comes with the parents that it pays for.
 
+use mass_primitives::Amount;
+
 use super::{at, entry, id, limits, pool, room_for};
 use crate::{AdmitError, Pool, Waiting};
 
@@ -45,10 +47,49 @@ fn a_package_has_one_child_behind_its_parents() {
 }
 
 #[test]
-fn what_needs_its_package_replaces_nothing() {
-    let mut pool = pool(&[entry(9, &[1], &[19], 100)]);
-    let error = AdmitError::PackageConflict { with: id(9) };
-    assert_eq!(pool.admit_package(vec![parent(), entry(2, &[11], &[12], 9000)], at(0)), Err(error));
+fn a_package_of_two_replaces_what_it_pays_for() {
+    let rival = [entry(8, &[1], &[18], 100), entry(9, &[18], &[19], 300)];
+    let try_with = |package: Vec<crate::Entry>| pool(&rival).admit_package(package, at(0));
+    let child = |fee| entry(2, &[11], &[12], fee);
+    // 400 that leave, 200 for the relay of both.
+    assert_eq!(try_with(vec![parent(), child(590)]), Ok(vec![id(8), id(9)]));
+    let error = AdmitError::ReplacementFeeTooLow { got: Amount::new(599), expected: Amount::new(600) };
+    assert_eq!(try_with(vec![parent(), child(589)]), Err(error));
+    let error = AdmitError::PackageRateTooLow { got: Amount::new(1000), expected: Amount::new(1001) };
+    assert_eq!(try_with(vec![entry(1, &[1], &[11], 500), child(500)]), Err(error));
+    // No more than two, and nothing that waits behind them.
+    let error = Err(AdmitError::PackageConflict { with: id(8) });
+    assert_eq!(try_with(vec![parent(), entry(3, &[3], &[13], 10), entry(2, &[11, 13], &[], 9000)]), error);
+    let mut pool = pool(&rival);
+    pool.admit(entry(7, &[7], &[17], 100), at(0)).unwrap();
+    assert_eq!(pool.admit_package(vec![entry(1, &[1, 17], &[11], 10), child(9000)], at(0)), error);
+    assert_eq!(pool.len(), 3, "a refusal changes nothing");
+}
+
+#[test]
+fn limits_hold_among_those_that_are_tried_together() {
+    let chain: Vec<crate::Entry> = (1..=5).map(|n| entry(n, &[n], &[n + 1], 100)).collect();
+    let none = pool(&[]);
+    for length in 0..4 {
+        assert_eq!(none.consider_after(&chain[..length], &chain[length], 0), Ok(vec![]));
+    }
+    let error = AdmitError::TooManyAncestors { got: 5, max: 4 };
+    assert_eq!(none.consider_after(&chain[..4], &chain[4], 0), Err(error));
+    // The same with half of them here.
+    let half = pool(&chain[..2]);
+    assert_eq!(half.consider_after(&chain[2..3], &chain[3], 0), Ok(vec![]));
+    assert_eq!(half.consider_after(&chain[2..4], &chain[4], 0), Err(error));
+    assert_eq!(half.len(), 2);
+    let wide: Vec<crate::Entry> = (0..4).map(|n| entry(20 + n, &[30 + n], &[40 + n], 100)).collect();
+    let pool = pool(&[entry(1, &[1], &[30, 31, 32, 33], 100)]);
+    assert_eq!(pool.consider_after(&wide[..2], &wide[2], 0), Ok(vec![]));
+    let error = AdmitError::TooManyDescendants { got: 5, max: 4 };
+    assert_eq!(pool.consider_after(&wide[..3], &wide[3], 0), Err(error));
+    // One that leaves for another makes room for a third.
+    let rival = entry(5, &[30], &[50], 400);
+    assert_eq!(pool.consider_after(&wide[1..3], &rival, 0), Ok(vec![]));
+    let full = super::pool(&[entry(1, &[1], &[30, 31, 32, 33], 100), wide[0].clone()]);
+    assert_eq!(full.consider_after(&wide[1..3], &rival, 0), Ok(vec![id(20)]));
 }
 
 #[test]

@@ -21,11 +21,14 @@ fn request() -> impl Strategy<Value = Request> {
 
 fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
-        (any::<[u8; 32]>(), any::<u32>(), any::<u128>()).prop_map(|(tip, height, weight)| Response::Status {
-            tip: BlockId::new(tip),
-            height: Height::new(height),
-            weight: ChainWeight::new(weight),
-        }),
+        (any::<[u8; 32]>(), any::<u32>(), any::<u128>(), any::<u64>()).prop_map(
+            |(tip, height, weight, time)| Response::Status {
+                tip: BlockId::new(tip),
+                height: Height::new(height),
+                weight: ChainWeight::new(weight),
+                time,
+            }
+        ),
         vec(vec(any::<u8>(), 0..64), 0..8).prop_map(Response::Headers),
         vec(option::of(vec(any::<u8>(), 0..64)), 0..8).prop_map(Response::Blocks),
         vec(vec(any::<u8>(), 0..64), 0..8).prop_map(Response::Pieces),

@@ -34,6 +34,10 @@ const ADDED_MAX: usize = 64;
 /// The version of Bitcoin Core whose shapes are answered, in its way of writing: what tools decide by.
 const SHAPES: u32 = 310_000;
 
+/// The warning of `getnetworkinfo`.
+const CLOCK: &str =
+    "The clocks of most peers differ from this machine's by more than a slot: check its date and time.";
+
 pub(super) fn table<L: NodeLedger>() -> Vec<Method<L>> {
     let name = |name| ("Network", name);
     vec![
@@ -162,23 +166,26 @@ pub(super) async fn ask<L: NodeLedger, T: Send + 'static>(
     answer.await.map_err(|_| stopping())
 }
 
-/// The connected peers with their numbers.
-async fn peers<L: NodeLedger>(queries: &Queries<L>) -> RpcResult<Vec<(u64, PeerDetails)>> {
+/// The connected peers with their numbers, and how far their clocks are ahead.
+async fn peers<L: NodeLedger>(queries: &Queries<L>) -> RpcResult<Vec<(u64, i64, PeerDetails)>> {
     let details = ask(queries, Command::Peers).await?;
     let number = move |node: &mut Node<L>| {
-        let numbered = details.into_iter().map(|details| (node.peer_number(&details.peer), details));
-        Ok(numbered.filter_map(|(number, details)| Some((number?, details))).collect())
+        let numbered = details.into_iter().map(|details| {
+            let ahead = node.clocks.of(&details.peer);
+            Some((node.peer_number(&details.peer)?, ahead, details))
+        });
+        Ok(numbered.flatten().collect())
     };
     queries.answer(number).await
 }
 
 async fn peer_info<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
     let mut peers = peers(&queries).await?;
-    peers.sort_by_key(|(number, _)| *number);
-    Ok(peers.iter().map(|(number, details)| describe(*number, details)).collect())
+    peers.sort_by_key(|(number, ..)| *number);
+    Ok(peers.iter().map(|(number, ahead, details)| describe(*number, *ahead, details)).collect())
 }
 
-fn describe(number: u64, details: &PeerDetails) -> Value {
+fn describe(number: u64, ahead: i64, details: &PeerDetails) -> Value {
     let mut fields = json!({
         "id": number,
         "addr": socket(&details.address),
@@ -193,7 +200,7 @@ fn describe(number: u64, details: &PeerDetails) -> Value {
         "bytessent": details.sent.bytes,
         "bytesrecv": details.received.bytes,
         "conntime": details.since,
-        "timeoffset": 0,
+        "timeoffset": ahead,
         "version": 0,
         "subver": format!("/{}/", details.agent),
         "inbound": details.kind == ConnectionKind::Inbound,
@@ -235,7 +242,7 @@ fn network(address: &Multiaddr) -> &'static str {
 
 async fn totals<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
     let peers = peers(&queries).await?;
-    let sum = |bytes: fn(&PeerDetails) -> u64| peers.iter().map(|(_, peer)| bytes(peer)).sum::<u64>();
+    let sum = |bytes: fn(&PeerDetails) -> u64| peers.iter().map(|(.., peer)| bytes(peer)).sum::<u64>();
     let millis = Moment::now().unix.saturating_mul(1000);
     Ok(json!({
         "totalbytesrecv": sum(|peer| peer.received.bytes),
@@ -250,7 +257,7 @@ async fn totals<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
 
 async fn network_info<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
     let peers = peers(&queries).await?;
-    let inbound = peers.iter().filter(|(_, peer)| peer.kind == ConnectionKind::Inbound).count();
+    let inbound = peers.iter().filter(|(.., peer)| peer.kind == ConnectionKind::Inbound).count();
     let count = peers.len();
     let describe = move |node: &mut Node<L>| {
         let listen = node.listen().iter().map(|address| {
@@ -270,7 +277,7 @@ async fn network_info<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
             "localservices": "0000000000000000",
             "localservicesnames": [],
             "localrelay": true,
-            "timeoffset": 0,
+            "timeoffset": node.clocks.off().unwrap_or(0),
             "networkactive": node.is_network_active(),
             "connections": count,
             "connections_in": inbound,
@@ -279,7 +286,7 @@ async fn network_info<L: NodeLedger>(queries: Queries<L>) -> RpcResult<Value> {
             "relayfee": L::relay_fee(node.chain()),
             "incrementalfee": L::relay_fee(node.chain()),
             "localaddresses": listen.collect::<Vec<_>>(),
-            "warnings": [],
+            "warnings": node.clocks.is_off().then_some(CLOCK).into_iter().collect::<Vec<_>>(),
         }))
     };
     queries.answer(describe).await
@@ -299,7 +306,7 @@ fn disconnect<L: NodeLedger>(queries: Queries<L>, args: Args) -> Answering {
         };
         let peers = peers(&queries).await?;
         let found: Option<PeerId> =
-            peers.iter().find(|(number, peer)| is_meant(*number, peer)).map(|(_, peer)| peer.peer);
+            peers.iter().find(|(number, _, peer)| is_meant(*number, peer)).map(|(.., peer)| peer.peer);
         let peer = found.ok_or_else(|| errors::not_connected("Node not found in connected nodes"))?;
         let end = queries.ask(move |node| node.send(Command::Disconnect(peer))).await;
         end.map(|()| Value::Null).ok_or_else(|| errors::misc("the node is stopping"))

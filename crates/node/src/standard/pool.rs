@@ -5,10 +5,11 @@ use mass_mempool::{Entry, EntryId, FeeRate, PACKAGE_MAX, Rate, Resident, estimat
 use mass_primitives::Amount;
 use mass_rpc::{
     ErrorObjectOwned, RpcResult, errors,
-    params::{Args, Kind, Param},
+    params::{Args, Kind, Param, amount_text},
 };
 use serde_json::{Map, Value, json};
 
+use super::packages::List;
 use crate::{
     api::{fault, unhex},
     chain::Chain,
@@ -51,18 +52,8 @@ fn virtual_sizes<'a>(residents: impl IntoIterator<Item = &'a Resident>) -> u64 {
 
 /// Reads an amount in MASS: a number or a text.
 fn read_amount(value: &Value) -> RpcResult<Amount> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if float.is_sign_negative() && float != 0.0 => {
-                return Err(errors::type_mismatch("Amount out of range"));
-            }
-            Some(float) => format!("{float:.7}"),
-            None => number.to_string(),
-        },
-        _ => return Err(errors::type_mismatch("Amount is not a number or string")),
-    };
-    parse_mass(&text).map_err(|error| errors::type_mismatch(format!("Invalid amount: {error}")))
+    parse_mass(&amount_text(value)?)
+        .map_err(|error| errors::type_mismatch(format!("Invalid amount: {error}")))
 }
 
 /// The greatest fee for each 1000 virtual bytes; `None` for any.
@@ -212,6 +203,19 @@ fn test_one<L: NodeLedger>(
     Ok(accepted)
 }
 
+/// Each as if those before it had come in. Of a list that is no package, why.
+fn test<L: NodeLedger>(chain: &Chain<L>, list: &[Vec<u8>], rate_max: Option<Amount>) -> RpcResult<Value> {
+    let package = List::read(chain, list).map_err(refusal::<L>)?;
+    if let Some(fault) = package.fault() {
+        let refused = package.ids.iter().zip(list).map(|(id, bytes)| {
+            json!({ "txid": L::write_id(id), "wtxid": L::write_witness_id(bytes, id), "package-error": fault })
+        });
+        return Ok(refused.collect());
+    }
+    let mut before = Vec::new();
+    list.iter().map(|bytes| test_one(chain, bytes, &mut before, rate_max)).collect()
+}
+
 pub(crate) fn send<L: NodeLedger>(
     node: &mut Node<L>,
     bytes: Vec<u8>,
@@ -238,6 +242,21 @@ pub(crate) fn submit<L: NodeLedger>(
     list: &[Vec<u8>],
     rate_max: Option<Amount>,
 ) -> RpcResult<Value> {
+    let package = List::read(node.chain(), list).map_err(refusal::<L>)?;
+    if list.len() > 1 && !package.is_child_with_parents() {
+        return Err(errors::verify(
+            "package topology disallowed. not child-with-parents or parents depend on each other.",
+        ));
+    }
+    let ids = package.ids.iter().zip(list);
+    let ids: Vec<_> = ids.map(|(id, bytes)| (L::write_id(id), L::write_witness_id(bytes, id))).collect();
+    if let Some(fault) = package.fault() {
+        let refused = ids
+            .into_iter()
+            .map(|(txid, wtxid)| (wtxid, json!({ "txid": txid, "error": "package-not-validated" })));
+        return Ok(json!({ "package_msg": fault, "tx-results": Value::Object(refused.collect()),
+            "replaced-transactions": [] }));
+    }
     let mut before = Vec::new();
     for bytes in list {
         let preview = node.chain().preview_transaction(bytes, &before);
@@ -245,11 +264,6 @@ pub(crate) fn submit<L: NodeLedger>(
             return Err(errors::verify("max-fee-exceeded"));
         }
         before.extend(preview);
-    }
-    let mut ids = Vec::new();
-    for bytes in list {
-        let id = node.chain().ledger().transaction_id(bytes).map_err(refusal::<L>)?;
-        ids.push((L::write_id(&id), L::write_witness_id(bytes, &id)));
     }
     let verdicts = node.pay_package(list, Moment::now()).map_err(fault)?;
     Ok(package_json::<L>(&ids, &verdicts))
@@ -357,17 +371,18 @@ fn offers<L: NodeLedger>() -> Vec<Method<L>> {
         Method::new(
             name("testmempoolaccept"),
             TEST,
-            "Whether the pool would take transactions in hex, which may spend from those before them; nothing is changed.",
+            "Whether the pool would take transactions in hex, which may spend from those before them and count against \
+             its limits with them; nothing is changed. A list that is no package says so in package-error.",
             |node, args| {
                 let (list, rate_max) = (read_list(args)?, read_fee_rate_max(args.value(1))?);
-                let mut before = Vec::new();
-                list.iter().map(|bytes| test_one(node.chain(), bytes, &mut before, rate_max)).collect()
+                test(node.chain(), &list, rate_max)
             },
         ),
         Method::new(
             name("submitpackage"),
             PACKAGE,
-            "Offers a child together with the parents that it pays for, parents first.",
+            "Offers a child together with the parents that it pays for, parents first. One child and one parent may \
+             together replace others.",
             |node, args| {
                 let (list, rate_max) = (read_list(args)?, read_fee_rate_max(args.value(1))?);
                 list.iter().try_for_each(|bytes| check_burned::<L>(bytes, args.value(2)))?;

@@ -144,10 +144,25 @@ pub fn script_events(
     script_hash: &[u8; 32],
 ) -> Result<impl DoubleEndedIterator<Item = Result<ScriptEvent, ChainError>> + use<>, ChainError> {
     let entries = open(snapshot, ADDRESS)?.scan(script_hash)?;
-    Ok(entries.map(|entry| {
-        let (key, value) = entry?;
-        read_event(&key, &value).ok_or_else(|| damaged(ADDRESS))
-    }))
+    Ok(entries.map(|entry| known_event(entry?)))
+}
+
+/// What happened to a script before a place in the chain, from either end, at no cost for what came later.
+///
+/// # Errors
+/// As [`script_events`].
+pub(super) fn script_events_before(
+    snapshot: &Snapshot,
+    script_hash: &[u8; 32],
+    before: Place,
+) -> Result<impl DoubleEndedIterator<Item = Result<ScriptEvent, ChainError>> + use<>, ChainError> {
+    let end = [&script_hash[..], &place_bytes(before.height, before.position)].concat();
+    let entries = open(snapshot, ADDRESS)?.scan_range(script_hash, &end)?;
+    Ok(entries.map(|entry| known_event(entry?)))
+}
+
+fn known_event((key, value): KeyValue) -> Result<ScriptEvent, ChainError> {
+    read_event(&key, &value).ok_or_else(|| damaged(ADDRESS))
 }
 
 pub(super) fn open(snapshot: &Snapshot, name: &'static str) -> Result<IndexView, ChainError> {

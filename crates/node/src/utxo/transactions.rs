@@ -13,7 +13,7 @@ use mass_ledger_utxo::{DenominationError, UtxoLedger, address, body::Body, parse
 use mass_primitives::{Amount, BlockId, Height};
 use mass_rpc::{
     RpcResult, errors,
-    params::{Args, Kind, Param, check_hash},
+    params::{Args, Kind, Param, amount_text, check_hash},
 };
 use serde_json::{Map, Value, json};
 
@@ -405,18 +405,7 @@ fn read_output(prefix: &str, name: &str, value: &Value) -> RpcResult<TxOut> {
 
 /// An amount in MASS, as a number or a text.
 pub(super) fn read_amount(value: &Value) -> RpcResult<Amount> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        // A number with a fraction is written without an exponent in this way.
-        Value::Number(number) => number
-            .as_i64()
-            .map_or_else(|| number.as_f64().unwrap_or(-1.0).to_string(), |whole| whole.to_string()),
-        _ => return Err(errors::type_mismatch("Amount is not a number or string")),
-    };
-    if text.starts_with('-') {
-        return Err(errors::type_mismatch("Amount out of range"));
-    }
-    parse_mass(&text).map_err(|error| {
+    parse_mass(&amount_text(value)?).map_err(|error| {
         errors::type_mismatch(match error {
             DenominationError::TooMuch(_) => "Amount out of range",
             _ => "Invalid amount",

@@ -53,7 +53,7 @@ pub fn silent() -> Lie {
 }
 
 pub fn status(tip: mass_primitives::BlockId) -> Response {
-    Response::Status { tip, height: Height::new(9), weight: ChainWeight::new(u128::MAX) }
+    Response::Status { tip, height: Height::new(9), weight: ChainWeight::new(u128::MAX), time: 0 }
 }
 
 impl Liar {

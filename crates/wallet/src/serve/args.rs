@@ -2,7 +2,7 @@
 
 use mass_ledger_utxo::parse_mass;
 use mass_primitives::Amount;
-use mass_rpc::{ErrorObjectOwned, RpcResult, errors};
+use mass_rpc::{ErrorObjectOwned, RpcResult, errors, params::amount_text};
 use serde_json::{Map, Value};
 
 use super::errors::wrong_type;
@@ -104,23 +104,7 @@ impl Args {
 
 /// An amount in MASS, a number or a text, exact.
 pub(super) fn amount(value: &Value) -> RpcResult<Amount> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) if number.is_f64() => {
-            // A number of JSON has been read into a binary fraction: the shortest text for it is what was written.
-            let number = number.as_f64().unwrap_or(f64::NAN);
-            if !(0.0..1e9).contains(&number) {
-                return Err(wrong_type("Amount out of range"));
-            }
-            number.to_string()
-        }
-        Value::Number(number) => number.to_string(),
-        _ => return Err(wrong_type("Amount is not a number or string")),
-    };
-    if text.starts_with('-') {
-        return Err(wrong_type("Amount out of range"));
-    }
-    parse_mass(&text).map_err(|error| wrong_type(format!("Invalid amount: {error}")))
+    parse_mass(&amount_text(value)?).map_err(|error| wrong_type(format!("Invalid amount: {error}")))
 }
 
 #[cfg(test)]

@@ -231,7 +231,7 @@ async fn next(changes: &mut Receiver<Change>) -> Option<Change> {
 
 /// An answer as a line, or that it is too long.
 fn bounded(value: &Value) -> String {
-    let text = value.to_string();
+    let text = mass_rpc::decimals::text(value);
     if text.len() <= ANSWER_BYTES_MAX {
         return text;
     }

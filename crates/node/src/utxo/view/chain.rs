@@ -17,6 +17,7 @@ use crate::{
     error::ChainError,
     utxo::index::{
         ADDRESS, Place, Role, SPEND, ScriptEvent, Spend, TX, find_spend, find_transaction, script_events,
+        script_events_before,
     },
 };
 
@@ -288,11 +289,12 @@ impl ChainView {
         before: Option<Place>,
         count: usize,
     ) -> Result<Vec<(Place, Txid)>, ChainError> {
+        const NEWEST: Place = Place { height: Height::new(u32::MAX), position: u32::MAX };
         let mut found: Vec<(Place, Txid)> = Vec::new();
-        for event in script_events(self.indexed()?, script.as_bytes())?.rev() {
+        let before = before.unwrap_or(NEWEST);
+        for event in script_events_before(self.indexed()?, script.as_bytes(), before)?.rev() {
             let event = event?;
-            let is_new = found.last().is_none_or(|(place, _)| *place != event.place);
-            if !is_new || before.is_some_and(|before| event.place >= before) {
+            if found.last().is_some_and(|(place, _)| *place == event.place) {
                 continue;
             }
             if found.len() == count {
