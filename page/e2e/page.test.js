@@ -194,6 +194,23 @@ test("a disk that is taken away is a finding within a round", async () => {
   });
 });
 
+test("plotting is started, paused, gone on with and ended", async () => {
+  await visit(browser, network, {}, async (page) => {
+    const plotting = page.locator("section:has(#plotting)");
+    // So many that they are not made before somebody pauses.
+    await plotting.getByLabel("Plots", { exact: true }).fill("400");
+    await plotting.getByRole("button", { name: "Start plotting" }).click();
+    await plotting.getByText(/ of 400 plots/).first().waitFor();
+    await plotting.getByRole("button", { name: "Pause" }).click();
+    await plotting.getByText("paused", { exact: true }).waitFor();
+    await plotting.getByRole("button", { name: "Go on" }).click();
+    await plotting.getByText("paused", { exact: true }).waitFor({ state: "detached" });
+    await page.screenshot({ path: join(SHOTS, "plotting-light.png"), fullPage: true });
+    await plotting.getByRole("button", { name: "End" }).click();
+    await plotting.getByRole("button", { name: "End" }).waitFor({ state: "detached" });
+  });
+});
+
 const HOSTILE = [
   Buffer.from('<script>globalThis.stolen = "script"</script><b>bold</b>'),
   Buffer.from("<img src=x onerror=\"globalThis.stolen='image'\"><style>*{display:none}"),
