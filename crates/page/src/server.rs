@@ -1,6 +1,6 @@
 //! The HTTP server: connections, their bounds, and what goes to the assets or becomes a session.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -11,15 +11,8 @@ use axum::{
     response::IntoResponse as _,
     routing::{any, get},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::{JoinHandle, JoinSet},
-};
+use mass_rpc::serve_router;
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 
 use crate::{
     assets::{self, plain},
@@ -33,8 +26,6 @@ use crate::{
 const CONNECTIONS_MAX: usize = 128;
 /// WebSockets at one time at the most.
 const SESSIONS_MAX: usize = 32;
-/// How long a client may take to send the head of a request.
-const HEAD_MAX: Duration = Duration::from_secs(10);
 /// Bytes of a message from the page at the most: room for a PSBT.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
@@ -100,7 +91,10 @@ pub async fn serve(addr: SocketAddr, sources: Sources) -> Result<Page, PageError
     let (watch, watching) = Watch::new(Arc::clone(&sources));
     let sessions = Arc::new(Semaphore::new(SESSIONS_MAX));
     let shared = Arc::new(Shared { sources, token, local: address, watch, sessions });
-    let tasks = [tokio::spawn(accept(listener, router(shared))), tokio::spawn(watching)];
+    let tasks = [
+        tokio::spawn(serve_router(listener, router(shared), CONNECTIONS_MAX, "browser")),
+        tokio::spawn(watching),
+    ];
     Ok(Page { address, token: text, tasks })
 }
 
@@ -135,38 +129,4 @@ async fn open(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> R
         drop(place);
     };
     upgrade.on_upgrade(session).into_response()
-}
-
-async fn accept(listener: TcpListener, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    // They end with this task.
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let router = router.clone();
-                connections.spawn(async move {
-                    connection(stream, router).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                // Most often too many open files: some client may close one.
-                tracing::warn!(%error, "a browser cannot be taken");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, router: Router) {
-    let _ = stream.set_nodelay(true);
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
-    let service = TowerToHyperService::new(router);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await {
-        tracing::debug!(%error, "a browser is dropped");
-    }
 }

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod params;
 mod pool;
 mod process;
+mod router;
 mod transport;
 mod version_one;
 
@@ -46,6 +47,7 @@ pub use light::{FILTERS_MAX, Filter, Filters, HEADERS_MAX, Headers, LightClient,
 pub use login::{HttpClient, Login, shown, use_cookie};
 pub use pool::PoolClient;
 pub use process::memory_bytes;
+pub use router::serve_router;
 pub use transport::{
     BATCH_MAX, BODY_BYTES_MAX, CONNECTIONS_MAX, PagesHandle, ServeError, ServerHandle, UriPath, call, client,
     client_as, client_that_waits, pass_on, serve, serve_metrics,

@@ -23,16 +23,9 @@ use axum::{
     middleware::{self, Next},
     routing::{get, post},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use mass_primitives::BlockId;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::{JoinHandle, JoinSet},
-};
+use mass_rpc::serve_router;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use self::{
     reply::{Refusal, Reply, respond},
@@ -46,8 +39,6 @@ const TXS_PER_PAGE: usize = 25;
 const CONNECTIONS_MAX: usize = 256;
 /// Bytes of a request's body at the most.
 const BODY_BYTES_MAX: usize = 4 << 20;
-/// How long a client may take to send the head of a request.
-const HEAD_MAX: Duration = Duration::from_secs(10);
 /// How long a request may take altogether.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 
@@ -85,41 +76,7 @@ pub(super) async fn serve(
     let listener = TcpListener::bind(addr).await?;
     let local = listener.local_addr()?;
     let router = router(Server { view, watcher, options });
-    Ok((local, tokio::spawn(accept(listener, router))))
-}
-
-async fn accept(listener: TcpListener, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    // They end with this task.
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let router = router.clone();
-                connections.spawn(async move {
-                    connection(stream, router).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                // Most often too many open files: some client may close one.
-                tracing::warn!(%error, "an Esplora client cannot be taken");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, router: Router) {
-    let _ = stream.set_nodelay(true);
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
-    let service = TowerToHyperService::new(router);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%error, "an Esplora client is dropped");
-    }
+    Ok((local, tokio::spawn(serve_router(listener, router, CONNECTIONS_MAX, "Esplora"))))
 }
 
 fn router(server: Server) -> Router {
