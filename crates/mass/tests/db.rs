@@ -1,39 +1,20 @@
 //! `mass node db` as a person runs it on the database of a node that was stopped, sound and damaged; and a real disk that is
 //! full while a node runs.
 
-#[path = "../../consensus/tests/farm/mod.rs"]
-mod farm;
+mod farmed;
 mod processes;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
 };
 
-use farm::Farm;
-use mass_ledger_utxo::UtxoLedger;
-use mass_node::{Chain, export::database};
-use mass_primitives::Slot;
+use farmed::farmed;
+use mass_node::export::database;
 use mass_rpc::BitcoinClient as _;
-use processes::{Home, Process, eventually, payout};
+use processes::{Home, Process, eventually};
 use serde_json::Value;
-
-/// A data directory with real blocks of the past.
-fn farmed(dir: &Path, blocks: u32) {
-    fs::create_dir_all(dir).unwrap();
-    let farm = Farm::new(8);
-    let mut chain = Chain::<UtxoLedger>::open(&database(dir), farm.spec.clone(), None).unwrap();
-    for _ in 0..blocks {
-        let expected = chain.expectation(Slot::ZERO).unwrap();
-        let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
-        let unix = farm.spec.slot_time(claim.slot).unwrap().into();
-        chain.tick(claim.slot, unix).unwrap();
-        let header = chain.prepare(claim, &payout(1)).unwrap();
-        let seal = farm.sign(header, claim).seal;
-        chain.submit(&header.id(), seal.vrf_proof, seal.signature, unix).unwrap();
-    }
-}
 
 fn value(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
@@ -43,7 +24,7 @@ fn value(output: &Output) -> Value {
 fn a_database_is_checked_measured_compacted_and_mended() {
     let home = Home::new();
     let dir = home.path("node");
-    farmed(&dir, 8);
+    farmed(&dir, &[[7; 32]], 8);
     let place = dir.to_str().unwrap();
     let db =
         |verb: &str| home.command(&["node", "db", verb, "--data-dir", place, "--json"]).output().unwrap();
@@ -130,7 +111,7 @@ async fn a_node_on_a_full_disk_waits_and_goes_on_when_there_is_room() {
         return;
     };
     const BLOCKS: u32 = 120;
-    farmed(&home.path("peer"), BLOCKS);
+    farmed(&home.path("peer"), &[[7; 32]], BLOCKS);
     let peer = home.node("peer", &[]);
     let dir = mount.0.join("node");
     let args = ["node", "run", "--json", "--rpc", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"];

@@ -5,8 +5,7 @@
 //! The moments come from a seed that is printed; `MASS_SEED` sets it.
 
 mod dice;
-#[path = "../../consensus/tests/farm/mod.rs"]
-mod farm;
+mod farmed;
 mod processes;
 
 use std::{
@@ -17,37 +16,14 @@ use std::{
 };
 
 use dice::Dice;
-use farm::Farm;
+use farmed::farmed;
 use mass_ledger_utxo::UtxoLedger;
-use mass_node::{Chain, check::check_file, export::database};
-use mass_primitives::Slot;
+use mass_node::{check::check_file, export::database};
 use mass_rpc::BitcoinClient;
-use processes::{Home, Node, Process, agree, payout};
+use processes::{Home, Node, Process, agree};
 
 /// Commits that a node which is catching up may lose, each of a block at the most.
 const SLACK: u32 = 256;
-
-/// A data directory with real blocks of the past.
-fn farmed(dir: &Path, blocks: u32) {
-    fs::create_dir_all(dir).unwrap();
-    let farms = [[7; 32], [8; 32], [9; 32]].map(|key| Farm::with_key(8, key));
-    let spec = &farms[0].spec;
-    let mut chain = Chain::<UtxoLedger>::open(&database(dir), spec.clone(), None).unwrap();
-    chain.set_bulk(true).unwrap();
-    for _ in 0..blocks {
-        let expected = chain.expectation(Slot::ZERO).unwrap();
-        let wins = farms.iter().map(|farm| {
-            (farm, farm.win(expected.height, expected.after, expected.seed, expected.difficulty))
-        });
-        let (farm, claim) = wins.min_by_key(|(_, claim)| claim.slot).unwrap();
-        let unix = spec.slot_time(claim.slot).unwrap().into();
-        chain.tick(claim.slot, unix).unwrap();
-        let header = chain.prepare(claim, &payout(1)).unwrap();
-        let seal = farm.sign(header, claim).seal;
-        chain.submit(&header.id(), seal.vrf_proof, seal.signature, unix).unwrap();
-    }
-    chain.set_bulk(false).unwrap();
-}
 
 /// What the database of a killed node holds: its height. It has to be sound.
 fn sound(dir: &Path, kill: u32) -> u32 {
@@ -164,7 +140,7 @@ impl Tally {
 
 async fn kills(blocks: u32, kills: u32) {
     let (home, mut dice) = (Home::new(), Dice::new());
-    farmed(&home.path("peer"), blocks);
+    farmed(&home.path("peer"), &[[7; 32], [8; 32], [9; 32]], blocks);
     let peer: Node = home.node("peer", &[]);
     let victim = |name: &'static str| Victim {
         home: &home,

@@ -1,37 +1,16 @@
 //! `mass node export` and `import` as a person runs them: out of a directory, out of a running node, into another one, and
 //! with everything that can be wrong.
 
-#[path = "../../consensus/tests/farm/mod.rs"]
-mod farm;
+mod farmed;
 mod processes;
 
 use std::{fs, path::Path, process::Output};
 
-use farm::Farm;
-use mass_ledger_utxo::UtxoLedger;
-use mass_node::{Chain, export::database};
-use mass_primitives::Slot;
-use processes::{Home, payout};
+use farmed::farmed;
+use processes::Home;
 
 /// Blocks of the chain that is carried.
 const BLOCKS: u32 = 6;
-
-/// A data directory with real blocks of the past.
-fn farmed(dir: &Path) -> String {
-    fs::create_dir_all(dir).unwrap();
-    let farm = Farm::new(8);
-    let mut chain = Chain::<UtxoLedger>::open(&database(dir), farm.spec.clone(), None).unwrap();
-    for _ in 0..BLOCKS {
-        let expected = chain.expectation(Slot::ZERO).unwrap();
-        let claim = farm.win(expected.height, expected.after, expected.seed, expected.difficulty);
-        let unix = farm.spec.slot_time(claim.slot).unwrap().into();
-        chain.tick(claim.slot, unix).unwrap();
-        let header = chain.prepare(claim, &payout(1)).unwrap();
-        let seal = farm.sign(header, claim).seal;
-        chain.submit(&header.id(), seal.vrf_proof, seal.signature, unix).unwrap();
-    }
-    chain.engine().tip().to_string()
-}
 
 fn refused(output: &Output, reason: &str) {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
@@ -44,7 +23,7 @@ fn a_chain_is_carried_from_node_to_node() {
     let home = Home::new();
     let text = |name: &str| home.path(name).to_str().unwrap().to_owned();
     let [from, into, whole, part, again] = ["from", "into", "whole", "part", "again"].map(text);
-    let tip = farmed(Path::new(&from));
+    let tip = farmed(Path::new(&from), &[[7; 32]], BLOCKS).to_string();
     let run = |args: &[&str]| home.command(args).output().unwrap();
 
     let made = home.json(&["node", "export", &whole, "--data-dir", &from]);
