@@ -4,7 +4,7 @@
 #[path = "../../consensus/tests/farm/mod.rs"]
 mod farm;
 
-use std::{fs, hint::black_box, thread, time::Instant};
+use std::{hint::black_box, thread, time::Instant};
 
 use curve25519_dalek::{
     ristretto::{CompressedRistretto, RistrettoPoint},
@@ -69,8 +69,7 @@ fn each(count: usize, mut work: impl FnMut()) -> (f64, f64) {
 
 /// Resident bytes of this process.
 fn resident() -> u64 {
-    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+    mass_rpc::memory_bytes().unwrap_or(0)
 }
 
 fn row(what: &str, times: (f64, f64)) {

@@ -105,8 +105,7 @@ fn payments(payer: &Payer, chain: &Chain<UtxoLedger>) -> Vec<Vec<u8>> {
 
 /// Resident bytes of this process.
 fn resident() -> u64 {
-    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+    mass_rpc::memory_bytes().unwrap_or(0)
 }
 
 /// Seconds of processor time of this process.

@@ -437,9 +437,7 @@ async fn false_evidence_bans_its_teller_and_true_evidence_told_without_end_chang
 
 /// Kilobytes of memory that this process holds, attackers and all.
 fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    mass_rpc::memory_bytes().unwrap() / 1024
 }
 
 /// What one of two hundred does, by its number: floods of headers, orphans, evidence, questions, blocks of nothing, or silence.
