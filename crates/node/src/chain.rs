@@ -609,6 +609,7 @@ impl<L: NodeLedger> Chain<L> {
     }
 
     fn disconnect(&mut self, id: BlockId) -> Result<(), ChainError> {
+        index::check_way_back(&self.store)?;
         let content =
             self.store.body(&id)?.ok_or_else(|| ChainError::Database(format!("no body of {id}")))?;
         let (_, body) = read_content(&content)?;
