@@ -129,6 +129,10 @@ fn repair(place: &Place, output: Output) -> anyhow::Result<Verdict> {
     let rebuilt = if in_place { None } else { Some(put_together(&spec, &path, output)?) };
     let after = checked(&spec, &path, output)?;
     let done = match &rebuilt {
+        None if before.report.pruned_below().is_some() => {
+            "mended in place; a dropped index cannot be built of pruned blocks: start without it by --index"
+                .to_owned()
+        }
         None => "mended in place; the node builds dropped indexes again".to_owned(),
         Some(rebuilt) => tell(rebuilt),
     };
