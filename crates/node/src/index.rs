@@ -129,22 +129,16 @@ pub(crate) fn entries<L: NodeLedger>(
     ledger.index(&names, &BlockToIndex { height, id, body, before: state, indexes })
 }
 
-/// Whether the tip can be undone.
+/// Disconnects the tip from the store and its indexes.
 ///
 /// # Errors
 /// [`ChainError::NoWayBack`], or a fatal error.
-pub(crate) fn check_way_back(store: &Store) -> Result<(), ChainError> {
-    let (height, from) = (store.tip()?.map(|tip| tip.height), store.undo_from()?);
-    match height.filter(|height| *height < from) {
-        Some(height) => Err(ChainError::NoWayBack { height, from }),
-        None => Ok(()),
-    }
-}
-
-/// Disconnects the tip from the store and its indexes.
 pub(crate) fn disconnect_tip<L: NodeLedger>(ledger: &L, store: &Store) -> Result<BlockId, ChainError> {
     let Some(tip) = store.tip()? else { return Ok(store.disconnect_tip(&[])?) };
-    check_way_back(store)?;
+    let (height, from) = (tip.height, store.undo_from()?);
+    if height < from {
+        return Err(ChainError::NoWayBack { height, from });
+    }
     let names = match tip.height.next() {
         Some(next) => names_at::<L>(&store.indexes()?, next),
         None => Vec::new(),

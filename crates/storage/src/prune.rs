@@ -71,15 +71,20 @@ pub(crate) fn count_connected(meta: &mut Meta<'_>, height: Height, bytes: usize)
     write_kept(meta, Kept { from, bytes: before.saturating_add(bytes as u64) })
 }
 
-/// The tip of this height and so many bytes is the tip no more.
+/// The tip, whose undo had so many bytes, is the tip no more.
 pub(crate) fn count_disconnected(
+    txn: &WriteTransaction,
     meta: &mut Meta<'_>,
-    height: Height,
-    bytes: usize,
+    tip: &Tip,
+    undo: usize,
 ) -> Result<(), StoreError> {
     let Some(Kept { from, bytes: before }) = read_kept(meta)? else { return Ok(()) };
-    let bytes = if from <= height { before.saturating_sub(bytes as u64) } else { before };
-    write_kept(meta, Kept { from: from.min(Height::new(lowest(height.get()))), bytes })
+    let mut bytes = before;
+    if from <= tip.height {
+        let body = txn.open_table(BODIES)?.get(tip.id.as_bytes())?.map_or(0, |body| body.value().len());
+        bytes = before.saturating_sub(undo.saturating_add(body) as u64);
+    }
+    write_kept(meta, Kept { from: from.min(Height::new(lowest(tip.height.get()))), bytes })
 }
 
 /// Height of the lowest block that has a body beside the genesis block, for a line.

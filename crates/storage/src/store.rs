@@ -276,8 +276,7 @@ impl Store {
             let tip = read_tip(&meta)?.ok_or(StoreError::NoTip)?;
             let mut sum = read_sum(&meta)?;
             let undo_bytes = restore(txn, tip, &mut sum)?;
-            let body = txn.open_table(BODIES)?.get(tip.id.as_bytes())?.map_or(0, |body| body.value().len());
-            count_disconnected(&mut meta, tip.height, body.saturating_add(undo_bytes))?;
+            count_disconnected(txn, &mut meta, &tip, undo_bytes)?;
             meta.insert(META_STATE_SUM, sum.to_bytes().as_slice())?;
             index::disconnect(txn, tip.height, indexes)?;
             let mut active = txn.open_table(ACTIVE)?;
