@@ -126,7 +126,7 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
         Command::Run(args) => {
             let mut config = args.node.config::<UtxoLedger>(chain::load(&args.chain)?)?;
             config.generator = generate::generator(&config.spec, &config.data_dir);
-            args.faces.prepare(&mut config);
+            args.faces.prepare(&mut config)?;
             let wallets = args.wallets.prepare(&mut config)?;
             if args.page.address.is_some() {
                 // What the page tells of addresses.

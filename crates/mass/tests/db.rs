@@ -72,6 +72,53 @@ fn a_database_is_checked_measured_compacted_and_mended() {
     assert!(String::from_utf8(none.stderr).unwrap().contains("no database of a node"));
 }
 
+/// What was pruned is told by each command, and is missing only where it is asked for.
+#[test]
+fn what_was_pruned_is_told() {
+    let home = Home::new();
+    let dir = home.path("node");
+    farmed(&dir, &[[7; 32]], 8);
+    let spec = mass_consensus::spec::ChainSpec::built_in("dev").unwrap();
+    let chain = mass_node::Chain::<mass_ledger_utxo::UtxoLedger>::open(&database(&dir), spec, None).unwrap();
+    let pruning = mass_node::Pruning { target_bytes: Some(1), keep_blocks: 3 };
+    while chain.prune(&pruning).unwrap() {}
+    drop(chain);
+    let place = dir.to_str().unwrap();
+    for verb in ["check", "stats"] {
+        let told = home.json(&["node", "db", verb, "--data-dir", place]);
+        assert_eq!(told["pruned_below"], 5, "{told}");
+        let text = home.command(&["node", "db", verb, "--data-dir", place]).output().unwrap();
+        assert!(String::from_utf8(text.stdout).unwrap().contains("pruned   all blocks below height 5"));
+    }
+    let file = home.path("blocks");
+    let export = |from: &str| {
+        let args = ["node", "export", file.to_str().unwrap(), "--from", from, "--data-dir", place];
+        home.command(&args).output().unwrap()
+    };
+    let refused = export("1");
+    assert!(!refused.status.success() && !file.exists());
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(why.contains("block 1 was pruned: the database has those from 5 on"), "{why}");
+    assert!(export("5").status.success() && file.exists());
+    let run = ["node", "run", "--rpc", "127.0.0.1:0", "--no-discovery", "--data-dir", place];
+    let refused = home.command(&run).output().unwrap();
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && why.contains("blocks below height 5 were pruned"), "{why}");
+    let faces = [&run[..], &["--prune", "5GB", "--esplora", "127.0.0.1:0"]].concat();
+    let refused = home.command(&faces).output().unwrap();
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && why.contains("leave --prune out, or them"), "{why}");
+    // Of what pages that are used and that are free hold of bodies, every one rots.
+    let mut bytes = fs::read(database(&dir)).unwrap();
+    while let Some(body) = bytes.windows(20).position(|some| some == [payout_hash(); 20]) {
+        bytes[body] ^= 0x55;
+    }
+    fs::write(database(&dir), &bytes).unwrap();
+    let rebuilt = home.json(&["node", "db", "repair", "--data-dir", place]);
+    let (pruned, height) = (&rebuilt["rebuilt"]["pruned_below"], &rebuilt["rebuilt"]["height"]);
+    assert_eq!((pruned, height), (&Value::from(5), &Value::from(0)), "{rebuilt}");
+}
+
 /// The byte that the payout address of the blocks repeats.
 const fn payout_hash() -> u8 {
     1

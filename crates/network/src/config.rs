@@ -92,7 +92,7 @@ impl Names {
     }
 
     pub fn sync(self) -> String {
-        format!("/mass/{}/sync/1", self.0)
+        format!("/mass/{}/sync/2", self.0)
     }
 
     pub fn exchange(self) -> String {

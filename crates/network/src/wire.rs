@@ -77,6 +77,8 @@ pub enum Response {
         weight: ChainWeight,
         /// What the peer's clock shows, in unix seconds.
         time: u64,
+        /// Height of the lowest block that the peer has, beside the genesis block: a hint whom to ask for what.
+        blocks_from: Height,
     },
     /// Headers in chain order; [`HEADERS_MAX`] of [`HEADER_BYTES_MAX`] bytes at the most.
     Headers(Vec<Vec<u8>>),
@@ -191,7 +193,7 @@ impl Response {
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         match self {
-            Self::Status { .. } => 1 + BlockId::LEN + 4 + 16 + 8,
+            Self::Status { .. } => 1 + BlockId::LEN + 4 + 16 + 8 + 4,
             Self::Headers(headers) => 5 + headers.iter().map(|header| 4 + header.len()).sum::<usize>(),
             Self::Blocks(blocks) => {
                 let len = |block: &Option<Vec<u8>>| 1 + block.as_ref().map_or(0, |bytes| 4 + bytes.len());
@@ -231,12 +233,13 @@ impl Encode for Response {
     fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.encoded_len());
         match self {
-            Self::Status { tip, height, weight, time } => {
+            Self::Status { tip, height, weight, time, blocks_from } => {
                 STATUS.encode(out);
                 tip.encode(out);
                 height.encode(out);
                 weight.encode(out);
                 time.encode(out);
+                blocks_from.encode(out);
             }
             Self::Headers(headers) => {
                 HEADERS.encode(out);
@@ -281,6 +284,7 @@ impl Decode for Response {
                 height: Height::decode(reader)?,
                 weight: ChainWeight::decode(reader)?,
                 time: u64::decode(reader)?,
+                blocks_from: Height::decode(reader)?,
             }),
             HEADERS => decode_strings(reader, HEADERS_MAX, HEADER_BYTES_MAX).map(Self::Headers),
             PIECES => decode_strings(reader, POSITIONS_MAX, BLOCK_BYTES_MAX).map(Self::Pieces),

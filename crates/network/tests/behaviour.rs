@@ -127,6 +127,7 @@ async fn two_nodes_ask_and_gossip(world: &World) {
         height: Height::new(5),
         weight: ChainWeight::new(77),
         time: 7,
+        blocks_from: Height::new(3),
     };
     assert_eq!(ask(&mut first, &mut second, Request::Status, status.clone()).await, Ok(status));
     let request = Request::Headers { locator: vec![BlockId::ZERO; 64], max: 512 };

@@ -79,7 +79,7 @@ struct Behaviour {
 
 /// A swarm that names `chain_id` as its chain, whatever its sync protocol is called.
 fn stranger(chain_id: ChainId, reads: bool) -> Swarm<Behaviour> {
-    let protocol = StreamProtocol::try_from_owned(format!("/mass/{CHAIN}/sync/1")).expect("a valid name");
+    let protocol = StreamProtocol::try_from_owned(format!("/mass/{CHAIN}/sync/2")).expect("a valid name");
     let build = |key: &libp2p::identity::Keypair| Behaviour {
         sync: request_response::Behaviour::with_codec(
             Raw { reads },

@@ -25,6 +25,7 @@ use crate::{
     ledger::NodeLedger,
     node::{Moment, Node},
     queries::Queries,
+    standard::not_stored,
 };
 
 /// How often is looked for news by who waits for it: a small part of the shortest slot.
@@ -68,7 +69,7 @@ fn some_blocks<L: NodeLedger>(chain: &Chain<L>, from: Height, max: u32) -> RpcRe
     let (mut blocks, mut bytes) = (Vec::new(), 0);
     for height in (from.get()..).take(max as usize).map(Height::new) {
         let Some(id) = chain.store().active_id(height).map_err(fault)? else { break };
-        let missing = || errors::not_found(format!("block {id} is not stored"));
+        let missing = || not_stored(chain, height);
         let block = chain.block_bytes(&id).map_err(fault)?.ok_or_else(missing)?;
         bytes += block.len();
         blocks.push(hex::encode(block));

@@ -609,6 +609,8 @@ impl<L: NodeLedger> Chain<L> {
     }
 
     fn disconnect(&mut self, id: BlockId) -> Result<(), ChainError> {
+        // Its body stays.
+        index::disconnect_tip(&self.ledger, &self.store)?;
         let content =
             self.store.body(&id)?.ok_or_else(|| ChainError::Database(format!("no body of {id}")))?;
         let (_, body) = read_content(&content)?;
@@ -616,7 +618,6 @@ impl<L: NodeLedger> Chain<L> {
         // The tip goes first, and what it holds may spend what the blocks below hold.
         self.gone.extend(included.iter().flat_map(|tx| tx.creates.iter().cloned()));
         self.orphaned.splice(..0, included.into_iter().filter_map(|tx| tx.bytes));
-        index::disconnect_tip(&self.ledger, &self.store)?;
         Ok(())
     }
 

@@ -71,6 +71,34 @@ pub enum ChainError {
         /// The names that there are.
         known: Vec<&'static str>,
     },
+    /// The node is to keep all blocks, and some are gone.
+    #[error(
+        "the blocks below height {0} were pruned, and do not come back by leaving --prune out: start with --prune (\"manual\" prunes nothing more by itself), or move chain.redb away and sync from genesis"
+    )]
+    WasPruned(Height),
+    /// An index is to be built of blocks that are gone.
+    #[error(
+        "the index {name} cannot be built, for the blocks below height {below} were pruned: name the indexes that are to be kept with --index (\"none\" for none), or move chain.redb away and sync from genesis"
+    )]
+    PrunedIndex {
+        /// The index.
+        name: &'static str,
+        /// Height below which blocks are gone.
+        below: Height,
+    },
+    /// A block was pruned.
+    #[error("Block not available (pruned data): height {0}")]
+    Pruned(Height),
+    /// A better branch leaves the chain where it cannot be left any more.
+    #[error(
+        "a better chain leaves this one at or below height {height}, and what leads back below height {from} was pruned or never here: move chain.redb away and get the chain from peers anew, or if that chain is not to be followed, start with --checkpoint and a block of this one"
+    )]
+    NoWayBack {
+        /// Height of the block that is to be undone.
+        height: Height,
+        /// Height of the lowest one that can be.
+        from: Height,
+    },
     /// An index is not kept.
     #[error("the node does not keep the index {0}: start it with --index {0}")]
     NoIndex(&'static str),
@@ -140,7 +168,14 @@ impl ChainError {
     /// Whether the machine is at fault, or the chain that it began with, and the node has to stop.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::State(_) | Self::Database(_) | Self::History { .. })
+        matches!(
+            self,
+            Self::Store(_)
+                | Self::State(_)
+                | Self::Database(_)
+                | Self::History { .. }
+                | Self::NoWayBack { .. }
+        )
     }
 }
 

@@ -73,6 +73,14 @@ pub enum ExportError {
         /// The rule.
         why: String,
     },
+    /// A block was pruned.
+    #[error("block {height} was pruned: the database has those from {from} on")]
+    Pruned {
+        /// Height of the block.
+        height: Height,
+        /// Height of the lowest block that is there.
+        from: Height,
+    },
     /// Storage fails.
     #[error(transparent)]
     Store(#[from] ChainError),
@@ -112,11 +120,15 @@ impl Archive {
     /// A block of the best chain, as peers send it; `None` above its tip.
     ///
     /// # Errors
-    /// Fatal ones only.
+    /// [`ExportError::Pruned`], or a fatal one.
     pub fn block(&self, height: Height) -> Result<Option<Vec<u8>>, ExportError> {
         let Some(id) = self.0.active_id(height).map_err(ChainError::from)? else { return Ok(None) };
         let header = self.0.header(&id).map_err(ChainError::from)?;
         let body = self.0.body(&id).map_err(ChainError::from)?;
+        let from = self.0.undo_from().map_err(ChainError::from)?;
+        if body.is_none() && height < from {
+            return Err(ExportError::Pruned { height, from });
+        }
         Ok(header.zip(body).map(|(header, body)| [header.bytes, body].concat()))
     }
 }
@@ -174,7 +186,9 @@ fn take<L: NodeLedger>(
     if u64::from(claim.height.get()) != height {
         return Err(ExportError::Height { expected: height, got: claim.height });
     }
-    if chain.engine().has_judged(&id) && chain.block_bytes(&id)?.is_some() {
+    let is_pruned =
+        chain.store().pruned_below().map_err(ChainError::from)?.is_some_and(|below| claim.height < below);
+    if chain.engine().has_judged(&id) && (is_pruned || chain.block_bytes(&id)?.is_some()) {
         return Ok(false);
     }
     if chain.engine().tree().get(&block.sealed().header.parent).is_none() {

@@ -272,7 +272,11 @@ impl Link {
         let node = self.follower.tree.get(&tip);
         let (height, weight) = node.map_or_else(Default::default, |node| (node.height, node.weight));
         match request {
-            Request::Status => Response::Status { tip, height, weight, time: Moment::now().unix },
+            Request::Status => {
+                // It has no blocks.
+                let (time, blocks_from) = (Moment::now().unix, Height::new(u32::MAX));
+                Response::Status { tip, height, weight, time, blocks_from }
+            }
             Request::Headers { .. } => Response::Headers(Vec::new()),
             Request::Blocks { ids } => Response::Blocks(vec![None; ids.len()]),
             Request::Pieces { .. } => Response::Pieces(Vec::new()),

@@ -3,13 +3,14 @@
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use mass_network::{Command, ConnectionKind};
+use mass_primitives::Height;
 use mass_rpc::{
     NodeFinding, NodeFindingKind as Kind, NodeHealth, RpcResult, errors, memory_bytes, metrics::Page,
 };
 use tokio::sync::oneshot;
 
 use crate::{
-    api::{newest_checkpoint, tree_node},
+    api::{fault, newest_checkpoint, tree_node},
     ledger::NodeLedger,
     methods::{Answer, Method},
     node::{Moment, Node},
@@ -30,6 +31,8 @@ struct Seen {
     blocks: u32,
     interval_seconds: u64,
     checkpoint: Option<u32>,
+    /// A block that is wanted and that no connected peer has.
+    lacking: Option<Height>,
 }
 
 fn see<L: NodeLedger>(node: &Node<L>, inbound: u32) -> RpcResult<Seen> {
@@ -46,6 +49,7 @@ fn see<L: NodeLedger>(node: &Node<L>, inbound: u32) -> RpcResult<Seen> {
         blocks: tip.height.get(),
         interval_seconds: spec.interval().get().saturating_mul(spec.rules().slot_seconds.into()),
         checkpoint: checkpoint.map(|checkpoint| checkpoint.height.get()),
+        lacking: node.lacking(),
         health: NodeHealth {
             ready: true,
             uptime_seconds: Instant::now().duration_since(node.started()).as_secs(),
@@ -56,6 +60,7 @@ fn see<L: NodeLedger>(node: &Node<L>, inbound: u32) -> RpcResult<Seen> {
             memory_bytes: memory_bytes(),
             database_bytes: node.disk_bytes(),
             free_bytes: None,
+            pruned_below: chain.store().pruned_below().map_err(fault)?,
             findings: Vec::new(),
         },
     })
@@ -83,6 +88,13 @@ fn judge(seen: Seen) -> NodeHealth {
             Kind::NoPeers,
             "no peers are connected".to_owned(),
             "name a peer with --peer, and see that this machine reaches the network",
+        );
+    }
+    if let Some(height) = seen.lacking {
+        find(
+            Kind::NoBlocks,
+            format!("no connected peer has block {height} any more: all have pruned it"),
+            "name a node that keeps all blocks with --peer, or begin an empty data directory with --snapshot",
         );
     }
     if let Some(height) = seen.checkpoint {
@@ -173,8 +185,6 @@ pub(crate) async fn measure<L: NodeLedger>(page: &mut Page, queries: Queries<L>,
 
 #[cfg(test)]
 mod tests {
-    use mass_primitives::Height;
-
     use super::*;
 
     fn well() -> Seen {
@@ -183,6 +193,7 @@ mod tests {
             blocks: 100,
             interval_seconds: 45,
             checkpoint: None,
+            lacking: None,
             health: NodeHealth {
                 ready: false,
                 uptime_seconds: 1000,
@@ -193,6 +204,7 @@ mod tests {
                 memory_bytes: None,
                 database_bytes: 0,
                 free_bytes: Some(1 << 40),
+                pruned_below: None,
                 findings: Vec::new(),
             },
         }
@@ -202,10 +214,11 @@ mod tests {
     fn each_trouble_is_found_alone_and_none_where_all_is_well() {
         assert!(judge(well()).ready);
         type Happening = fn(&mut Seen);
-        let troubles: [(Kind, Happening); 6] = [
+        let troubles: [(Kind, Happening); 7] = [
             (Kind::DiskFull, |seen| seen.health.free_bytes = Some(FREE_BYTES_MIN - 1)),
             (Kind::NetworkOff, |seen| (seen.is_active, seen.health.peers_outbound) = (false, 0)),
             (Kind::NoPeers, |seen| seen.health.peers_outbound = 0),
+            (Kind::NoBlocks, |seen| seen.lacking = Some(Height::new(7))),
             (Kind::Checkpoint, |seen| seen.checkpoint = Some(200)),
             (Kind::Behind, |seen| {
                 (seen.health.headers, seen.health.tip_age_seconds) = (Height::new(101), 9999);

@@ -7,7 +7,8 @@
 //! then on the node is as one that never saw a snapshot, with all blocks, undos and indexes.
 //!
 //! What a peer sends is held against the header that is proven here, so that a block which the ledger then refuses is a
-//! finding about the chain, and the node ends. Memory is bounded by [`WINDOW`] blocks between network and thread.
+//! finding about the chain, and the node ends. Memory is bounded by [`WINDOW`] blocks between network and thread. A node that prunes
+//! prunes the second chain behind its tip, and the first one not at all.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,6 +41,7 @@ use crate::{
     export::database,
     ledger::NodeLedger,
     node::{Moment, Node},
+    prune::{self, Pruning},
 };
 
 /// Blocks that are asked for, or here and not executed, at the most.
@@ -96,7 +98,7 @@ impl<L: NodeLedger> History<L> {
         data_dir: &Path,
         first: &Chain<L>,
         base: Tip,
-        indexes: Option<&[String]>,
+        (indexes, pruning): (Option<&[String]>, Option<Pruning>),
         now: Moment,
     ) -> Result<Self, ChainError> {
         // The base is what is to be shown, not what is taken for granted.
@@ -113,13 +115,19 @@ impl<L: NodeLedger> History<L> {
             forget(data_dir)?;
             chain = open()?;
         }
+        if let Err(error) = prune::check_start(&chain, pruning.as_ref(), indexes) {
+            tracing::warn!(%error, "the blocks before the snapshot are validated anew");
+            drop(chain);
+            forget(data_dir)?;
+            chain = open()?;
+        }
         chain.keep_indexes(indexes)?;
         chain.tick(chain.spec().slot_at(now.unix).unwrap_or_default(), now.unix)?;
         let height = chain.height().get();
         let (done, (blocks, received)) = (Arc::new(AtomicU32::new(height)), sync_channel(TURN));
         let executed = Arc::clone(&done);
         let thread = thread::Builder::new().name("history".to_owned());
-        let thread = thread.spawn(move || execute(chain, &received, &executed, now.unix));
+        let thread = thread.spawn(move || execute(chain, &received, &executed, (now.unix, pruning)));
         let thread =
             thread.map_err(|error| ChainError::Database(format!("no thread for the history: {error}")))?;
         tracing::info!(from = height, "the blocks before the snapshot are validated in the background");
@@ -188,12 +196,19 @@ impl<L: NodeLedger> History<L> {
         free.get(self.turn.checked_rem(free.len())?).copied()
     }
 
-    fn tell(&mut self, base: Height, now: Instant) {
+    fn tell(&mut self, base: Height, is_lacking: bool, now: Instant) {
         if now.duration_since(self.told) < TELL_EVERY {
             return;
         }
         self.told = now;
         let (height, (began, from)) = (self.height().get(), self.began);
+        if is_lacking && height < base.get() {
+            tracing::warn!(
+                height,
+                "no connected peer has the blocks before the snapshot from here on: an archive node is needed"
+            );
+            return;
+        }
         let (made, left) = (height.saturating_sub(from), base.get().saturating_sub(height));
         let seconds = now.duration_since(began).as_secs();
         let eta = (seconds * u64::from(left)).checked_div(u64::from(made));
@@ -206,12 +221,15 @@ fn execute<L: NodeLedger>(
     mut chain: Chain<L>,
     blocks: &Receiver<Vec<u8>>,
     done: &AtomicU32,
-    unix: u64,
+    (unix, pruning): (u64, Option<Pruning>),
 ) -> Result<Chain<L>, ChainError> {
     // What a crash loses is fetched again.
     chain.set_bulk(true)?;
     while let Ok(bytes) = blocks.recv() {
         take(&mut chain, &bytes, unix)?;
+        if let Some(pruning) = &pruning {
+            chain.prune(pruning)?;
+        }
         done.store(chain.height().get(), Ordering::Release);
     }
     Ok(chain)
@@ -274,7 +292,8 @@ impl<L: NodeLedger> Node<L> {
         if history.thread.as_ref().is_some_and(JoinHandle::is_finished) {
             return self.end_history(data_dir, now);
         }
-        history.tell(base.height, now.instant);
+        let next = history.height().next().unwrap_or_default();
+        history.tell(base.height, self.sync.nobody_has(next), now.instant);
         history.pending.retain(|_, (peer, _, since)| {
             let is_late = now.instant.duration_since(*since) >= PATIENCE;
             if is_late {
@@ -306,7 +325,10 @@ impl<L: NodeLedger> Node<L> {
         let missing = history.missing(base.height.get().saturating_add(1));
         let mut requests = Vec::new();
         for heights in missing.chunks(BATCH).take(REQUESTS_MAX.saturating_sub(history.pending.len())) {
-            let Some(peer) = history.free_peer(&peers, now.instant) else { break };
+            let lowest = heights.first().copied().map_or(Height::ZERO, Height::new);
+            let having: Vec<PeerId> =
+                peers.iter().filter(|peer| self.sync.has(peer, lowest)).copied().collect();
+            let Some(peer) = history.free_peer(&having, now.instant) else { break };
             let ids = heights.iter().map(|height| self.chain.store().active_id(Height::new(*height)));
             let ids: Vec<BlockId> = ids.collect::<Result<Option<_>, _>>()?.unwrap_or_default();
             let id = self.sync.number();

@@ -130,8 +130,15 @@ pub(crate) fn entries<L: NodeLedger>(
 }
 
 /// Disconnects the tip from the store and its indexes.
+///
+/// # Errors
+/// [`ChainError::NoWayBack`], or a fatal error.
 pub(crate) fn disconnect_tip<L: NodeLedger>(ledger: &L, store: &Store) -> Result<BlockId, ChainError> {
     let Some(tip) = store.tip()? else { return Ok(store.disconnect_tip(&[])?) };
+    let (height, from) = (tip.height, store.undo_from()?);
+    if height < from {
+        return Err(ChainError::NoWayBack { height, from });
+    }
     let names = match tip.height.next() {
         Some(next) => names_at::<L>(&store.indexes()?, next),
         None => Vec::new(),

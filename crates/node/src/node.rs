@@ -20,7 +20,7 @@ use mass_network::{
     Command, Event, Fault, GossipToken, Multiaddr, PeerId, Topic, Verdict,
     wire::{HEADERS_MAX, Request, Response},
 };
-use mass_primitives::{BlockId, Decode as _, Encode as _, Reader, SealSignature, VrfProof};
+use mass_primitives::{BlockId, Decode as _, Encode as _, Height, Reader, SealSignature, VrfProof};
 
 use crate::{
     chain::{Chain, Notice},
@@ -29,6 +29,7 @@ use crate::{
     error::ChainError,
     history::History,
     ledger::NodeLedger,
+    prune::Pruner,
     relay::Relay,
     scan::Scan,
     snapshot::{Join, Shelf},
@@ -85,6 +86,8 @@ pub struct Node<L> {
     pub(crate) shelf: Option<Shelf>,
     /// The blocks before the snapshot on their way.
     pub(crate) history: Option<History<L>>,
+    /// What is done about old blocks, if something is.
+    pub(crate) pruner: Option<Pruner>,
 }
 
 impl<L: NodeLedger> Node<L> {
@@ -112,6 +115,7 @@ impl<L: NodeLedger> Node<L> {
             join: None,
             shelf: None,
             history: None,
+            pruner: None,
         }
     }
 
@@ -317,7 +321,9 @@ impl<L: NodeLedger> Node<L> {
         if self.join.is_some() {
             return;
         }
-        for (peer, id, request) in self.sync.fetch(ids, now.instant) {
+        let tree = self.chain.engine().tree();
+        let height = |id: &BlockId| tree.get(id).map_or(Height::ZERO, |node| node.height);
+        for (peer, id, request) in self.sync.fetch(ids, height, now.instant) {
             self.outbox.push(Command::Request { peer, request, id });
         }
     }
@@ -459,7 +465,8 @@ impl<L: NodeLedger> Node<L> {
             return Ok(());
         }
         match response {
-            Response::Status { tip, time, .. } => {
+            Response::Status { tip, time, blocks_from, .. } => {
+                self.sync.serves(&peer, blocks_from);
                 self.compare_clocks(peer, time, now);
                 let tree = self.chain.engine().tree();
                 if tree.get(&tip).is_none() {

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    AccessArgs, BeaconConfig, NodeConfig, NodeLedger, Queries, index,
+    AccessArgs, BeaconConfig, NodeConfig, NodeLedger, PruneSetting, Queries, index,
     run::{NodeHandle, start_asked},
     space,
 };
@@ -64,6 +64,15 @@ pub struct NodeArgs {
     /// How many blocks below the tip a snapshot lies at the least, one that is taken and those that are kept for others.
     #[arg(long, value_name = "BLOCKS", default_value_t = crate::SNAPSHOT_DEPTH_BLOCKS)]
     pub snapshot_depth: u32,
+    /// How much of the past to keep, as in Bitcoin Core: a number of MiB, or a size as in 5GB, of blocks and of what undoes them.
+    /// Older ones are removed as new ones come, but never the last 3,840 (two days of Mass Net). "manual" (or 1): only
+    /// when pruneblockchain is called. "off" (or 0): never.
+    ///
+    /// What is removed does not come back: the node then starts only with this option, or syncs from genesis. Headers, state and
+    /// indexes stay whole. An index cannot be built of blocks that are gone. Free space in the file is used again;
+    /// `mass node db compact` gives it back.
+    #[arg(long, value_name = "SIZE", default_value = "off")]
+    pub prune: PruneSetting,
     /// Prove all stored headers again at the start. They were proven before they were stored: this is for who doubts
     /// the disk.
     #[arg(long)]
@@ -128,6 +137,7 @@ impl NodeArgs {
             beacon,
             snapshot: self.snapshot,
             snapshot_depth: self.snapshot_depth,
+            prune: self.prune.pruning(),
             reverify: self.reverify,
             compact: self.compact,
             indexes: self.indexes::<L>()?,

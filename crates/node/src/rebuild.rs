@@ -38,6 +38,8 @@ pub struct Rebuilt {
     pub headers_lost: u64,
     /// Bodies of the best chain that are missing, could not be read or are not good, up to the first of which the chain goes.
     pub bodies_lost: u64,
+    /// Height below which the damaged store says that blocks were pruned, so that nothing could be executed again.
+    pub pruned_below: Option<Height>,
     /// Where the damaged file is now.
     pub kept: PathBuf,
 }
@@ -125,6 +127,7 @@ fn fill<L: NodeLedger>(
     progress: Progress<'_>,
 ) -> Result<(), ChainError> {
     done.before = attempt(|| store.tip()).flatten();
+    done.pruned_below = attempt(|| store.pruned_below()).flatten();
     let tip = done.before.map_or(0, |tip| tip.height.get());
     let last = attempt(|| store.last_header()).flatten().map_or(tip, |last| last.get().max(tip));
     let mut some = Vec::new();

@@ -28,6 +28,7 @@ use crate::{
     news::News,
     node::{Moment, Node},
     pool_files::{self, PoolFiles},
+    prune::{self, Pruning},
     queries::{Queries, Query},
     snapshot::{SNAPSHOT_DEPTH_BLOCKS, SnapshotConfig, Snapshots},
     standard,
@@ -71,6 +72,8 @@ pub struct NodeConfig {
     pub snapshot: bool,
     /// How deep a snapshot's block lies at the least, for one that is made as for one that is taken.
     pub snapshot_depth: u32,
+    /// How old blocks are pruned, if they are.
+    pub prune: Option<Pruning>,
     /// Whether all stored headers are proven again at the start.
     pub reverify: bool,
     /// Whether the database is compacted at the start.
@@ -102,6 +105,7 @@ impl NodeConfig {
             beacon: None,
             snapshot: false,
             snapshot_depth: SNAPSHOT_DEPTH_BLOCKS,
+            prune: None,
             reverify: false,
             compact: false,
             indexes: None,
@@ -193,8 +197,10 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     let open = if config.reverify { Chain::<L>::reverify } else { Chain::<L>::open };
     let mut chain =
         open(&database, config.spec, beacon).map_err(|error| NodeError::Chain(database.clone(), error))?;
-    chain
-        .keep_indexes(config.indexes.as_deref())
+    let period = chain.spec().rules().period_blocks;
+    let pruning = config.prune.map(|pruning| pruning.with_snapshots(period, config.snapshot_depth));
+    prune::check_start(&chain, pruning.as_ref(), config.indexes.as_deref())
+        .and_then(|()| chain.keep_indexes(config.indexes.as_deref()))
         .map_err(|error| NodeError::Chain(database.clone(), error))?;
     let snapshots = SnapshotConfig {
         data_dir: config.data_dir.clone(),
@@ -202,6 +208,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
         indexes: config.indexes.clone(),
         // A chain whose seeds come from elsewhere is synced whole.
         begins: config.snapshot && config.beacon.is_none(),
+        pruning,
     };
     let (commands, mut events) = swarm::spawn(Config {
         chain_id: *chain.spec().id(),
@@ -219,6 +226,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
     }
     let (mut node, files) = (Node::new(chain, Moment::now()), PoolFiles::new(&config.data_dir));
     node.set_database(database);
+    node.set_pruning(pruning);
     let snapshots = Snapshots::begin(&mut node, &snapshots)?;
     node.set_proxy(config.proxy);
     files.load(&mut node);
@@ -343,6 +351,11 @@ impl<L: NodeLedger> Running<L> {
         async move { drop(written.await) }
     }
 
+    /// Builds a part of the indexes that are behind, or prunes a little; whether more is to be done.
+    fn work_on(&mut self) -> Result<bool, ChainError> {
+        Ok(self.build_indexes()? || self.node.prune(Moment::now())?)
+    }
+
     /// Builds a part of the indexes that are behind; whether more is to be done.
     fn build_indexes(&mut self) -> Result<bool, ChainError> {
         let Some(built) = self.node.chain_mut().build_indexes()? else { return Ok(false) };
@@ -368,7 +381,7 @@ impl<L: NodeLedger> Running<L> {
             self.node.event(event, Moment::now())?;
         }
         self.news.look_at_tip(self.node.chain());
-        let mut building = true;
+        let mut is_busy = true;
         while !self.stopping {
             tokio::select! {
                 event = events.recv() => match event {
@@ -384,9 +397,9 @@ impl<L: NodeLedger> Running<L> {
                     if self.files.is_due(Moment::now().instant) {
                         drop(self.save_pool());
                     }
-                    building = true;
+                    is_busy = true;
                 }
-                () = std::future::ready(()), if building => building = self.build_indexes()?,
+                () = std::future::ready(()), if is_busy => is_busy = self.work_on()?,
             }
             // What a query found out about the disk ends the node too.
             self.node.chain().store().check_alive()?;

@@ -45,6 +45,15 @@ pub(crate) fn snapshot_height(period: u32, depth: u32, tip: Height) -> Option<He
     first.checked_sub(1).map(Height::new)
 }
 
+/// How far below the tip a snapshot lies at the most, with the blocks that are needed to write it.
+pub(crate) const fn snapshot_reach(period: u32, depth: u32) -> u32 {
+    let step = match depth.checked_div(period) {
+        Some(periods) => periods.saturating_add(1).saturating_mul(period),
+        None => 0,
+    };
+    depth.saturating_add(step)
+}
+
 impl<L: NodeLedger> Chain<L> {
     /// The block whose state is the newest snapshot, with the hash that the next block commits to; `None` if there is
     /// none, or the way back to it is not known here.
@@ -53,11 +62,11 @@ impl<L: NodeLedger> Chain<L> {
     /// Fatal ones only.
     pub(crate) fn snapshot_due(&self, depth: u32) -> Result<Option<(Tip, StateHash)>, ChainError> {
         let due = snapshot_height(self.spec().rules().period_blocks, depth, self.height());
-        let base = self.store().base()?.map_or(Height::ZERO, |base| base.height);
-        let Some(height) = due.filter(|height| *height > Height::ZERO && *height >= base) else {
-            return Ok(None);
-        };
-        let Some((id, next)) = self.store().active_id(height)?.zip(height.next()) else { return Ok(None) };
+        let from = self.store().undo_from()?;
+        let due = due.filter(|height| *height > Height::ZERO);
+        let due = due.and_then(|height| Some((height, height.next()?))).filter(|(_, next)| *next >= from);
+        let Some((height, next)) = due else { return Ok(None) };
+        let Some(id) = self.store().active_id(height)? else { return Ok(None) };
         let Some(above) = self.store().active_id(next)?.filter(|_| commits_to_state(self.spec(), next))
         else {
             return Ok(None);
@@ -78,5 +87,10 @@ mod tests {
         assert_eq!([height(0), height(479), height(990)], [None; 3]);
         assert_eq!([height(991), height(1502), height(1503)], [Some(511), Some(511), Some(1023)]);
         assert_eq!(snapshot_height(16, 0, Height::new(16)), Some(Height::new(15)));
+        for (period, depth) in [(128, 480), (16, 16), (16, 0), (128, 512)] {
+            let deepest = (0..5_000)
+                .filter_map(|tip| Some(tip - snapshot_height(period, depth, Height::new(tip))?.get()));
+            assert!(deepest.max().unwrap() <= snapshot_reach(period, depth), "{period} {depth}");
+        }
     }
 }

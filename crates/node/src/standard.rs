@@ -9,13 +9,15 @@ mod control;
 mod network;
 mod packages;
 pub(crate) mod pool;
+mod prune;
 
-pub(crate) use chain::{block_id, confirmations, stored};
+pub(crate) use chain::{block_id, confirmations, not_stored, stored};
 
 use crate::{ledger::NodeLedger, methods::Method};
 
 /// The methods of any chain.
 pub(crate) fn table<L: NodeLedger>() -> Vec<Method<L>> {
-    let tables = [chain::table(), network::table(), bans::table(), pool::table(), control::table()];
+    let tables =
+        [chain::table(), network::table(), bans::table(), pool::table(), control::table(), prune::table()];
     tables.into_iter().flatten().collect()
 }

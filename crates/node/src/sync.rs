@@ -37,6 +37,8 @@ pub struct Sync {
     asked: BTreeSet<BlockId>,
     turn: usize,
     next_id: u64,
+    /// Height of the lowest block that is wanted and that no connected peer has.
+    lacking: Option<Height>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,8 @@ struct Peer {
     /// Height of the last header that it answered with, since it was asked for its tip.
     reached: Height,
     rests_until: Option<Instant>,
+    /// Height of the lowest block that it has, as it says.
+    serves_from: Height,
 }
 
 /// Blocks that a peer was asked for.
@@ -103,8 +107,38 @@ impl Sync {
         std::mem::replace(&mut peer.reached, height) < height
     }
 
-    /// Requests for blocks that nobody was asked for of late, spread over the peers, with their numbers.
-    pub fn fetch(&mut self, ids: &[BlockId], now: Instant) -> Vec<(PeerId, u64, Request)> {
+    /// A peer says from which height on it has blocks.
+    pub fn serves(&mut self, peer: &PeerId, from: Height) {
+        self.peers.entry(*peer).and_modify(|peer| peer.serves_from = from);
+    }
+
+    /// Whether a peer says that it has the block of a height.
+    pub fn has(&self, peer: &PeerId, height: Height) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.serves_from <= height)
+    }
+
+    /// Height of the lowest block that is wanted and that no connected peer has.
+    pub const fn lacking(&self) -> Option<Height> {
+        self.lacking
+    }
+
+    /// Whether there are peers, and none of them has the block of a height.
+    pub fn nobody_has(&self, height: Height) -> bool {
+        !self.peers.is_empty() && !self.peers.keys().any(|peer| self.has(peer, height))
+    }
+
+    /// Requests for blocks that nobody was asked for of late, spread over the peers who have them, with their numbers.
+    pub fn fetch(
+        &mut self,
+        ids: &[BlockId],
+        height: impl Fn(&BlockId) -> Height,
+        now: Instant,
+    ) -> Vec<(PeerId, u64, Request)> {
+        let lacking = ids.first().map(&height).filter(|height| self.nobody_has(*height));
+        if let Some(height) = lacking.filter(|_| self.lacking.is_none()) {
+            tracing::warn!(%height, "no connected peer has this block any more: an archive node is needed");
+        }
+        self.lacking = lacking;
         let late = |batch: &Batch| now.duration_since(batch.since) >= batch.patience;
         for slow in self.batches.values().filter(|batch| late(batch)) {
             self.peers.entry(slow.peer).and_modify(|peer| peer.rests_until = Some(now + REST));
@@ -113,7 +147,8 @@ impl Sync {
         let due: Vec<BlockId> = ids.iter().filter(|id| !self.asked.contains(id)).copied().collect();
         let mut requests = Vec::new();
         for ids in due.chunks(BLOCKS_MAX).map(<[BlockId]>::to_vec) {
-            let Some(peer) = self.free_peer(now) else { break };
+            let Some(lowest) = ids.iter().map(&height).min() else { break };
+            let Some(peer) = self.free_peer(lowest, now) else { continue };
             let number = self.number();
             self.asked.extend(&ids);
             self.batches.insert(number, Batch { peer, ids: ids.clone(), since: now, patience: PATIENCE });
@@ -135,11 +170,12 @@ impl Sync {
         self.batches.values().any(|batch| batch.peer == *peer && batch.ids.contains(id))
     }
 
-    fn free_peer(&mut self, now: Instant) -> Option<PeerId> {
+    fn free_peer(&mut self, height: Height, now: Instant) -> Option<PeerId> {
         let busy =
             |id: &PeerId| self.batches.values().filter(|batch| batch.peer == *id).count() >= BATCHES_MAX;
         let awake = self.peers.iter().filter(|(_, peer)| peer.rests_until.is_none_or(|until| until <= now));
-        let free: Vec<PeerId> = awake.map(|(id, _)| *id).filter(|id| !busy(id)).collect();
+        let having = awake.filter(|(_, peer)| peer.serves_from <= height);
+        let free: Vec<PeerId> = having.map(|(id, _)| *id).filter(|id| !busy(id)).collect();
         self.turn += 1;
         free.get(self.turn.checked_rem(free.len())?).copied()
     }
@@ -177,7 +213,8 @@ pub fn answer<L: NodeLedger>(chain: &Chain<L>, request: &Request, time: u64) -> 
             let tip = *chain.engine().tip();
             let node = chain.engine().tree().get(&tip);
             let (height, weight) = node.map_or_else(Default::default, |node| (node.height, node.weight));
-            Ok(Response::Status { tip, height, weight, time })
+            let blocks_from = chain.store().undo_from()?;
+            Ok(Response::Status { tip, height, weight, time, blocks_from })
         }
         Request::Headers { locator, max } => headers(chain, locator, usize::from(*max)),
         Request::Blocks { ids } => blocks(chain, ids),
@@ -228,6 +265,10 @@ mod tests {
         (0..count).map(|number| BlockId::new([number; 32])).collect()
     }
 
+    fn low(_: &BlockId) -> Height {
+        Height::new(1)
+    }
+
     fn sync(peers: u8) -> Sync {
         let mut sync = Sync::default();
         (0..peers).for_each(|number| sync.joined(mass_network::peer_id([number; 32])));
@@ -238,31 +279,52 @@ mod tests {
     fn a_peer_has_few_batches_at_a_time_and_what_it_leaves_goes_to_others() {
         let (mut sync, now) = (sync(2), Instant::now());
         let wanted = ids(255);
-        let first = sync.fetch(&wanted, now);
+        let first = sync.fetch(&wanted, low, now);
         assert_eq!(first.len(), 4);
-        assert!(sync.fetch(&wanted, now).is_empty(), "all is asked for");
+        assert!(sync.fetch(&wanted, low, now).is_empty(), "all is asked for");
         let (gone, number, _) = first[0].clone();
-        assert!(sync.fetch(&ids(0), now + PATIENCE / 2).is_empty());
+        assert!(sync.fetch(&ids(0), low, now + PATIENCE / 2).is_empty());
         sync.answered(number, 0, now);
-        let again = sync.fetch(&wanted, now);
+        let again = sync.fetch(&wanted, low, now);
         assert!(again.is_empty(), "one peer has nothing, the other is busy: {again:?}");
         let (other, number, _) = first.iter().find(|(peer, ..)| *peer != gone).unwrap().clone();
         sync.answered(number, 1, now);
-        let again = sync.fetch(&wanted, now);
+        let again = sync.fetch(&wanted, low, now);
         assert_eq!(again.iter().map(|(peer, ..)| *peer).collect::<Vec<_>>(), [other]);
     }
 
     #[test]
     fn who_is_slow_or_leaves_holds_up_nothing() {
         let (mut sync, now) = (sync(1), Instant::now());
-        assert_eq!(sync.fetch(&ids(3), now).len(), 1);
-        assert!(sync.fetch(&ids(3), now + PATIENCE / 2).is_empty());
-        assert!(sync.fetch(&ids(3), now + PATIENCE).is_empty(), "the peer rests");
-        assert_eq!(sync.fetch(&ids(3), now + PATIENCE + REST).len(), 1);
+        assert_eq!(sync.fetch(&ids(3), low, now).len(), 1);
+        assert!(sync.fetch(&ids(3), low, now + PATIENCE / 2).is_empty());
+        assert!(sync.fetch(&ids(3), low, now + PATIENCE).is_empty(), "the peer rests");
+        assert_eq!(sync.fetch(&ids(3), low, now + PATIENCE + REST).len(), 1);
         let peer = *sync.peers().next().unwrap();
         sync.left(&peer);
         sync.joined(peer);
-        assert_eq!(sync.fetch(&ids(3), now + PATIENCE + REST).len(), 1);
+        assert_eq!(sync.fetch(&ids(3), low, now + PATIENCE + REST).len(), 1);
+    }
+
+    #[test]
+    fn who_has_pruned_a_block_is_not_asked_for_it() {
+        let (mut sync, now) = (sync(2), Instant::now());
+        let [archive, pruned] = [0, 1].map(|number| mass_network::peer_id([number; 32]));
+        sync.serves(&pruned, Height::new(100));
+        let height = |id: &BlockId| Height::new(u32::from(id.as_bytes()[0]));
+        let asked: Vec<PeerId> = sync.fetch(&ids(250), height, now).iter().map(|(peer, ..)| *peer).collect();
+        assert_eq!(
+            asked.iter().filter(|peer| **peer == archive).count(),
+            2,
+            "the first two batches: {asked:?}"
+        );
+        assert_eq!((asked[..2].contains(&pruned), asked.len()), (false, 4));
+        sync.left(&archive);
+        let again = sync.fetch(&ids(64), height, now);
+        assert!(again.is_empty() && sync.lacking() == Some(Height::ZERO), "{again:?}");
+        sync.serves(&pruned, Height::ZERO);
+        sync.fetch(&ids(64), height, now);
+        assert_eq!(sync.lacking(), None);
     }
 
     #[test]

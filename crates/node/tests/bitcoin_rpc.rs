@@ -107,6 +107,8 @@ async fn check_blocks(world: &World) {
     let info = info.into_model().unwrap();
     assert_eq!((info.blocks, info.headers, info.chain), (2, 2, bitcoin::Network::Regtest));
     assert!(info.size_on_disk > 0 && !info.initial_block_download);
+    assert_eq!((info.pruned, info.prune_height), (false, None));
+    assert_eq!(world.code("pruneblockchain", json!([1])).await, -1, "the node keeps all blocks");
 
     let raw: v31::GetBlockVerboseZero = world.shape("getblock", json!([world.hash(1).await, 0])).await;
     let block: Block = raw.block().unwrap();

@@ -48,7 +48,7 @@ impl Place {
             esplora_genesis: Some("11".repeat(32).parse().unwrap()),
         };
         let mut config = NodeConfig::new(farm.spec.clone(), dir.path().to_path_buf());
-        args.prepare(&mut config);
+        args.prepare(&mut config).unwrap();
         let (node, queries) = start_asked::<UtxoLedger>(config).await.unwrap();
         let faces = args.start(queries).await.unwrap();
         let client = client(&format!("http://{}", node.rpc)).unwrap();

@@ -155,9 +155,13 @@ async fn lie(config: Config, good: Vec<u8>) {
                 turn += 1;
                 let tip = BlockId::new([9; 32]);
                 let response = match request {
-                    Request::Status => {
-                        Response::Status { tip, height: Height::new(9), weight: ChainWeight::ZERO, time: 0 }
-                    }
+                    Request::Status => Response::Status {
+                        tip,
+                        height: Height::new(9),
+                        weight: ChainWeight::ZERO,
+                        time: 0,
+                        blocks_from: Height::ZERO,
+                    },
                     Request::Headers { .. } => Response::Headers(match turn % 3 {
                         0 => vec![],
                         1 => vec![vec![7; 700]; 3],

@@ -10,10 +10,14 @@ mod story;
 
 use std::sync::Arc;
 
+use mass_node::Pruning;
 use mass_storage::fault::FakeDisk;
 use payer::NOW;
 use rand_core::{RngCore as _, SeedableRng as _};
 use story::{Story, weight};
+
+/// As little as the story's reorganisations allow.
+const PRUNING: Pruning = Pruning { target_bytes: Some(1), keep_blocks: 5 };
 
 /// Numbers from a seed.
 struct Dice(rand_chacha::ChaCha8Rng);
@@ -41,10 +45,12 @@ fn live(story: &Story, disk: &FakeDisk, bulk: bool, dice: &mut Dice) -> Life {
     let mut life = Life::default();
     let Ok(mut chain) = story.open(disk) else { return Life { crashed: true, ..life } };
     life.sure = weight(&chain);
+    let prunes = dice.below(2) == 1;
     let mut run = || -> Result<(), mass_node::ChainError> {
         chain.set_bulk(bulk)?;
         for block in &story.blocks {
             chain.take_block(block, NOW)?;
+            while prunes && chain.prune(&PRUNING)? {}
             if dice.below(8) == 0 {
                 chain.store().sync()?;
             }

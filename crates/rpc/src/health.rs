@@ -25,6 +25,9 @@ pub struct NodeHealth {
     pub database_bytes: u64,
     /// Bytes that are free where the database is, where the system tells.
     pub free_bytes: Option<u64>,
+    /// Height below which blocks were pruned, if some were.
+    #[serde(default)]
+    pub pruned_below: Option<Height>,
     /// What is wrong, the worst first.
     pub findings: Vec<NodeFinding>,
 }
@@ -50,6 +53,8 @@ pub enum NodeFindingKind {
     NetworkOff,
     /// No peers are connected.
     NoPeers,
+    /// No connected peer has a block that is wanted: all have pruned it.
+    NoBlocks,
     /// A checkpoint is still to come.
     Checkpoint,
     /// Better headers are known than blocks are executed.

@@ -19,6 +19,7 @@ use crate::{
     Store, StoreError, Tip,
     index::read_states,
     part::read_base,
+    prune,
     read::scan,
     schema::{add_bans, read_undo_from},
     store::{decode, read_sum, read_tip},
@@ -124,6 +125,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Height below which blocks were pruned; `None` if none were.
+    #[must_use]
+    pub fn pruned_below(&self) -> Option<Height> {
+        prune::line_below(self.undo_from.get(), self.base)
+    }
+
     /// Notes a fault.
     pub fn fault(&mut self, part: Part, what: String) {
         self.faults_count += 1;

@@ -16,6 +16,7 @@ mod error;
 pub mod fault;
 mod index;
 mod part;
+mod prune;
 mod read;
 mod schema;
 mod size;
@@ -30,6 +31,7 @@ pub use commit::Slack;
 pub use error::StoreError;
 pub use index::{IndexEntries, IndexKind, IndexState, IndexView, IndexedBlock};
 pub use part::{PART_BYTES_MAX, PartEntry, StatePart};
+pub use prune::{Kept, PruneStep};
 pub use read::{Before, Header, KeyValue, Snapshot, StoredHeader};
 /// A disk, for [`Store::open_on`].
 pub use redb::StorageBackend as Disk;

@@ -18,8 +18,8 @@ use crate::{
     Snapshot, Store, StoreError, Tip,
     store::{corrupt, decode, read_tip},
     tables::{
-        ACTIVE, BANS, HEADERS_BY_HEIGHT, META, META_BASE, META_STATE_SUM, META_TIP, META_UNDO_FROM, STATE,
-        UNDO,
+        ACTIVE, BANS, HEADERS_BY_HEIGHT, META, META_BASE, META_KEPT, META_STATE_SUM, META_TIP,
+        META_UNDO_FROM, STATE, UNDO,
     },
     undo::{KEY_BYTES_MAX, Replaced},
 };
@@ -270,6 +270,7 @@ impl Store {
             meta.insert(META_TIP, base.as_slice())?;
             meta.insert(META_UNDO_FROM, height.saturating_add(1).to_bytes().as_slice())?;
             meta.insert(META_STATE_SUM, sum.to_bytes().as_slice())?;
+            meta.remove(META_KEPT)?;
             Ok(())
         })
     }

@@ -111,7 +111,7 @@ mod tests {
             };
             store.connect(&block).unwrap();
         }
-        store.prune_undo(Height::new(40)).unwrap();
+        store.prune(Height::new(39), None, crate::tests::ALL).unwrap();
         let (before, large) = (store.size().unwrap(), fs::metadata(&path).unwrap().len());
         let state = before.tables.iter().find(|table| table.name == "state").unwrap();
         assert_eq!(state.entries, 40 + 49);

@@ -22,10 +22,11 @@ use crate::{
     StoreError,
     commit::{Failure, Unsynced},
     index::{self, IndexEntries, check_entries},
-    schema::{self, read_undo_from},
+    prune::{count_connected, count_disconnected},
+    schema,
     tables::{
         ACTIVE, BANS, BODIES, EVIDENCE, HEADERS, HEADERS_BY_HEIGHT, INDEXES, META, META_CHAIN, META_SCHEMA,
-        META_STATE_SUM, META_TIP, META_UNDO_FROM, SCHEMA, SEALS, STATE, UNDO,
+        META_STATE_SUM, META_TIP, SCHEMA, SEALS, STATE, UNDO,
     },
     undo::{self, Replaced, UNDO_BYTES_MAX, Undo},
     unfinished,
@@ -255,6 +256,7 @@ impl Store {
             let undo = apply_delta(txn, block, &mut sum)?.to_bytes();
             undo::check("bytes of an undo", undo.len(), UNDO_BYTES_MAX)?;
             txn.open_table(UNDO)?.insert(block.height.get(), undo.as_slice())?;
+            count_connected(&mut meta, block.height, block.body.len().saturating_add(undo.len()))?;
             index::connect(txn, block.height, block.indexes)?;
             let tip = Tip { height: block.height, id: block.id }.to_bytes();
             meta.insert(META_TIP, tip.as_slice())?;
@@ -273,7 +275,8 @@ impl Store {
             let mut meta = txn.open_table(META)?;
             let tip = read_tip(&meta)?.ok_or(StoreError::NoTip)?;
             let mut sum = read_sum(&meta)?;
-            restore(txn, tip, &mut sum)?;
+            let undo_bytes = restore(txn, tip, &mut sum)?;
+            count_disconnected(txn, &mut meta, &tip, undo_bytes)?;
             meta.insert(META_STATE_SUM, sum.to_bytes().as_slice())?;
             index::disconnect(txn, tip.height, indexes)?;
             let mut active = txn.open_table(ACTIVE)?;
@@ -289,20 +292,6 @@ impl Store {
                 }
             }
             Ok(tip.id)
-        })
-    }
-
-    /// Forgets the undo of all blocks below the height: they can no longer be disconnected.
-    ///
-    /// # Errors
-    /// A fatal error.
-    pub fn prune_undo(&self, below: Height) -> Result<(), StoreError> {
-        self.write(|txn| {
-            let mut meta = txn.open_table(META)?;
-            let after_tip = read_tip(&meta)?.map_or(0, |tip| tip.height.get().saturating_add(1));
-            let below = below.get().min(after_tip).max(read_undo_from(&meta)?);
-            meta.insert(META_UNDO_FROM, below.to_bytes().as_slice())?;
-            Ok(txn.open_table(UNDO)?.retain_in(..below, |_, _| false)?)
         })
     }
 
@@ -457,11 +446,12 @@ fn set(
     Ok(before)
 }
 
-fn restore(txn: &WriteTransaction, tip: Tip, sum: &mut StateSum) -> Result<(), StoreError> {
-    let undo: Undo = {
+/// Takes back what the tip changed in the state; the bytes of its undo, which is gone.
+fn restore(txn: &WriteTransaction, tip: Tip, sum: &mut StateSum) -> Result<usize, StoreError> {
+    let (undo, bytes): (Undo, usize) = {
         let mut undos = txn.open_table(UNDO)?;
         let bytes = undos.remove(tip.height.get())?.ok_or(StoreError::UndoPruned(tip.height))?;
-        decode("undo", bytes.value())?
+        (decode("undo", bytes.value())?, bytes.value().len())
     };
     if undo.block != tip.id {
         return Err(corrupt("the undo is another block's"));
@@ -476,5 +466,5 @@ fn restore(txn: &WriteTransaction, tip: Tip, sum: &mut StateSum) -> Result<(), S
         let farmer = FarmerPublicKey::new(*ban?.0.value().1);
         sum.remove(&StateEntry::Ban { farmer: &farmer, block: &tip.id });
     }
-    Ok(())
+    Ok(bytes)
 }

@@ -13,14 +13,14 @@
 //! | `undo` | height | undo of the active block at that height |
 //! | `indexes` | name of an index | version of its entries, height of the first block that it lacks |
 //! | `index/NAME` | key of the ledger | value of the ledger |
-//! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id, `state sum`: sum over the state (STA-2), `undo from`: height of the lowest undo, if some was pruned, `base`: height and id of the block whose state the store began with |
+//! | `meta` | name | `schema`: u32, `chain`: chain id, `tip`: height and block id, `state sum`: sum over the state (STA-2), `undo from`: height of the lowest undo, below which no block but the genesis block has a body, if some was pruned or there is a base, `base`: height and id of the block whose state the store began with, `kept`: height from which on what bodies and undo take was counted, and how many bytes that are |
 
 use mass_primitives::{BlockId, FarmerPublicKey, Ticket};
 use redb::TableDefinition;
 
 /// Version of the tables. A store of an older one is brought up to it when it is opened (`crates/storage/src/schema.rs`), one
 /// of a newer one is refused.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 pub(crate) type Id = &'static [u8; BlockId::LEN];
 type TicketBytes = &'static [u8; Ticket::LEN];
@@ -45,3 +45,4 @@ pub(crate) const META_TIP: &str = "tip";
 pub(crate) const META_STATE_SUM: &str = "state sum";
 pub(crate) const META_BASE: &str = "base";
 pub(crate) const META_UNDO_FROM: &str = "undo from";
+pub(crate) const META_KEPT: &str = "kept";

@@ -7,7 +7,7 @@ use mass_primitives::{BlockId, ChainId, Encode as _, FarmerPublicKey, Height, Sl
 use redb::Database;
 
 use crate::{
-    ConnectBlock, IndexEntries, IndexKind, IndexedBlock, NewHeader, Store, StoreError, Tip,
+    ConnectBlock, IndexEntries, IndexKind, IndexedBlock, NewHeader, PruneStep, Store, StoreError, Tip,
     tables::{META, META_SCHEMA},
 };
 
@@ -17,6 +17,8 @@ mod part;
 mod schema;
 
 pub(crate) const CHAIN: ChainId = ChainId::new([7; 32]);
+/// A step of any size.
+pub(crate) const ALL: PruneStep = PruneStep { blocks: u32::MAX, bytes: u64::MAX };
 
 fn id(number: u8) -> BlockId {
     BlockId::new([number; 32])
@@ -114,7 +116,7 @@ fn a_pruned_undo_cannot_be_disconnected() {
     let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
     connect(&store, 1, 0, None, &StateDelta::new()).unwrap();
     connect(&store, 2, 1, Some(1), &StateDelta::new()).unwrap();
-    store.prune_undo(Height::new(1)).unwrap();
+    store.prune(Height::new(1), None, ALL).unwrap();
     store.disconnect_tip(&[]).unwrap();
     assert!(matches!(store.disconnect_tip(&[]), Err(StoreError::UndoPruned(Height::ZERO))));
     assert_eq!(store.tip().unwrap().unwrap().id, id(1));
@@ -278,7 +280,8 @@ fn what_a_block_replaced_is_read_until_it_is_pruned() {
     let before = store.snapshot().unwrap().before(Height::new(1)).unwrap().unwrap();
     let read = |key: &[u8]| before.get(key).unwrap();
     assert_eq!([read(b"a"), read(b"b"), read(b"c")], [Some(b"x".to_vec()), None, None]);
-    store.prune_undo(Height::new(2)).unwrap();
+    connect(&store, 3, 2, Some(2), &StateDelta::new()).unwrap();
+    store.prune(Height::new(2), None, ALL).unwrap();
     assert!(store.snapshot().unwrap().before(Height::new(1)).unwrap().is_none());
 }
 

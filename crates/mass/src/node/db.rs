@@ -129,6 +129,10 @@ fn repair(place: &Place, output: Output) -> anyhow::Result<Verdict> {
     let rebuilt = if in_place { None } else { Some(put_together(&spec, &path, output)?) };
     let after = checked(&spec, &path, output)?;
     let done = match &rebuilt {
+        None if before.report.pruned_below().is_some() => {
+            "mended in place; a dropped index cannot be built of pruned blocks: start without it by --index"
+                .to_owned()
+        }
         None => "mended in place; the node builds dropped indexes again".to_owned(),
         Some(rebuilt) => tell(rebuilt),
     };
@@ -162,6 +166,7 @@ fn rebuilt_json(rebuilt: &Rebuilt) -> Value {
         "best_header": rebuilt.best,
         "headers_lost": rebuilt.headers_lost,
         "bodies_lost": rebuilt.bodies_lost,
+        "pruned_below": rebuilt.pruned_below,
         "damaged_file": rebuilt.kept,
     })
 }
@@ -177,6 +182,12 @@ fn tell(rebuilt: &Rebuilt) -> String {
     );
     if rebuilt.headers_lost > 0 {
         text.push_str(&format!("\n{} headers could not be used", rebuilt.headers_lost));
+    }
+    if let Some(below) = rebuilt.pruned_below {
+        text.push_str(&format!(
+            "\nthe blocks below height {below} were pruned, so there was nothing to execute again: peers who keep all have them, \
+             and with --snapshot the node begins before it has them"
+        ));
     }
     if rebuilt.tip.is_none_or(|tip| tip.height < rebuilt.best)
         || rebuilt.headers_lost + rebuilt.bodies_lost > 0
@@ -199,9 +210,17 @@ fn describe(found: &Checked) -> String {
     if let Some(base) = &report.base {
         text.push_str(&format!("\nbegins   with the state of {} at height {}", base.id, base.height));
     }
+    if let Some(below) = report.pruned_below() {
+        text.push_str(&format!("\npruned   all blocks below height {below}"));
+    }
     found.audit.iter().for_each(|audit| text.push_str(&format!("\nbooks    {audit}")));
+    let is_pruned = report.pruned_below().is_some();
     for Fault { part, what } in &report.faults {
-        text.push_str(&format!("\nfault    {}: {what}\n         {}", part.name(), advice(part.mend())));
+        text.push_str(&format!(
+            "\nfault    {}: {what}\n         {}",
+            part.name(),
+            advice(part.mend(), is_pruned)
+        ));
     }
     let more = report.faults_count - report.faults.len() as u64;
     if more > 0 {
@@ -211,8 +230,11 @@ fn describe(found: &Checked) -> String {
 }
 
 /// The one thing that mends a fault.
-const fn advice(mend: Mend) -> &'static str {
+const fn advice(mend: Mend, is_pruned: bool) -> &'static str {
     match mend {
+        Mend::Reindex if is_pruned => {
+            "`mass node db repair` drops the index; of pruned blocks it cannot be built again: start without it by --index"
+        }
         Mend::Reindex => "`mass node db repair` drops the index, and the node builds it again",
         Mend::Reseal => "`mass node db repair` lists the seals again from the headers",
         Mend::Rebuild => "`mass node db repair` puts the chain together anew from what is sound",
@@ -221,17 +243,18 @@ const fn advice(mend: Mend) -> &'static str {
 
 fn to_json(found: &Checked) -> Value {
     let report = &found.report;
+    let is_pruned = report.pruned_below().is_some();
     let faults = report.faults.iter().map(|fault| {
         let index = match &fault.part {
             Part::Index(name) => Some(name),
             _ => None,
         };
-        json!({ "part": fault.part.name(), "index": index, "what": fault.what, "mend": advice(fault.part.mend()) })
+        json!({ "part": fault.part.name(), "index": index, "what": fault.what, "mend": advice(fault.part.mend(), is_pruned) })
     });
     json!({
         "good": found.is_good(), "schema": SCHEMA, "tip": report.tip.map(|tip| tip.id),
         "height": report.tip.map(|tip| tip.height), "headers": report.headers, "bodies": report.bodies,
-        "base": report.base.map(|base| base.height), "undo_from": report.undo_from, "state_entries": report.state_entries,
+        "base": report.base.map(|base| base.height), "pruned_below": report.pruned_below(), "undo_from": report.undo_from, "state_entries": report.state_entries,
         "state_hash": report.state_hash, "books": found.audit, "faults_count": report.faults_count,
         "faults": faults.collect::<Vec<_>>(),
     })
@@ -241,6 +264,7 @@ fn stats(place: &Place, output: Output) -> anyhow::Result<Verdict> {
     let (spec, path, store) = place.open()?;
     let size = store.size()?;
     let (tip, undo_from, indexes) = (store.tip()?, store.undo_from()?, store.indexes()?);
+    let (base, pruned) = (store.base()?.map(|base| base.height), store.pruned_below()?);
     let file_bytes = fs::metadata(&path).with_context(|| path.display().to_string())?.len();
     let head = ["table", "entries", "stored", "tree", "unused"].map(str::to_owned).to_vec();
     let rows = size.tables.iter().map(|table| {
@@ -259,6 +283,8 @@ fn stats(place: &Place, output: Output) -> anyhow::Result<Verdict> {
         human_bytes(size.fragmented_bytes),
         size.fragmented_bytes.saturating_mul(100) / file_bytes.max(1)
     );
+    base.iter().for_each(|base| text.push_str(&format!("begins   with the state of height {base}\n")));
+    pruned.iter().for_each(|below| text.push_str(&format!("pruned   all blocks below height {below}\n")));
     for index in &indexes {
         text.push_str(&format!("index    {}, {} blocks\n", index.name, index.next));
     }
@@ -274,7 +300,7 @@ fn stats(place: &Place, output: Output) -> anyhow::Result<Verdict> {
         .map(|index| json!({ "name": index.name, "version": index.version, "next": index.next }));
     let value = json!({
         "file": path, "schema": SCHEMA, "height": tip.map(|tip| tip.height), "tip": tip.map(|tip| tip.id),
-        "undo_from": undo_from, "file_bytes": file_bytes, "allocated_bytes": size.allocated_bytes,
+        "base": base, "pruned_below": pruned, "undo_from": undo_from, "file_bytes": file_bytes, "allocated_bytes": size.allocated_bytes,
         "free_bytes": size.fragmented_bytes, "tables": tables.collect::<Vec<_>>(),
         "indexes": indexes.collect::<Vec<_>>(),
     });

@@ -46,10 +46,11 @@ fn text(status: &Status, health: &NodeHealth) -> String {
         let state = if checkpoint.reached { "reached" } else { "waited for" };
         format!("; checkpoint at height {}, {state}", checkpoint.height)
     });
+    let pruned = health.pruned_below.map_or(String::new(), |below| format!(", blocks below {below} pruned"));
     let mut text = format!(
         "{}\nchain     {} ({})\nprogram   mass {}, for {}\nheight    {}, {} ago{blocks}{checkpoint}\ntip       {}\n\
          peers     {} out, {} in\nnetspace  {netspace}\nmempool   {} transactions\n\
-         disk      {} of the database, {free} free; memory {memory}\n\
+         disk      {} of the database, {free} free{pruned}; memory {memory}\n\
          since     {} reorganisations since the start, {} farmer keys banned\n",
         if health.ready { "all is well" } else { "NOT all is well" },
         status.name,

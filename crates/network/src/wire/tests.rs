@@ -28,12 +28,13 @@ fn request() -> impl Strategy<Value = Request> {
 
 fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
-        (any::<[u8; 32]>(), any::<u32>(), any::<u128>(), any::<u64>()).prop_map(
-            |(tip, height, weight, time)| Response::Status {
+        (any::<[u8; 32]>(), any::<u32>(), any::<u128>(), any::<u64>(), any::<u32>()).prop_map(
+            |(tip, height, weight, time, from)| Response::Status {
                 tip: BlockId::new(tip),
                 height: Height::new(height),
                 weight: ChainWeight::new(weight),
                 time,
+                blocks_from: Height::new(from),
             }
         ),
         vec(vec(any::<u8>(), 0..64), 0..8).prop_map(Response::Headers),

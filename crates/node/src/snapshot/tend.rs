@@ -16,6 +16,7 @@ use crate::{
     ledger::NodeLedger,
     node::{Moment, Node},
     progress::SyncProgress,
+    prune::Pruning,
 };
 
 /// What is to be done about snapshots.
@@ -29,6 +30,8 @@ pub(crate) struct SnapshotConfig {
     pub indexes: Option<Vec<String>>,
     /// Whether a node without blocks begins with one.
     pub begins: bool,
+    /// How the node prunes.
+    pub pruning: Option<Pruning>,
 }
 
 /// What the loop has of snapshots.
@@ -66,7 +69,8 @@ impl Snapshots {
         if node.history.is_none()
             && let Some(base) = node.chain().store().base()?
         {
-            node.history = Some(History::start(dir, node.chain(), base, indexes, now)?);
+            let keeps = (indexes, self.config.pruning);
+            node.history = Some(History::start(dir, node.chain(), base, keeps, now)?);
         }
         node.drive_history(dir, now)
     }

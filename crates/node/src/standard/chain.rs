@@ -4,7 +4,7 @@ use bitcoin::{CompactTarget, Target, consensus::deserialize};
 use mass_consensus::header::HEADER_BYTES;
 use mass_primitives::{BlockId, Height, Slot};
 use mass_rpc::{
-    RpcResult, errors,
+    ErrorObjectOwned, RpcResult, errors,
     params::{Args, Kind, Param},
 };
 use serde_json::{Map, Value, json};
@@ -17,6 +17,7 @@ use crate::{
     ledger::NodeLedger,
     methods::Method,
     node::{Moment, Node},
+    prune::Pruning,
 };
 
 const NONE: &[Param] = &[];
@@ -111,7 +112,21 @@ fn hash_at<L: NodeLedger>(node: &mut Node<L>, args: &Args) -> RpcResult<Value> {
 pub(crate) fn stored<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<(Vec<u8>, Vec<u8>)> {
     let header = header_bytes(chain, id)?;
     let body = chain.body(id).map_err(fault)?;
-    Ok((header, body.ok_or_else(|| errors::misc("Block not available (not fully downloaded)"))?))
+    match body {
+        Some(body) => Ok((header, body)),
+        None => Err(not_stored(chain, tree_node(chain, id)?.height)),
+    }
+}
+
+/// What is said of the body of a block that is not here.
+pub(crate) fn not_stored<L: NodeLedger>(chain: &Chain<L>, height: Height) -> ErrorObjectOwned {
+    match chain.store().pruned_below() {
+        Err(error) => fault(error),
+        Ok(below) if below.is_some_and(|below| height < below) => {
+            errors::misc("Block not available (pruned data)")
+        }
+        Ok(_) => errors::misc("Block not available (not fully downloaded)"),
+    }
 }
 
 fn header_bytes<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> RpcResult<Vec<u8>> {
@@ -172,9 +187,7 @@ pub(crate) fn header_fields<L: NodeLedger>(chain: &Chain<L>, id: &BlockId) -> Rp
     Ok(fields)
 }
 
-pub(crate) fn ledger_fault(
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> mass_rpc::ErrorObjectOwned {
+pub(crate) fn ledger_fault(error: impl std::error::Error + Send + Sync + 'static) -> ErrorObjectOwned {
     fault(ChainError::Ledger(Box::new(error)))
 }
 
@@ -215,7 +228,7 @@ fn chain_info<L: NodeLedger>(node: &mut Node<L>, _: &Args) -> RpcResult<Value> {
     let (height, best) = (tip_height(chain)?, tree_node(chain, tree.best())?.height);
     let progress = f64::from(height.get() + 1) / f64::from(best.max(height).get() + 1);
     let tip_field = |name: &str| at_tip.get(name).cloned().unwrap_or_default();
-    Ok(json!({
+    let mut fields = json!({
         "chain": network_name(chain),
         "blocks": height,
         "headers": best.max(height),
@@ -229,7 +242,7 @@ fn chain_info<L: NodeLedger>(node: &mut Node<L>, _: &Args) -> RpcResult<Value> {
         "initialblockdownload": !is_synced(chain),
         "chainwork": tip_field("chainwork"),
         "size_on_disk": node.disk_bytes(),
-        "pruned": false,
+        "pruned": node.pruning().is_some(),
         "warnings": [],
         "checkpoint": newest_checkpoint(chain),
         "snapshot": node.history_progress().map(|Progress { base, validated }| {
@@ -239,7 +252,14 @@ fn chain_info<L: NodeLedger>(node: &mut Node<L>, _: &Args) -> RpcResult<Value> {
         "name": chain.spec().rules().name,
         "chainid": chain.spec().id(),
         "netspace": netspace(chain)? as f64,
-    }))
+    });
+    if let (Some(Pruning { target_bytes, .. }), Some(fields)) = (node.pruning(), fields.as_object_mut()) {
+        let from = chain.store().undo_from().map_err(fault)?;
+        fields.insert("pruneheight".to_owned(), json!(from));
+        fields.insert("automatic_pruning".to_owned(), json!(target_bytes.is_some()));
+        fields.extend(target_bytes.map(|bytes| ("prune_target_size".to_owned(), json!(bytes))));
+    }
+    Ok(fields)
 }
 
 fn mining_info<L: NodeLedger>(node: &mut Node<L>, _: &Args) -> RpcResult<Value> {

@@ -57,6 +57,9 @@ pub enum FaceError {
         #[source]
         source: io::Error,
     },
+    /// Old transactions are asked for by these protocols, and the node is to prune them.
+    #[error("--electrum and --esplora serve all blocks from genesis on: leave --prune out, or them")]
+    Pruned,
     /// The node does not answer.
     #[error("the node does not answer: {}", .0.message())]
     Node(ErrorObjectOwned),
@@ -81,11 +84,18 @@ impl FaceArgs {
         self.electrum.is_none() && self.esplora.is_none()
     }
 
-    /// Adds to a node's config what the servers need: all indexes.
-    pub fn prepare(&self, config: &mut NodeConfig) {
+    /// Adds to a node's config what the servers need: all indexes, and all blocks.
+    ///
+    /// # Errors
+    /// [`FaceError::Pruned`].
+    pub fn prepare(&self, config: &mut NodeConfig) -> Result<(), FaceError> {
         if !self.is_empty() {
+            if config.prune.is_some() {
+                return Err(FaceError::Pruned);
+            }
             config.indexes = Some([TX, ADDRESS, SPEND].map(str::to_owned).to_vec());
         }
+        Ok(())
     }
 
     /// Starts the servers of a node.

@@ -26,6 +26,7 @@ use crate::{
     error::ChainError,
     index::BlockToIndex,
     queries::Queries,
+    standard::not_stored,
 };
 
 /// Name of the index of filters.
@@ -136,8 +137,9 @@ fn block_filter(chain: &Chain<UtxoLedger>, hash: &BlockId) -> RpcResult<Value> {
 }
 
 fn body_of(chain: &Chain<UtxoLedger>, id: &BlockId) -> RpcResult<Body> {
-    let missing = || errors::not_found(format!("block {id} is not stored"));
-    let bytes = chain.body(id).map_err(fault)?.ok_or_else(missing)?;
+    let Some(bytes) = chain.body(id).map_err(fault)? else {
+        return Err(not_stored(chain, tree_node(chain, id)?.height));
+    };
     Body::decode(&bytes, chain.ledger().params().weight_max).map_err(|error| fault(refusal(error)))
 }
 

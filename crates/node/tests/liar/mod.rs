@@ -53,7 +53,13 @@ pub fn silent() -> Lie {
 }
 
 pub fn status(tip: mass_primitives::BlockId) -> Response {
-    Response::Status { tip, height: Height::new(9), weight: ChainWeight::new(u128::MAX), time: 0 }
+    Response::Status {
+        tip,
+        height: Height::new(9),
+        weight: ChainWeight::new(u128::MAX),
+        time: 0,
+        blocks_from: Height::ZERO,
+    }
 }
 
 impl Liar {

@@ -8,7 +8,9 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::CHAIN;
 use crate::{
-    ConnectBlock, IndexEntries, IndexKind, IndexedBlock, KeyValue, Store,
+    ConnectBlock, IndexEntries, IndexKind, IndexedBlock, KeyValue, PruneStep, Store, StoreError,
+    prune::read_kept,
+    tables::META,
     undo::{Replaced, Undo},
 };
 
@@ -25,6 +27,8 @@ pub(super) struct Model {
     made: u32,
     /// Version of the index, and how many blocks it has.
     index: Option<(u32, usize)>,
+    /// Height of the lowest block that was not pruned.
+    line: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +39,13 @@ pub(super) enum Step {
     SetIndex(Option<u32>),
     /// Add at most as many blocks to an index that is behind.
     Extend(usize),
+    /// Prune at most as many blocks, and none so near the tip.
+    Prune {
+        most: u32,
+        back: usize,
+    },
+    /// Count what at most as many blocks take.
+    Count(u32),
 }
 
 pub(super) fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
@@ -45,6 +56,8 @@ pub(super) fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Disconnect),
         1 => option::weighted(0.8, 1u32..3).prop_map(Step::SetIndex),
         2 => (1usize..4).prop_map(Step::Extend),
+        1 => (1u32..4, 0usize..4).prop_map(|(most, back)| Step::Prune { most, back }),
+        1 => (1u32..4).prop_map(Step::Count),
     ];
     vec(step, 1..count)
 }
@@ -57,9 +70,15 @@ fn entries(id: &BlockId) -> Vec<KeyValue> {
 
 impl Model {
     /// Takes the step in the model and in the store; they must agree that it can be taken.
-    pub(super) fn step(&mut self, store: &Store, step: &Step) -> Result<(), crate::StoreError> {
+    pub(super) fn step(&mut self, store: &Store, step: &Step) -> Result<(), StoreError> {
         match step {
             Step::Connect(changes) => self.connect(store, changes),
+            Step::Disconnect if !self.goes_back() && !self.blocks.is_empty() => {
+                match store.disconnect_tip(&[]) {
+                    Err(StoreError::UndoPruned(_)) => Ok(()),
+                    other => other.map(|gone| panic!("{gone} is gone, and nothing leads back")),
+                }
+            }
             Step::Disconnect => match self.blocks.pop() {
                 Some((id, _)) => {
                     let indexes = self.due(self.blocks.len() + 1, &id);
@@ -76,7 +95,35 @@ impl Model {
                 store.set_indexes(kind.as_slice())
             }
             Step::Extend(most) => self.extend(store, *most),
+            Step::Prune { most, back } => {
+                let end = self.blocks.len().saturating_sub(1).saturating_sub(*back);
+                self.line = self.line.max(end.min(self.line + *most as usize));
+                let (below, blocks) = (Height::new(u32::try_from(end).unwrap()), *most);
+                let line = store.prune(below, None, PruneStep { blocks, bytes: u64::MAX })?;
+                assert_eq!(line.get() as usize, self.line);
+                Ok(())
+            }
+            Step::Count(most) => {
+                store.count_kept(u64::MAX, PruneStep { blocks: *most, bytes: u64::MAX }).map(drop)
+            }
         }
+    }
+
+    /// Whether the tip can be undone.
+    pub(super) fn goes_back(&self) -> bool {
+        self.blocks.len() > self.line
+    }
+
+    /// Whether what was counted is what is there.
+    fn has_count(store: &Store) -> bool {
+        let snapshot = store.snapshot().unwrap();
+        let Some(kept) = read_kept(&snapshot.txn.open_table(META).unwrap()).unwrap() else { return true };
+        let heights = (kept.from.get()..).map(Height::new);
+        let bytes = heights.map_while(|height| {
+            let body = snapshot.body(&snapshot.active_id(height).unwrap()?).unwrap()?;
+            Some(body.len() + snapshot.undo(height).unwrap()?.to_bytes().len())
+        });
+        bytes.sum::<usize>() as u64 == kept.bytes
     }
 
     /// The entries of a block, if the index has this many blocks.
@@ -85,7 +132,7 @@ impl Model {
         due.then(|| IndexEntries { name: NAME, entries: entries(id) }).into_iter().collect()
     }
 
-    fn extend(&mut self, store: &Store, most: usize) -> Result<(), crate::StoreError> {
+    fn extend(&mut self, store: &Store, most: usize) -> Result<(), StoreError> {
         let Some((_, count)) = &mut self.index else { return Ok(()) };
         let lacking = self.blocks.iter().enumerate().skip(*count).take(most);
         let blocks = lacking.map(|(height, (id, _))| {
@@ -97,7 +144,7 @@ impl Model {
         store.extend_index(NAME, &blocks)
     }
 
-    fn connect(&mut self, store: &Store, changes: &Changes) -> Result<(), crate::StoreError> {
+    fn connect(&mut self, store: &Store, changes: &Changes) -> Result<(), StoreError> {
         let mut state = self.blocks.last().map(|(_, state)| state.clone()).unwrap_or_default();
         let mut delta = StateDelta::new();
         for (key, value) in changes {
@@ -146,7 +193,12 @@ impl Model {
             && tip.map_or(0, |tip| tip.height.get() as usize + 1) == self.blocks.len()
             && self.blocks.iter().enumerate().all(|(height, (id, _))| active(height) == Some(*id))
             && active(self.blocks.len()).is_none()
-            && self.blocks.iter().all(|(id, _)| store.body(id).unwrap() == Some(id.as_bytes()[..8].to_vec()))
+            && self.blocks.iter().enumerate().all(|(height, (id, _))| {
+                let is_here = height == 0 || height >= self.line;
+                store.body(id).unwrap() == is_here.then(|| id.as_bytes()[..8].to_vec())
+            })
+            && store.undo_from().unwrap().get() as usize == self.line
+            && Self::has_count(store)
             && store.headers(Height::ZERO).unwrap().map(Result::unwrap).count() >= self.blocks.len()
             && scanned == state
             && self.has_index(store)
@@ -183,7 +235,7 @@ proptest! {
             prop_assert!(model.is(&Store::open(dir.path().join("store"), &CHAIN).unwrap()));
         }
         let store = Store::open(dir.path().join("store"), &CHAIN).unwrap();
-        while store.tip().unwrap().is_some() {
+        while model.goes_back() {
             model.step(&store, &Step::Disconnect).unwrap();
             prop_assert!(model.is(&store));
         }

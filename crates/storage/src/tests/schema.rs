@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mass_primitives::{Encode as _, Height};
 
-use super::{CHAIN, connect, delta};
+use super::{ALL, CHAIN, connect, delta};
 use crate::{
     SCHEMA, SCHEMA_OLDEST, Store, StoreError,
     fault::FakeDisk,
@@ -23,7 +23,7 @@ fn made() -> FakeDisk {
     connect(&store, 1, 0, None, &delta(&[(b"a", Some(b"x")), (b"b", Some(b"y"))])).unwrap();
     connect(&store, 2, 1, Some(1), &delta(&[(b"a", None), (b"c", Some(b"z"))])).unwrap();
     connect(&store, 3, 2, Some(2), &delta(&[(b"b", Some(b"w"))])).unwrap();
-    store.prune_undo(Height::new(1)).unwrap();
+    store.prune(Height::new(1), None, ALL).unwrap();
     store
         .write(|txn| {
             let mut meta = txn.open_table(META)?;

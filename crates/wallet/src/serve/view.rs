@@ -3,7 +3,7 @@
 use bdk_wallet::{KeychainKind, WalletTx, chain::ChainPosition};
 use bitcoin::{Transaction, Txid};
 use mass_primitives::Amount;
-use mass_rpc::{RpcResult, errors as core};
+use mass_rpc::{BitcoinClient as _, HttpClient, RpcResult, errors as core};
 use serde_json::{Value, json};
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     coins::{Coin, CoinState, parse_coin},
+    error::from_call,
     ledger_chain::block_id,
     wallet::Wallet,
 };
@@ -31,6 +32,7 @@ pub(super) const METHODS: &[Method] = &[
 
 pub(super) async fn run(method: &str, mut call: Call<'_>) -> RpcResult<Value> {
     if method == "rescanblockchain" {
+        check_rescan(call.node).await?;
         call.wallet.forget().map_err(errors::of)?;
     }
     call.wallet.sync(call.node).await.map_err(errors::of)?;
@@ -47,6 +49,20 @@ pub(super) async fn run(method: &str, mut call: Call<'_>) -> RpcResult<Value> {
         "listtransactions" => transactions(&call),
         "gettransaction" => transaction(&call),
         _ => Ok(json!({ "start_height": 0, "stop_height": call.wallet.height() })),
+    }
+}
+
+/// A node that has pruned blocks cannot tell again what was in them, so nothing is forgotten.
+async fn check_rescan(node: &HttpClient) -> RpcResult<()> {
+    let info = node
+        .get_blockchain_info()
+        .await
+        .map_err(|error| errors::of(from_call("getblockchaininfo", error)))?;
+    match info["pruneheight"].as_u64() {
+        Some(height) if height > 1 => Err(core::misc(format!(
+            "Can't rescan beyond pruned data: the node has no blocks below height {height}"
+        ))),
+        _ => Ok(()),
     }
 }
 

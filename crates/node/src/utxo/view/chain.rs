@@ -200,7 +200,8 @@ impl ChainView {
     /// The transactions of a block of the active chain.
     pub(in crate::utxo) fn transactions_at(&self, height: Height) -> Result<Vec<Transaction>, ChainError> {
         let id = self.id_at(height)?.ok_or_else(|| damaged("an indexed block is not active"))?;
-        self.transactions(&id)?.ok_or_else(|| damaged("the body of an active block is missing"))
+        // An index may tell of blocks that were pruned.
+        self.transactions(&id)?.ok_or(ChainError::Pruned(height))
     }
 
     /// An unspent output.
