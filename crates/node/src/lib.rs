@@ -39,6 +39,7 @@ mod snapshot;
 mod space;
 mod standard;
 mod sync;
+mod turns;
 pub mod utxo;
 
 pub use {

@@ -369,7 +369,7 @@ impl<L: NodeLedger> Running<L> {
         }
         self.news.look_at_tip(self.node.chain());
         let mut building = true;
-        while !self.stopping {
+        while !self.stopping && stop.is_empty() {
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.node.event(event, Moment::now())?,
@@ -386,7 +386,8 @@ impl<L: NodeLedger> Running<L> {
                     }
                     building = true;
                 }
-                () = std::future::ready(()), if building => building = self.build_indexes()?,
+                () = std::future::ready(()), if self.node.has_work() => self.node.proceed(Moment::now())?,
+                () = std::future::ready(()), if building && !self.node.has_work() => building = self.build_indexes()?,
             }
             // What a query found out about the disk ends the node too.
             self.node.chain().store().check_alive()?;
