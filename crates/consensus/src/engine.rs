@@ -14,13 +14,13 @@ use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
 use mass_primitives::{BlockId, FarmerPublicKey, Height, HeightDelta, Slot};
 
-pub use self::{seals::LastSeal, turn::Pace};
 use self::{
     route::{Route, content_came},
     seals::{Adopted, Seals},
     turn::Turn,
     waiting::Waiting,
 };
+pub use self::{seals::LastSeal, turn::Pace};
 use crate::{
     beacon::Beacon,
     block::{Bans, Block, BlockError, Linked, Proven, is_too_old},

@@ -264,7 +264,8 @@ impl<L: NodeLedger> Chain<L> {
     }
 
     /// Whether the tip is the best block that is known of.
-    pub(crate) fn is_current(&self) -> bool {
+    #[must_use]
+    pub fn is_current(&self) -> bool {
         self.engine.tree().better_than(self.engine.tip()).next().is_none()
     }
 
