@@ -29,6 +29,7 @@ use crate::{
     error::ChainError,
     history::History,
     ledger::NodeLedger,
+    progress::SyncProgress,
     relay::Relay,
     scan::Scan,
     snapshot::{Join, Shelf},
@@ -81,6 +82,8 @@ pub struct Node<L> {
     is_network_active: bool,
     database: Option<PathBuf>,
     scan: Arc<Scan>,
+    /// How fast the stages of a sync go.
+    pub(crate) progress: SyncProgress,
     /// The way to a snapshot, as long as the node is on it.
     pub(crate) join: Option<Join>,
     /// The snapshots for others.
@@ -113,6 +116,7 @@ impl<L: NodeLedger> Node<L> {
             is_network_active: true,
             database: None,
             scan: Arc::default(),
+            progress: SyncProgress::new(now.instant),
             join: None,
             shelf: None,
             history: None,
@@ -232,6 +236,7 @@ impl<L: NodeLedger> Node<L> {
             self.tell_evidence();
         }
         self.drive_join(now)?;
+        self.tend_progress(now.instant);
         self.tend_transactions(now)
     }
 
@@ -471,7 +476,8 @@ impl<L: NodeLedger> Node<L> {
             return Ok(());
         }
         match response {
-            Response::Status { tip, time, .. } => {
+            Response::Status { tip, time, height, .. } => {
+                self.sync.tells(&peer, height);
                 self.compare_clocks(peer, time, now);
                 let tree = self.chain.engine().tree();
                 if tree.get(&tip).is_none() {
