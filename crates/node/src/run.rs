@@ -387,7 +387,7 @@ impl<L: NodeLedger> Running<L> {
                     building = true;
                 }
                 () = std::future::ready(()), if self.node.has_work() => self.node.proceed(Moment::now())?,
-                () = std::future::ready(()), if building && !self.node.has_work() => building = self.build_indexes()?,
+                () = std::future::ready(()), if building => building = self.build_indexes()?,
             }
             // What a query found out about the disk ends the node too.
             self.node.chain().store().check_alive()?;
