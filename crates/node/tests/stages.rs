@@ -195,7 +195,7 @@ async fn a_node_in_the_middle_of_a_long_reorganisation_answers_and_ends() {
 
     let (two, rpc_two) = node(&fork.farm.spec, &short, one.listen.clone()).await;
     reaches(&rpc_two, fork.tip).await;
-    let [first, second] = [&rpc_one, &rpc_two].map(|rpc| mass_rpc::BitcoinClient::get_block_count(rpc));
+    let [first, second] = [&rpc_one, &rpc_two].map(mass_rpc::BitcoinClient::get_block_count);
     assert_eq!((first.await.unwrap(), second.await.unwrap()), (Height::new(310), Height::new(310)));
     for handle in [one, two] {
         handle.stop().await.unwrap();

@@ -80,3 +80,25 @@ fn text(status: &Status, health: &NodeHealth) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use mass_rpc::SyncStageKind;
+
+    use super::*;
+
+    #[test]
+    fn a_stage_is_told_in_one_line_and_one_that_stands_still_has_no_end() {
+        let blocks = SyncStage {
+            stage: SyncStageKind::Blocks,
+            done: 1_200,
+            of: Some(5_000),
+            per_minute: 600,
+            eta_seconds: Some(380),
+        };
+        let line = format!("sync      blocks 1200 of 5000, 600 in a minute, {} to go\n", ago(380));
+        assert_eq!(stage(&blocks), line);
+        let stuck = SyncStage { per_minute: 0, eta_seconds: None, ..blocks };
+        assert!(stage(&stuck).ends_with("0 in a minute, no end in sight\n"));
+    }
+}
