@@ -7,16 +7,20 @@
 
 mod route;
 mod seals;
+mod turn;
+mod waiting;
 
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
 use mass_primitives::{BlockId, FarmerPublicKey, Height, HeightDelta, Slot};
 
-pub use self::seals::LastSeal;
 use self::{
     route::{Route, content_came},
     seals::{Adopted, Seals},
+    turn::Turn,
+    waiting::Waiting,
 };
+pub use self::{seals::LastSeal, turn::Pace};
 use crate::{
     beacon::Beacon,
     block::{Bans, Block, BlockError, Linked, Proven, is_too_old},
@@ -35,6 +39,10 @@ const HELD_MAX: usize = 1_024;
 /// Contents that were never executed are kept so many blocks below the tip, unless they are on the way to the
 /// best header. Peers have them still if they should be needed.
 const STALE_DEPTH: HeightDelta = HeightDelta::new(64);
+
+/// With bodies of so many bytes waiting to be executed, contents are asked for one at a time. The lowest that is missing always
+/// is, so that what waits above it does not wait for ever.
+const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// After so many blocks, seals too old to count are forgotten, and what is as deep in the best chain is settled.
 pub const SETTLE_EVERY: u32 = 4_096;
@@ -59,6 +67,8 @@ pub enum Input {
     Connected(BlockId),
     /// The ledger refused the block of the last [`Effect::Connect`].
     Refused(BlockId),
+    /// The next turn begins: see [`Engine::set_pace`].
+    Proceed,
 }
 
 /// What an engine wants done.
@@ -109,7 +119,7 @@ pub struct Engine {
     now: Slot,
     tip: BlockId,
     /// Blocks with contents that are not executed yet.
-    waiting: BTreeMap<BlockId, Block<Proven>>,
+    waiting: Waiting,
     held: BTreeMap<(Slot, BlockId), ProvenHeader>,
     seals: Seals,
     bans: Bans,
@@ -119,6 +129,9 @@ pub struct Engine {
     /// The tip that was last told.
     told: BlockId,
     reorgs: u64,
+    /// Whether the last move of the tip was down.
+    is_leaving: bool,
+    turn: Turn,
     /// Headers beside the best chain when they were last looked at.
     beside: usize,
     /// Height of the best header when the tree was last settled.
@@ -143,7 +156,7 @@ impl Engine {
             spec,
             now: Slot::ZERO,
             tip: genesis,
-            waiting: BTreeMap::new(),
+            waiting: Waiting::default(),
             held: BTreeMap::new(),
             seals: Seals::default(),
             bans: Bans::default(),
@@ -151,6 +164,8 @@ impl Engine {
             loading: None,
             told: genesis,
             reorgs: 0,
+            is_leaving: false,
+            turn: Turn::default(),
             beside: 0,
             settled_at: 0,
         }
@@ -284,6 +299,25 @@ impl Engine {
         }
     }
 
+    /// Bounds what one turn does; `None`, as at the start, for no bound. Once a turn is used up, the tip stays where it is,
+    /// whatever comes, until [`Input::Proceed`]. All else goes on.
+    pub fn set_pace(&mut self, pace: Option<Pace>) {
+        self.turn.set_pace(pace);
+    }
+
+    /// A turn begins with what comes next, unless the tip waits on its way.
+    pub fn begin_turn(&mut self) {
+        if !self.turn.is_over {
+            self.turn.begin();
+        }
+    }
+
+    /// Whether the tip waits for [`Input::Proceed`] on its way to a better block.
+    #[must_use]
+    pub const fn is_moving(&self) -> bool {
+        self.turn.is_over
+    }
+
     /// Takes one input.
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -298,6 +332,7 @@ impl Engine {
             Input::Beacon(beacon) => self.take_beacon(beacon, &mut effects),
             Input::Connected(id) => self.connected(id),
             Input::Refused(id) => self.refused(id),
+            Input::Proceed => self.turn.begin(),
         }
         self.advance(is_tick, &mut effects);
         effects
@@ -356,7 +391,7 @@ impl Engine {
         if self.tip != before {
             self.reorgs = self.reorgs.saturating_add(1);
         }
-        self.waiting.retain(|id, _| !out.contains_key(id));
+        out.keys().for_each(|id| self.waiting.remove(id));
         self.loading = self.loading.filter(|id| !out.contains_key(id));
         self.route.reset(&self.tree);
     }
@@ -462,7 +497,7 @@ impl Engine {
         block.proven_evidence().iter().for_each(|evidence| self.adopt(evidence, effects));
         self.waiting.insert(id, block);
         let waiting = &self.waiting;
-        content_came(&mut self.tree, id, |id| waiting.contains_key(id));
+        content_came(&mut self.tree, id, |id| waiting.contains(id));
     }
 
     fn connected(&mut self, id: BlockId) {
@@ -484,7 +519,7 @@ impl Engine {
     /// Marks a block and all that stand on it.
     fn condemn(&mut self, id: BlockId) {
         let gone = self.tree.condemn(&id);
-        gone.iter().for_each(|id| drop(self.waiting.remove(id)));
+        gone.iter().for_each(|id| self.waiting.remove(id));
         self.route.reset(&self.tree);
     }
 
@@ -493,7 +528,7 @@ impl Engine {
         let height = |id: &BlockId| self.tree.get(id).map_or(Height::ZERO, |node| node.height);
         let Some(floor) = height(&self.tip).checked_sub(STALE_DEPTH) else { return };
         let mut stale: BTreeMap<BlockId, Height> = BTreeMap::new();
-        stale.extend(self.waiting.keys().map(|id| (*id, height(id))).filter(|(_, height)| *height < floor));
+        stale.extend(self.waiting.ids().map(|id| (*id, height(id))).filter(|(_, height)| *height < floor));
         let Some(lowest) = stale.values().min().copied() else { return };
         for (id, _) in self.tree.ancestry(self.tree.best()).take_while(|(_, node)| node.height >= lowest) {
             stale.remove(&id);
@@ -507,7 +542,7 @@ impl Engine {
     }
 
     fn has_content(&self, id: &BlockId) -> bool {
-        self.waiting.contains_key(id) || self.tree.is_executed(id)
+        self.waiting.contains(id) || self.tree.is_executed(id)
     }
 
     /// Steps toward the heaviest chain whose contents are here; asks for those of a heavier one, which hold up
@@ -517,14 +552,21 @@ impl Engine {
             let best = self.tree.best_ready().filter(|best| Some(**best) > self.tree.rank(&self.tip));
             let best = best.map(|(.., id)| id.0);
             let Some((leave, enter)) = best.and_then(|best| self.tree.path(&self.tip, &best)) else {
+                (self.turn.is_over, self.is_leaving) = (false, false);
                 if self.told != self.tip {
                     self.told = self.tip;
                     effects.push(Effect::NewTip(self.tip));
                 }
                 return self.ask(is_tick, effects);
             };
-            self.leave(&leave, effects);
-            if let Some(next) = enter.first() {
+            let room = self.turn.room();
+            if room == 0 {
+                self.turn.is_over = true;
+                return self.ask(is_tick, effects);
+            }
+            if !leave.is_empty() {
+                self.leave(leave.iter().take(room), effects);
+            } else if let Some(next) = enter.first() {
                 self.connect(*next, effects);
             }
         }
@@ -532,25 +574,30 @@ impl Engine {
 
     fn ask(&mut self, is_tick: bool, effects: &mut Vec<Effect>) {
         let (waiting, tree) = (&self.waiting, &self.tree);
-        let has_content = |id: &BlockId| waiting.contains_key(id) || tree.is_executed(id);
+        let has_content = |id: &BlockId| waiting.contains(id) || tree.is_executed(id);
+        let room = if waiting.bytes() < WAITING_BYTES_MAX { usize::MAX } else { 1 };
         let mut missing = self.route.missing(&self.tree, has_content);
+        missing.truncate(room);
         if is_tick {
-            missing.extend(self.route.missing_beside(&self.tree, &self.tip, has_content));
+            let beside = self.route.missing_beside(&self.tree, &self.tip, has_content);
+            missing.extend(beside.into_iter().take(room));
         }
         if !missing.is_empty() {
             effects.push(Effect::Fetch(missing));
         }
     }
 
-    fn leave(&mut self, leave: &[BlockId], effects: &mut Vec<Effect>) {
+    fn leave<'a>(&mut self, leave: impl Iterator<Item = &'a BlockId>, effects: &mut Vec<Effect>) {
+        if !self.is_leaving {
+            self.reorgs = self.reorgs.saturating_add(1);
+        }
+        self.is_leaving = true;
         for id in leave {
             effects.push(Effect::Disconnect(*id));
+            self.turn.spend(0);
             if let Some(node) = self.tree.get(id) {
                 self.tip = node.parent;
             }
-        }
-        if !leave.is_empty() {
-            self.reorgs = self.reorgs.saturating_add(1);
         }
     }
 
@@ -568,6 +615,8 @@ impl Engine {
         );
         match linked {
             Ok(linked) => {
+                self.is_leaving = false;
+                self.turn.spend(linked.body().len());
                 self.connecting = Some(Connecting { id, banned: linked.context().banned.clone() });
                 effects.push(Effect::Connect(Box::new(linked)));
             }

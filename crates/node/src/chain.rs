@@ -3,13 +3,17 @@
 //! Time comes in as slots and seconds; peers and farmers come in as bytes. What the outside has to do is
 //! returned as [`Notice`]s.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+};
 
 use mass_consensus::{
     beacon::Beacon,
     block::{Block, Decoded, EVIDENCE_MAX, Linked, Proven, commits_to_state},
     difficulty::compact_target,
-    engine::{Effect, Engine, Forgotten, Input},
+    engine::{Effect, Engine, Forgotten, Input, Pace},
     evidence::{Evidence, EvidenceError, ProvenEvidence, evidence_commitment},
     header::{Header, Seal, SealClaim, SealedHeader},
     ledger::{ApplyError, BlockContext, Carried, Ledger},
@@ -82,13 +86,15 @@ pub struct Chain<L> {
     pub(crate) estimator: Estimator,
     prepared: BTreeMap<BlockId, (Header, SealClaim, Vec<Evidence>, Vec<u8>)>,
     /// Transactions of blocks that a reorg left, to be offered to the pool again in this order.
-    pub(crate) orphaned: Vec<Vec<u8>>,
+    pub(crate) orphaned: VecDeque<Vec<u8>>,
     /// Coins that went with those blocks.
     pub(crate) gone: Vec<CoinKey>,
     /// Linked headers on their way to storage, parents first.
     unstored: Vec<ProvenHeader>,
     /// Whether many blocks come that can be had again.
     bulk: bool,
+    /// What one turn does.
+    pub(crate) pace: Option<Pace>,
 }
 
 impl<L: NodeLedger> Chain<L> {
@@ -144,9 +150,9 @@ impl<L: NodeLedger> Chain<L> {
         let again = |list: &[SealedHeader]| prover.headers(&spec, list);
         let engine = restore((&spec, &ledger), &store, reverify.then_some(&again), genesis, beacon)?;
         let pool = Pool::new(ledger.pool_limits());
-        let (prepared, orphaned, gone, unstored) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
+        let (prepared, orphaned, gone, unstored) = (BTreeMap::new(), VecDeque::new(), Vec::new(), Vec::new());
         let estimator = Estimator::new();
-        let bulk = false;
+        let (bulk, pace) = (false, None);
         Ok(Self {
             spec,
             prover,
@@ -160,6 +166,7 @@ impl<L: NodeLedger> Chain<L> {
             gone,
             unstored,
             bulk,
+            pace,
         })
     }
 
@@ -183,6 +190,7 @@ impl<L: NodeLedger> Chain<L> {
         let (genesis, beacon) = (*tree.genesis(), tree.beacon().cloned());
         let slot = self.engine.horizon();
         self.engine = restore((&self.spec, &self.ledger), &self.store, None, genesis, beacon)?;
+        self.engine.set_pace(self.pace);
         // What is to be fetched is said again at the next tick.
         self.feed(vec![Input::Tick(slot)], now).map(drop)
     }
@@ -194,6 +202,7 @@ impl<L: NodeLedger> Chain<L> {
     pub(crate) fn continue_on(&mut self, other: Self, now: u64) -> Result<(), ChainError> {
         let (evidence, slot) = (self.store.evidence()?, self.engine.horizon());
         (self.spec, self.store, self.engine) = (other.spec, other.store, other.engine);
+        self.engine.set_pace(self.pace);
         self.feed(vec![Input::Tick(slot)], now)?;
         for bytes in evidence {
             match self.take_evidence(&bytes, now) {
@@ -345,8 +354,11 @@ impl<L: NodeLedger> Chain<L> {
     ///
     /// # Errors
     /// [`ChainError::Stale`] if the claim is not for the present tip, [`ChainError::Early`] if its slot has not
-    /// come, or why the body cannot be made.
+    /// come, [`ChainError::Moving`] if the tip is on its way, or why the body cannot be made.
     pub fn prepare(&mut self, claim: SealClaim, payout: &str) -> Result<Header, ChainError> {
+        if self.has_work() {
+            return Err(ChainError::Moving(self.height()));
+        }
         let expected = self.expectation(claim.slot)?;
         let fits = [
             ("the chain", claim.chain == *self.spec.id()),
@@ -465,7 +477,7 @@ impl<L: NodeLedger> Chain<L> {
     }
 
     /// As [`Self::run`]; headers that came are stored.
-    fn feed(&mut self, inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
+    pub(crate) fn feed(&mut self, inputs: Vec<Input>, now: u64) -> Result<Vec<Notice>, ChainError> {
         let notices = self.run(inputs, now)?;
         self.store_headers()?;
         Ok(notices)
@@ -479,7 +491,7 @@ impl<L: NodeLedger> Chain<L> {
                 self.perform(effect, &mut inputs, &mut notices, now)?;
             }
         }
-        self.take_back(now)?;
+        self.tip_rests(now)?;
         Ok(notices)
     }
 
@@ -590,7 +602,7 @@ impl<L: NodeLedger> Chain<L> {
         Ok(Input::Connected(id))
     }
 
-    /// What a crash may lose when the block of a height is stored: nothing near the tip, and a little while many blocks come
+    /// What a crash may lose when the block of a height is stored or undone: nothing near the tip, and a little while many blocks come
     /// that peers have.
     fn slack(&self, height: Height) -> Option<Slack> {
         let tree = self.engine.tree();
@@ -609,6 +621,8 @@ impl<L: NodeLedger> Chain<L> {
     }
 
     fn disconnect(&mut self, id: BlockId) -> Result<(), ChainError> {
+        let height = self.store.tip()?.map_or(Height::ZERO, |tip| tip.height);
+        self.store.set_slack(self.slack(height))?;
         // Its body stays.
         index::disconnect_tip(&self.ledger, &self.store)?;
         let content =
@@ -617,7 +631,7 @@ impl<L: NodeLedger> Chain<L> {
         let included = self.ledger.transactions(body).map_err(refusal)?;
         // The tip goes first, and what it holds may spend what the blocks below hold.
         self.gone.extend(included.iter().flat_map(|tx| tx.creates.iter().cloned()));
-        self.orphaned.splice(..0, included.into_iter().filter_map(|tx| tx.bytes));
+        included.into_iter().rev().filter_map(|tx| tx.bytes).for_each(|tx| self.orphaned.push_front(tx));
         Ok(())
     }
 

@@ -144,6 +144,9 @@ pub enum ChainError {
     /// A claim was made for another tip than the present one.
     #[error("the claim does not fit the tip: {0} differs")]
     Stale(&'static str),
+    /// No block is made on a block that is about to be left or built upon.
+    #[error("the tip, at height {0} now, is on its way to a better block: ask again")]
+    Moving(Height),
     /// A claim was made for a slot that is still to come.
     #[error("slot {0} is still to come")]
     Early(Slot),

@@ -40,6 +40,7 @@ mod snapshot;
 mod space;
 mod standard;
 mod sync;
+mod turns;
 pub mod utxo;
 
 pub use {

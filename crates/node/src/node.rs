@@ -3,7 +3,7 @@
 //! under a clock of its own.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -29,6 +29,7 @@ use crate::{
     error::ChainError,
     history::History,
     ledger::NodeLedger,
+    progress::SyncProgress,
     prune::Pruner,
     relay::Relay,
     scan::Scan,
@@ -68,6 +69,8 @@ pub struct Node<L> {
     pub(crate) relay: Relay,
     pub(crate) compacts: Compacts,
     pub(crate) clocks: Clocks,
+    /// Blocks of the branch that is being left which peers will be told, the lowest last.
+    left: VecDeque<BlockId>,
     outbox: Vec<Command>,
     status_at: Instant,
     listen: Vec<Multiaddr>,
@@ -80,6 +83,8 @@ pub struct Node<L> {
     is_network_active: bool,
     database: Option<PathBuf>,
     scan: Arc<Scan>,
+    /// How fast the stages of a sync go.
+    pub(crate) progress: SyncProgress,
     /// The way to a snapshot, as long as the node is on it.
     pub(crate) join: Option<Join>,
     /// The snapshots for others.
@@ -95,8 +100,10 @@ impl<L: NodeLedger> Node<L> {
     #[must_use]
     pub fn new(chain: Chain<L>, now: Moment) -> Self {
         let (sync, outbox, listen) = (Sync::default(), Vec::new(), Vec::new());
+        let chain = chain.in_turns();
         Self {
             chain,
+            left: VecDeque::new(),
             sync,
             relay: Relay::default(),
             compacts: Compacts::default(),
@@ -112,6 +119,7 @@ impl<L: NodeLedger> Node<L> {
             is_network_active: true,
             database: None,
             scan: Arc::default(),
+            progress: SyncProgress::new(now.instant),
             join: None,
             shelf: None,
             history: None,
@@ -219,6 +227,7 @@ impl<L: NodeLedger> Node<L> {
     /// # Errors
     /// Fatal ones only, here and below.
     pub fn tick(&mut self, now: Moment) -> Result<(), ChainError> {
+        self.chain.begin_turn();
         if let Some(slot) = self.chain.spec().slot_at(now.unix) {
             let notices = self.chain.tick(slot, now.unix)?;
             self.notice(notices, now);
@@ -231,6 +240,7 @@ impl<L: NodeLedger> Node<L> {
             self.tell_evidence();
         }
         self.drive_join(now)?;
+        self.tend_progress(now.instant);
         self.tend_transactions(now)
     }
 
@@ -250,6 +260,7 @@ impl<L: NodeLedger> Node<L> {
     /// # Errors
     /// Fatal ones only.
     pub fn take_beacon(&mut self, beacon: Beacon, now: Moment) -> Result<(), ChainError> {
+        self.chain.begin_turn();
         let notices = self.chain.take_beacon(beacon, now.unix)?;
         self.notice(notices, now);
         Ok(())
@@ -266,6 +277,7 @@ impl<L: NodeLedger> Node<L> {
         signature: SealSignature,
         now: Moment,
     ) -> Result<(), ChainError> {
+        self.chain.begin_turn();
         let (bytes, notices) = self.chain.submit(id, vrf_proof, signature, now.unix)?;
         let refusal = notices.iter().find_map(|notice| match notice {
             Notice::Refused(refused, reason) if refused == id => Some(reason.clone()),
@@ -305,13 +317,17 @@ impl<L: NodeLedger> Node<L> {
     /// which neither is in the best chain when the parts meet, is found by him alone who hears of both. Peers who
     /// know a block do not pass it on.
     fn tell_left(&mut self, notices: &[Notice]) {
-        let left = notices.iter().rev().filter_map(|notice| match notice {
-            Notice::Left(id) => Some(id),
+        self.left.extend(notices.iter().filter_map(|notice| match notice {
+            Notice::Left(id) => Some(*id),
             _ => None,
-        });
-        for id in left.take(LEFT_MAX) {
+        }));
+        self.left.drain(..self.left.len().saturating_sub(LEFT_MAX));
+        if self.chain.has_work() {
+            return;
+        }
+        for id in std::mem::take(&mut self.left).into_iter().rev() {
             // A database that fails here fails at the next block.
-            if let Ok(Some(bytes)) = self.chain.block_bytes(id) {
+            if let Ok(Some(bytes)) = self.chain.block_bytes(&id) {
                 self.publish_block(bytes);
             }
         }
@@ -333,6 +349,7 @@ impl<L: NodeLedger> Node<L> {
     /// # Errors
     /// Fatal ones only.
     pub fn event(&mut self, event: Event, now: Moment) -> Result<(), ChainError> {
+        self.chain.begin_turn();
         match event {
             Event::PeerConnected(peer) => {
                 self.sync.joined(peer);
@@ -465,7 +482,8 @@ impl<L: NodeLedger> Node<L> {
             return Ok(());
         }
         match response {
-            Response::Status { tip, time, blocks_from, .. } => {
+            Response::Status { tip, time, height, blocks_from, .. } => {
+                self.sync.tells(&peer, height);
                 self.sync.serves(&peer, blocks_from);
                 self.compare_clocks(peer, time, now);
                 let tree = self.chain.engine().tree();

@@ -264,7 +264,8 @@ impl<L: NodeLedger> Chain<L> {
     }
 
     /// Whether the tip is the best block that is known of.
-    pub(crate) fn is_current(&self) -> bool {
+    #[must_use]
+    pub fn is_current(&self) -> bool {
         self.engine.tree().better_than(self.engine.tip()).next().is_none()
     }
 
@@ -301,9 +302,10 @@ impl<L: NodeLedger> Chain<L> {
     }
 
     /// After a reorg: transactions of blocks that were left come back, and what spends coins that are gone for good
-    /// leaves. What the new chain spent or confirmed is refused here, as it should be.
-    pub(crate) fn take_back(&mut self, now: u64) -> Result<(), ChainError> {
-        for bytes in std::mem::take(&mut self.orphaned) {
+    /// leaves. What the new chain spent or confirmed is refused here, as it should be. `max` of them are looked at.
+    pub(crate) fn take_back(&mut self, max: usize, now: u64) -> Result<(), ChainError> {
+        let many = self.orphaned.len().min(max);
+        for bytes in self.orphaned.drain(..many).collect::<Vec<_>>() {
             match self.judge_transaction(&bytes, &[]) {
                 Ok(entry) => {
                     let left = self.pool.readmit(entry, self.arrival(now)).unwrap_or_default();
@@ -312,6 +314,9 @@ impl<L: NodeLedger> Chain<L> {
                 Err(error) if error.is_fatal() => return Err(error),
                 Err(_) => {}
             }
+        }
+        if !self.orphaned.is_empty() {
+            return Ok(());
         }
         for coin in std::mem::take(&mut self.gone) {
             let spender = self.pool.spent(&coin).filter(|_| self.pool.created(&coin).is_none());

@@ -382,7 +382,7 @@ impl<L: NodeLedger> Running<L> {
         }
         self.news.look_at_tip(self.node.chain());
         let mut is_busy = true;
-        while !self.stopping {
+        while !self.stopping && stop.is_empty() {
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.node.event(event, Moment::now())?,
@@ -399,6 +399,7 @@ impl<L: NodeLedger> Running<L> {
                     }
                     is_busy = true;
                 }
+                () = std::future::ready(()), if self.node.has_work() => self.node.proceed(Moment::now())?,
                 () = std::future::ready(()), if is_busy => is_busy = self.work_on()?,
             }
             // What a query found out about the disk ends the node too.

@@ -45,6 +45,8 @@ pub struct Sync {
 struct Peer {
     /// Height of the last header that it answered with, since it was asked for its tip.
     reached: Height,
+    /// Height of its tip, as it says.
+    told: Height,
     rests_until: Option<Instant>,
     /// Height of the lowest block that it has, as it says.
     serves_from: Height,
@@ -99,6 +101,18 @@ impl Sync {
     /// A peer is to be asked for the headers up to its tip.
     pub fn begins(&mut self, peer: &PeerId) {
         self.reaches(peer, Height::ZERO);
+    }
+
+    /// A peer says how high its tip is.
+    pub fn tells(&mut self, peer: &PeerId, height: Height) {
+        self.peers.entry(*peer).and_modify(|peer| peer.told = height);
+    }
+
+    /// The height that at least half of the peers say they have.
+    pub fn told_height(&self) -> Height {
+        let mut told: Vec<Height> = self.peers.values().map(|peer| peer.told).collect();
+        told.sort_unstable();
+        told.len().checked_sub(1).and_then(|last| told.get(last / 2)).copied().unwrap_or_default()
     }
 
     /// A peer answered with headers up to this height; whether that is further than before.
@@ -325,6 +339,18 @@ mod tests {
         sync.serves(&pruned, Height::ZERO);
         sync.fetch(&ids(64), height, now);
         assert_eq!(sync.lacking(), None);
+    }
+
+    #[test]
+    fn how_high_the_chain_is_is_no_single_peers_word() {
+        let mut sync = sync(3);
+        assert_eq!(sync.told_height(), Height::ZERO);
+        for (number, height) in [(0, 100), (1, u32::MAX), (2, 101)] {
+            sync.tells(&mass_network::peer_id([number; 32]), Height::new(height));
+        }
+        assert_eq!(sync.told_height(), Height::new(101));
+        sync.left(&mass_network::peer_id([2; 32]));
+        assert_eq!(sync.told_height(), Height::new(100), "of two that differ, the lower");
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub struct NodeHealth {
     pub tip_age_seconds: u64,
     /// Height of the best header that it knows.
     pub headers: Height,
+    /// The stages of its sync that are on their way; none once it has what its peers have.
+    #[serde(default)]
+    pub sync: Vec<SyncStage>,
     /// Peers that it connected to.
     pub peers_outbound: u32,
     /// Peers that connected to it.
@@ -30,6 +33,48 @@ pub struct NodeHealth {
     pub pruned_below: Option<Height>,
     /// What is wrong, the worst first.
     pub findings: Vec<NodeFinding>,
+}
+
+/// A stage of a sync.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncStage {
+    /// Which.
+    pub stage: SyncStageKind,
+    /// Parts of a snapshot that are here, or the height that is reached.
+    pub done: u64,
+    /// All parts, or the height to be reached as far as it is known.
+    pub of: Option<u64>,
+    /// Parts or blocks in a minute, by the last half minute.
+    pub per_minute: u64,
+    /// Seconds to the end at this speed; none while nothing moves.
+    pub eta_seconds: Option<u64>,
+}
+
+/// Which stage of a sync it is. A name stays what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SyncStageKind {
+    /// Headers are fetched and proven.
+    Headers,
+    /// The parts of a snapshot are fetched.
+    Snapshot,
+    /// Blocks are fetched and executed.
+    Blocks,
+    /// The blocks before a snapshot are validated in the background.
+    History,
+}
+
+impl SyncStageKind {
+    /// Its name, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Headers => "headers",
+            Self::Snapshot => "snapshot",
+            Self::Blocks => "blocks",
+            Self::History => "history",
+        }
+    }
 }
 
 /// One thing that is wrong with a node.

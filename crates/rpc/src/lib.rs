@@ -34,7 +34,7 @@ pub use answers::{Ban, CheckpointStatus, LastSeal, Pending, Status, Supply, Work
 pub use api::{BitcoinClient, CoinsClient, CoinsServer, MassClient, MassServer};
 pub use bans::{Banned, BansClient};
 pub use cookie::{CookiePlace, FILE as COOKIE_FILE, user_dir};
-pub use health::{HealthClient, NodeFinding, NodeFindingKind, NodeHealth};
+pub use health::{HealthClient, NodeFinding, NodeFindingKind, NodeHealth, SyncStage, SyncStageKind};
 pub use jsonrpsee::core::JsonRawValue;
 pub use jsonrpsee::core::RegisterMethodError;
 pub use jsonrpsee::core::{ClientError, RpcResult, async_trait};

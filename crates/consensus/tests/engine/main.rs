@@ -7,6 +7,7 @@ mod driver;
 mod evidence;
 #[path = "../farm/mod.rs"]
 mod farm;
+mod pace;
 mod settled;
 
 use driver::{Driver, GENESIS, block, branch, branch_on, id};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use mass_rpc::{HealthClient as _, MassClient as _, NodeHealth, Status};
+use mass_rpc::{HealthClient as _, MassClient as _, NodeHealth, Status, SyncStage};
 
 use super::NodeUrl;
 use crate::output::{Output, Verdict, human_bytes, human_time};
@@ -35,7 +35,15 @@ fn ago(seconds: u64) -> String {
     human_time(Duration::from_secs(seconds))
 }
 
-/// Ten lines, and two for each finding.
+/// How far a stage of the sync is.
+fn stage(stage: &SyncStage) -> String {
+    let of = stage.of.map_or(String::new(), |of| format!(" of {of}"));
+    let left =
+        stage.eta_seconds.map_or_else(|| "no end in sight".to_owned(), |eta| format!("{} to go", ago(eta)));
+    format!("sync      {} {}{of}, {} in a minute, {left}\n", stage.stage.name(), stage.done, stage.per_minute)
+}
+
+/// Ten lines, one for each stage of a sync on its way, and two for each finding.
 fn text(status: &Status, health: &NodeHealth) -> String {
     let netspace = status.netspace_bytes.parse().map_or(status.netspace_bytes.clone(), human_bytes);
     let missing = health.headers.get().saturating_sub(status.height.get());
@@ -67,8 +75,31 @@ fn text(status: &Status, health: &NodeHealth) -> String {
         status.reorgs,
         status.banned
     );
+    text.extend(health.sync.iter().map(stage));
     for finding in &health.findings {
         text.push_str(&format!("wrong     {}\ndo        {}\n", finding.problem, finding.action));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use mass_rpc::SyncStageKind;
+
+    use super::*;
+
+    #[test]
+    fn a_stage_is_told_in_one_line_and_one_that_stands_still_has_no_end() {
+        let blocks = SyncStage {
+            stage: SyncStageKind::Blocks,
+            done: 1_200,
+            of: Some(5_000),
+            per_minute: 600,
+            eta_seconds: Some(380),
+        };
+        let line = format!("sync      blocks 1200 of 5000, 600 in a minute, {} to go\n", ago(380));
+        assert_eq!(stage(&blocks), line);
+        let stuck = SyncStage { per_minute: 0, eta_seconds: None, ..blocks };
+        assert!(stage(&stuck).ends_with("0 in a minute, no end in sight\n"));
+    }
 }

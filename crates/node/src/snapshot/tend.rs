@@ -15,7 +15,6 @@ use crate::{
     history::{self, History},
     ledger::NodeLedger,
     node::{Moment, Node},
-    progress::SyncProgress,
     prune::Pruning,
 };
 
@@ -40,7 +39,6 @@ pub(crate) struct Snapshots {
     making: Option<JoinHandle<Result<Kept, ShelfError>>>,
     /// A block whose snapshot could not be written, so that it is not tried again.
     failed: Option<Height>,
-    progress: SyncProgress,
 }
 
 impl Snapshots {
@@ -57,13 +55,11 @@ impl Snapshots {
         } else if node.chain().store().base().map_err(ChainError::from).map_err(fault)?.is_none() {
             history::forget(&config.data_dir).map_err(fault)?;
         }
-        let progress = SyncProgress::new(node.started());
-        Ok(Self { config: config.clone(), making: None, failed: None, progress })
+        Ok(Self { config: config.clone(), making: None, failed: None })
     }
 
     /// Takes the next steps.
     pub async fn tend<L: NodeLedger>(&mut self, node: &mut Node<L>, now: Moment) -> Result<(), ChainError> {
-        self.progress.look(node, now.instant);
         self.tend_shelf(node).await?;
         let (dir, indexes) = (&self.config.data_dir, self.config.indexes.as_deref());
         if node.history.is_none()

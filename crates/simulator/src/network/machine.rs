@@ -62,11 +62,13 @@ pub trait Machine: Send {
 
 impl Machine for Node<UtxoLedger> {
     fn tick(&mut self, now: Moment) -> Result<(), ChainError> {
-        self.tick(now)
+        self.tick(now)?;
+        finish(self, now)
     }
 
     fn event(&mut self, event: Event, now: Moment) -> Result<(), ChainError> {
-        self.event(event, now)
+        self.event(event, now)?;
+        finish(self, now)
     }
 
     fn submit(
@@ -76,7 +78,8 @@ impl Machine for Node<UtxoLedger> {
         signature: SealSignature,
         now: Moment,
     ) -> Result<(), ChainError> {
-        self.submit(id, vrf_proof, signature, now)
+        self.submit(id, vrf_proof, signature, now)?;
+        finish(self, now)
     }
 
     fn pay(&mut self, bytes: Vec<u8>, now: Moment) -> Result<(), ChainError> {
@@ -94,6 +97,14 @@ impl Machine for Node<UtxoLedger> {
     fn chain_mut(&mut self) -> &mut Chain<UtxoLedger> {
         self.chain_mut()
     }
+}
+
+/// Does the work that an input left, however many turns it takes: no time passes in a machine.
+fn finish(node: &mut Node<UtxoLedger>, now: Moment) -> Result<(), ChainError> {
+    while node.has_work() {
+        node.proceed(now)?;
+    }
+    Ok(())
 }
 
 /// Starts the machine of a number on what its disk holds.

@@ -105,14 +105,14 @@ impl Planted {
 
 impl Machine for Planted {
     fn tick(&mut self, now: Moment) -> Result<(), ChainError> {
-        self.node.tick(now)
+        Machine::tick(&mut self.node, now)
     }
 
     fn event(&mut self, event: Event, now: Moment) -> Result<(), ChainError> {
         let hears = self.hears;
         if hears(self, &event) {
             let before = *self.node.chain().engine().tip();
-            self.node.event(event, now)?;
+            Machine::event(&mut self.node, event, now)?;
             self.belief = self.belief.filter(|_| before == *self.node.chain().engine().tip());
         }
         Ok(())
@@ -125,7 +125,7 @@ impl Machine for Planted {
         signature: SealSignature,
         now: Moment,
     ) -> Result<(), ChainError> {
-        self.node.submit(id, vrf_proof, signature, now)
+        Machine::submit(&mut self.node, id, vrf_proof, signature, now)
     }
 
     fn pay(&mut self, bytes: Vec<u8>, now: Moment) -> Result<(), ChainError> {
