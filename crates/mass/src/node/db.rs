@@ -160,6 +160,7 @@ fn rebuilt_json(rebuilt: &Rebuilt) -> Value {
         "height_before": rebuilt.before.map(|tip| tip.height),
         "height": rebuilt.tip.map(|tip| tip.height),
         "best_header": rebuilt.best,
+        "base_lost": rebuilt.base.map(|base| base.height),
         "headers_lost": rebuilt.headers_lost,
         "bodies_lost": rebuilt.bodies_lost,
         "damaged_file": rebuilt.kept,
@@ -177,6 +178,13 @@ fn tell(rebuilt: &Rebuilt) -> String {
     );
     if rebuilt.headers_lost > 0 {
         text.push_str(&format!("\n{} headers could not be used", rebuilt.headers_lost));
+    }
+    if let Some(base) = &rebuilt.base {
+        text.push_str(&format!(
+            "\nit began with the state at height {}, which cannot be put together from blocks: the node begins with one again if it \
+             is run with --snapshot, and with the first block otherwise",
+            base.height
+        ));
     }
     if rebuilt.tip.is_none_or(|tip| tip.height < rebuilt.best)
         || rebuilt.headers_lost + rebuilt.bodies_lost > 0
@@ -240,7 +248,7 @@ fn to_json(found: &Checked) -> Value {
 fn stats(place: &Place, output: Output) -> anyhow::Result<Verdict> {
     let (spec, path, store) = place.open()?;
     let size = store.size()?;
-    let (tip, undo_from, indexes) = (store.tip()?, store.undo_from()?, store.indexes()?);
+    let (tip, base, undo_from, indexes) = (store.tip()?, store.base()?, store.undo_from()?, store.indexes()?);
     let file_bytes = fs::metadata(&path).with_context(|| path.display().to_string())?.len();
     let head = ["table", "entries", "stored", "tree", "unused"].map(str::to_owned).to_vec();
     let rows = size.tables.iter().map(|table| {
@@ -259,6 +267,9 @@ fn stats(place: &Place, output: Output) -> anyhow::Result<Verdict> {
         human_bytes(size.fragmented_bytes),
         size.fragmented_bytes.saturating_mul(100) / file_bytes.max(1)
     );
+    if let Some(base) = &base {
+        text.push_str(&format!("begins   with the state of {} at height {}\n", base.id, base.height));
+    }
     for index in &indexes {
         text.push_str(&format!("index    {}, {} blocks\n", index.name, index.next));
     }
@@ -274,7 +285,7 @@ fn stats(place: &Place, output: Output) -> anyhow::Result<Verdict> {
         .map(|index| json!({ "name": index.name, "version": index.version, "next": index.next }));
     let value = json!({
         "file": path, "schema": SCHEMA, "height": tip.map(|tip| tip.height), "tip": tip.map(|tip| tip.id),
-        "undo_from": undo_from, "file_bytes": file_bytes, "allocated_bytes": size.allocated_bytes,
+        "base": base.map(|base| base.height), "undo_from": undo_from, "file_bytes": file_bytes, "allocated_bytes": size.allocated_bytes,
         "free_bytes": size.fragmented_bytes, "tables": tables.collect::<Vec<_>>(),
         "indexes": indexes.collect::<Vec<_>>(),
     });
