@@ -143,6 +143,19 @@ test("a payment is sent and seen to confirm", async () => {
   });
 });
 
+test("a wallet that is closed stays closed, for another program, until it is opened again", async () => {
+  await visit(browser, network, {}, async (page) => {
+    await go(page, "wallet/dev");
+    await page.getByRole("button", { name: "friend", exact: true }).click();
+    await page.getByRole("button", { name: "Close this wallet" }).click();
+    const open = page.getByRole("button", { name: "Open", exact: true });
+    await open.waitFor();
+    assert.ok(!(await inPage(page, "wallet:dev", "listwallets", [])).includes("friend"));
+    await open.click();
+    await page.locator("#history").waitFor();
+  });
+});
+
 test("a block is verified in the browser, and a changed one is refused", async () => {
   // The first block, one within a period, one that begins a period, and one that inherits its seeds.
   await waitFor(async () => (await rpc(network.nodes.dev, "getblockcount")) >= 16 && (await rpc(network.nodes.dev2, "getblockcount")) >= 3, 300_000);

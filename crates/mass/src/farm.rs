@@ -20,6 +20,7 @@ use mass_farmer::{ChainConfig, FarmEvent, FarmerConfig, Totals, cluster::Cluster
 use mass_node::AccessArgs;
 use mass_page::Backend;
 use mass_rpc::{CookiePlace, farm::Finding};
+use mass_wallet::serve::WalletServer;
 use serde_json::{Value, json};
 use settings::Settings;
 use tokio::sync::{mpsc, oneshot};
@@ -266,7 +267,8 @@ fn serve_page(
     if address.is_some() {
         for ChainConfig { spec, node, .. } in &config.chains {
             let client = mass_rpc::client(node).with_context(|| node.clone())?;
-            sources.add_chain(spec, Backend::There(client.clone()), page::wallets_dir(spec)?, client);
+            let wallets = WalletServer::new(spec.clone(), page::wallets_dir(spec)?, client.clone());
+            sources.add_chain(spec, Backend::There(client), wallets);
         }
         config.methods = Some(wanted);
     }

@@ -32,6 +32,10 @@ use mass_node::program::LogFormat;
 
 use crate::output::{Output, Verdict};
 
+/// Decision 0027.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// MASS: blocks are won by disk space that holds plots.
 ///
 /// See it run, with plots, three nodes, a farmer and a payment, on this machine alone:

@@ -18,6 +18,7 @@ use mass_node::{
 };
 use mass_page::Backend;
 use mass_rpc::{BitcoinClient, HttpClient};
+use mass_wallet::serve::WalletServer;
 use serde_json::Value;
 
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
     output::{Output, Verdict},
     page::{self, PageArgs, PageSources, Served},
     runtime,
-    wallet::WalletArgs,
+    wallet::{Waiting, WalletArgs},
 };
 
 /// What to do with a node.
@@ -136,12 +137,13 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
                 let faces = args.faces.start(queries).await?;
                 let mut listen: Vec<_> =
                     faces.listen.iter().map(|(name, addr)| (*name, addr.to_string())).collect();
-                let page = serve_page(&args.page, &spec, node).await?;
-                listen.extend(page.iter().map(|page| ("page", page.url())));
+                let server = wallets.as_ref().map(Waiting::server);
                 let wallets = match &wallets {
                     Some(wallets) => Some(wallets.start(node).await?),
                     None => None,
                 };
+                let page = serve_page(&args.page, &spec, node, server).await?;
+                listen.extend(page.iter().map(|page| ("page", page.url())));
                 anyhow::Ok(((faces, page, wallets), listen))
             };
             let tell = |value: &Value, text: &str| output.line(value, text);
@@ -157,12 +159,22 @@ pub fn run(command: &Command, output: Output) -> anyhow::Result<Verdict> {
     Ok(Verdict::Good)
 }
 
-/// Serves the page of a node and of the user's wallets, if it is asked for.
-async fn serve_page(args: &PageArgs, spec: &ChainSpec, node: &NodeHandle) -> anyhow::Result<Option<Served>> {
+/// Serves the page of a node and of the user's wallets, if it is asked for. Wallets that the node itself serves are the page's,
+/// too, for a wallet that is open is open once.
+async fn serve_page(
+    args: &PageArgs,
+    spec: &ChainSpec,
+    node: &NodeHandle,
+    wallets: Option<WalletServer>,
+) -> anyhow::Result<Option<Served>> {
     let Some(address) = args.address else { return Ok(None) };
     let mut sources = PageSources::default();
     let client = mass_rpc::client(&format!("http://{}", node.rpc))?;
-    sources.add_chain(spec, Backend::Here(node.methods.clone()), page::wallets_dir(spec)?, client);
+    let wallets = match wallets {
+        Some(wallets) => wallets,
+        None => WalletServer::new(spec.clone(), page::wallets_dir(spec)?, client),
+    };
+    sources.add_chain(spec, Backend::Here(node.methods.clone()), wallets);
     Ok(Some(sources.serve(address).await?))
 }
 

@@ -5,7 +5,6 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 use mass_consensus::spec::ChainSpec;
 use mass_page::{Backend, ChainSource, Page, PageError, Sources};
-use mass_rpc::HttpClient;
 use mass_wallet::serve::WalletServer;
 use tokio::task::JoinSet;
 
@@ -39,11 +38,10 @@ pub struct Served {
 }
 
 impl PageSources {
-    /// Adds a chain: a node of it, and the wallets of a directory, which ask the node at `client`.
-    pub fn add_chain(&mut self, spec: &ChainSpec, node: Backend, wallets: PathBuf, client: HttpClient) {
-        let server = WalletServer::new(spec.clone(), wallets, client);
-        let wallet = Some(Backend::Here(server.methods()));
-        self.locks.spawn(async move { server.keep_locks().await });
+    /// Adds a chain: a node of it, and wallets that ask one.
+    pub fn add_chain(&mut self, spec: &ChainSpec, node: Backend, wallets: WalletServer) {
+        let wallet = Some(Backend::Here(wallets.methods()));
+        self.locks.spawn(async move { wallets.keep_locks().await });
         self.sources.chains.push(ChainSource {
             name: spec.rules().name.clone(),
             chain_id: spec.id().to_string(),

@@ -16,7 +16,7 @@ use mass_wallet::WalletError;
 use serde_json::json;
 
 use self::place::Place;
-pub use self::within::WalletArgs;
+pub use self::within::{Waiting, WalletArgs};
 use crate::output::{Output, Verdict};
 
 /// What to do with a wallet.

@@ -24,11 +24,10 @@ impl Page {
         let start = Instant::now();
         let (address, token) = loop {
             let text = process.text();
-            let url = text
-                .split_whitespace()
-                .find_map(|word| word.trim_matches('"').strip_prefix("http://")?.split_once("/#token="));
+            let mut words = text.split(|byte: char| byte.is_whitespace() || byte == '"');
+            let url = words.find_map(|word| word.strip_prefix("http://")?.split_once("/#token="));
             if let Some((address, token)) = url {
-                break (address.to_owned(), token.split('"').next().unwrap_or_default().to_owned());
+                break (address.to_owned(), token.to_owned());
             }
             assert!(start.elapsed() < PATIENCE, "no page in: {text}");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -196,4 +195,16 @@ async fn pay(page: &mut Page) {
     let found = page.call("node:dev", "mass_address", json!([address])).await;
     assert_eq!((&found["balance"], &found["transactions"][0]["txid"]), (&json!(15_000_000), &txid));
     page.call("wallet:dev", "unloadwallet", json!(["faucet"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_that_a_node_serves_is_on_its_page_as_well() {
+    let home = Home::new();
+    home.json(&["wallet", "create", "--no-passphrase"]);
+    let node = home.node_with("node", &[], &["--wallet", "default", "--page", "127.0.0.1:0"]);
+    let page = &mut Page::open(&node.process).await;
+    assert_eq!(page.call("wallet:dev", "listwallets", json!([])).await, json!(["default"]));
+    let address = page.wallet("default", "getnewaddress", json!([])).await;
+    let info: Value = mass_rpc::call(&node.client, "getaddressinfo", vec![address.clone()]).await.unwrap();
+    assert_eq!((&info["address"], &info["ismine"]), (&address, &json!(true)));
 }

@@ -141,7 +141,7 @@ impl Network {
     pub fn run(
         &self,
         farms: &Arc<Farms>,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Summary, NetworkError> {
         self.run_with(farms, production(), progress)
     }
@@ -154,7 +154,7 @@ impl Network {
         &self,
         farms: &Arc<Farms>,
         builder: Builder,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Summary, NetworkError> {
         if farms.farmers().len() < self.farmers {
             return Err(NetworkError::Farms { got: farms.farmers().len(), expected: self.farmers });
@@ -162,7 +162,9 @@ impl Network {
         if self.cheats() >= self.farmers || self.farmers > self.nodes {
             return Err(NetworkError::Dishonest);
         }
-        World::new(self, farms, builder)?.run(progress)
+        let world = World::new(self, farms, builder)?;
+        // The loop is one of the pool's threads: handing half of a window to another one wakes nobody who is awake.
+        rayon::scope(|_| world.run(progress))
     }
 }
 

@@ -22,7 +22,28 @@ const SHARDS: usize = 64;
 /// Pages that were dropped are swept out when a part has twice as many as after the last time, and not below this.
 const SWEEP_MIN: usize = 1024;
 
-type Page = [u8; PAGE_BYTES];
+/// Content up to the last byte that is not zero. Boxed, so that a page that no disk holds leaves no more than its counters
+/// behind until it is swept out.
+type Page = Box<[u8]>;
+
+fn trimmed(content: &[u8]) -> &[u8] {
+    let len = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &content[..len]
+}
+
+/// Bytes of a page from `start` on.
+fn copy_from(page: &Page, start: usize, out: &mut [u8]) {
+    let kept = page.get(start..).unwrap_or_default();
+    let (known, blank) = out.split_at_mut(kept.len().min(out.len()));
+    known.copy_from_slice(&kept[..known.len()]);
+    blank.fill(0);
+}
+
+fn whole(page: &Page) -> [u8; PAGE_BYTES] {
+    let mut whole = [0; PAGE_BYTES];
+    copy_from(page, 0, &mut whole);
+    whole
+}
 
 /// Pages by the checksum of their content.
 #[derive(Default)]
@@ -33,12 +54,12 @@ struct Shard {
 }
 
 impl Shard {
-    fn intern(&mut self, key: u32, page: &Page) -> Arc<Page> {
+    fn intern(&mut self, key: u32, content: &[u8]) -> Arc<Page> {
         let same = self.pages.entry(key).or_default();
-        if let Some(known) = same.iter().filter_map(Weak::upgrade).find(|known| **known == *page) {
+        if let Some(known) = same.iter().filter_map(Weak::upgrade).find(|known| ***known == *content) {
             return known;
         }
-        let new = Arc::new(*page);
+        let new = Arc::new(Page::from(content));
         same.push(Arc::downgrade(&new));
         self.count += 1;
         if self.count >= self.sweep_at.max(SWEEP_MIN) {
@@ -62,15 +83,16 @@ pub struct Pages {
 impl Default for Pages {
     fn default() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, blank: Arc::new([0; PAGE_BYTES]) }
+        Self { shards, blank: Arc::new(Page::default()) }
     }
 }
 
 impl Pages {
-    fn intern(&self, page: &Page) -> Arc<Page> {
-        let key = crc32c::crc32c(page);
+    fn intern(&self, content: &[u8]) -> Arc<Page> {
+        let content = trimmed(content);
+        let key = crc32c::crc32c(content);
         let shard = &self.shards[key as usize % SHARDS];
-        shard.lock().unwrap_or_else(PoisonError::into_inner).intern(key, page)
+        shard.lock().unwrap_or_else(PoisonError::into_inner).intern(key, content)
     }
 }
 
@@ -147,7 +169,7 @@ impl FakeDisk {
     pub fn rot(&self, offset: u64) {
         let mut platter = self.platter();
         let (number, at) = (offset as usize / PAGE_BYTES, offset as usize % PAGE_BYTES);
-        let mut page = *platter.pages[number];
+        let mut page = whole(&platter.pages[number]);
         page[at] ^= 0x40;
         platter.pages[number] = self.pool.intern(&page);
     }
@@ -181,8 +203,8 @@ impl FakeDisk {
                         _ => (dice(sectors) * SECTOR_BYTES).min(piece.len()),
                     };
                     let kept = piece.start..piece.start + kept;
-                    let mut page = *pages[*number];
-                    page[kept.clone()].copy_from_slice(&after[kept]);
+                    let mut page = whole(&pages[*number]);
+                    copy_from(after, kept.start, &mut page[kept]);
                     pages[*number] = self.pool.intern(&page);
                 }
             }
@@ -248,7 +270,7 @@ impl Disk for FakeDisk {
         }
         let mut done = 0;
         for (number, start, stop) in pieces(offset, out.len()) {
-            out[done..done + stop - start].copy_from_slice(&platter.pages[number][start..stop]);
+            copy_from(&platter.pages[number], start, &mut out[done..done + stop - start]);
             done += stop - start;
         }
         Ok(())
@@ -285,13 +307,12 @@ impl Disk for FakeDisk {
         for (number, start, stop) in pieces(offset, data.len()) {
             let piece = &data[done..done + stop - start];
             done += stop - start;
-            let after = match piece.try_into() {
-                Ok(whole) => self.pool.intern(whole),
-                Err(_) => {
-                    let mut page = *platter.pages[number];
-                    page[start..stop].copy_from_slice(piece);
-                    self.pool.intern(&page)
-                }
+            let after = if piece.len() == PAGE_BYTES {
+                self.pool.intern(piece)
+            } else {
+                let mut page = whole(&platter.pages[number]);
+                page[start..stop].copy_from_slice(piece);
+                self.pool.intern(&page)
             };
             let before = std::mem::replace(&mut platter.pages[number], Arc::clone(&after));
             platter.unsynced.push(Change::Piece { number, piece: start..stop, before, after });

@@ -117,18 +117,13 @@ impl HeaderTree {
         }
     }
 
-    /// The best chain may be another than it was: takes blocks out of the trunk that are not of it.
+    /// The best chain may be another than it was: takes blocks out of the trunk that are not of it, and finds the path to
+    /// the best header, from where it leaves the one before.
     pub(super) fn unsettle(&mut self) {
         while self.trunk.top().is_some_and(|top| self.rank(&top).as_ref() > self.ranking.last()) && self.pop()
         {
         }
         let best = *self.best();
-        self.unsettle_for(&best);
-        self.follow(best);
-    }
-
-    /// Finds the path to the best header, from where it leaves the present one.
-    fn follow(&mut self, best: BlockId) {
         let top = self.nodes.get(&best).map_or(Height::ZERO, |entry| entry.node.height);
         while self.path.last_key_value().is_some_and(|(height, _)| *height > top) {
             self.path.pop_last();
@@ -136,10 +131,11 @@ impl HeaderTree {
         let mut at = best;
         while let Some(Entry { node, .. }) = self.nodes.get(&at) {
             if self.path.insert(node.height, at) == Some(at) || at == self.genesis {
-                break;
+                return;
             }
             at = node.parent;
         }
+        self.cut_trunk(&at);
     }
 
     /// Takes blocks out until the trunk is a part of the chain that ends with `id`.
@@ -148,7 +144,12 @@ impl HeaderTree {
         while let Some(Entry { node, .. }) = self.nodes.get(&at).filter(|_| at != self.genesis) {
             at = node.parent;
         }
-        let Some(height) = self.trunk.height(&at) else { return };
+        self.cut_trunk(&at);
+    }
+
+    /// Takes all above a settled block out.
+    fn cut_trunk(&mut self, top: &BlockId) {
+        let Some(height) = self.trunk.height(top) else { return };
         while self.trunk.len() > height.get().saturating_add(1) && self.pop() {}
     }
 
@@ -171,7 +172,8 @@ impl HeaderTree {
         }
         self.ranking.insert(rank(id, &node));
         self.nodes.insert(id, Entry { node, executed });
-        self.path.insert(node.height, id);
+        // A path that is there already is that of a better chain.
+        self.path.entry(node.height).or_insert(id);
         self.adopt_child(node.parent, id);
         true
     }
@@ -179,9 +181,7 @@ impl HeaderTree {
     /// How many headers stand beside the best chain, at the most.
     #[must_use]
     pub fn beside(&self) -> usize {
-        let best = self.get(self.best()).map_or(0, |best| best.height.get());
-        let above = best.saturating_add(1).saturating_sub(self.trunk.len());
-        self.nodes.len().saturating_sub(usize::try_from(above).unwrap_or(usize::MAX))
+        self.nodes.len().saturating_sub(self.path.len())
     }
 
     /// Takes out the weakest branches until at most `max` headers stand beside three chains that always stay: the best

@@ -163,6 +163,10 @@ proptest! {
             }
             prop_assert_eq!(settled.best(), whole.best());
             prop_assert_eq!(settled.len(), whole.len());
+            for tree in [&settled, &whole] {
+                let open = tree.ancestry(tree.best()).filter(|(id, _)| tree.nodes.contains_key(id));
+                prop_assert_eq!(tree.beside(), tree.nodes.len() - open.count());
+            }
         }
         same(&settled, &whole, &ids);
     }

@@ -11,6 +11,7 @@ use mass_node::{BeaconConfig, NodeConfig, NodeError, NodeHandle};
 use mass_page::Backend;
 use mass_primitives::Height;
 use mass_rpc::{Access, BitcoinClient, HttpClient, MassClient, Methods, ServeError, Status};
+use mass_wallet::serve::WalletServer;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -88,9 +89,10 @@ impl Network {
     pub async fn serve_page(&mut self, place: &Place, address: Option<SocketAddr>) -> anyhow::Result<Served> {
         let mut sources = PageSources::default();
         for nodes in &self.chains {
-            let (node, wallets) =
-                (Backend::Here(nodes.nodes[0].handle.methods.clone()), place.wallets(&nodes.spec));
-            sources.add_chain(&nodes.spec, node, wallets, nodes.client().clone());
+            let node = Backend::Here(nodes.nodes[0].handle.methods.clone());
+            let wallets = place.wallets(&nodes.spec);
+            let wallets = WalletServer::new(nodes.spec.clone(), wallets, nodes.client().clone());
+            sources.add_chain(&nodes.spec, node, wallets);
         }
         if let Some(farm) = self.farm.take()
             && let Ok(methods) = farm.await

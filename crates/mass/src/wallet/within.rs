@@ -75,6 +75,11 @@ impl WalletArgs {
 }
 
 impl Waiting {
+    /// Who answers for the wallets.
+    pub fn server(&self) -> WalletServer {
+        self.server.clone()
+    }
+
     /// The node listens: calls are answered from now on.
     pub async fn start(&self, node: &NodeHandle) -> anyhow::Result<Served> {
         self.server.connect(mass_rpc::client(&format!("http://{}", node.rpc))?);

@@ -39,7 +39,7 @@ const REDIAL_EVERY: u64 = 5 * SECOND;
 /// How long a node waits before it goes back to one whom it dropped.
 const DROPPED_FOR: u64 = 30 * SECOND;
 /// Below so many stations at work a second thread costs more than it brings.
-const PARALLEL_MIN: usize = 24;
+const PARALLEL_MIN: usize = 8;
 
 struct Entry {
     at: u64,
