@@ -22,7 +22,7 @@ use tokio::time::timeout;
 const CHAIN: ChainId = ChainId::new([1; 32]);
 
 /// Bytes as they are; or a reader who takes one byte of an answer and never another; or a writer of a byte now and then.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 struct Raw {
     takes_one: bool,
     trickles: bool,
@@ -61,12 +61,14 @@ impl request_response::Codec for Raw {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        while self.trickles {
+        if !self.trickles {
+            return io.write_all(&bytes).await;
+        }
+        loop {
             io.write_all(&[0]).await?;
             io.flush().await?;
             tokio::time::sleep(TRICKLE).await;
         }
-        io.write_all(&bytes).await
     }
 
     async fn write_response<T>(
@@ -93,7 +95,7 @@ fn stranger(chain_id: ChainId, raw: Raw) -> Swarm<Behaviour> {
     let protocol = StreamProtocol::try_from_owned(format!("/mass/{CHAIN}/sync/1")).expect("a valid name");
     let build = |key: &libp2p::identity::Keypair| Behaviour {
         sync: request_response::Behaviour::with_codec(
-            raw.clone(),
+            raw,
             iter::once((protocol, ProtocolSupport::Full)),
             request_response::Config::default(),
         ),
