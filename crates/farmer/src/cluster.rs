@@ -56,16 +56,24 @@ pub struct Active {
 }
 
 impl Cluster {
-    /// Joins a cluster, under a name for people. A bus that is not there yet is waited for.
+    /// Joins a cluster, under a name for people. A bus that is not there yet is waited for; `waits` is told so, once.
     ///
     /// # Errors
     /// [`BusError`]: what no waiting mends.
-    pub async fn join(config: &BusConfig, name: String) -> Result<Self, BusError> {
+    pub async fn join(
+        config: &BusConfig,
+        name: String,
+        waits: impl FnOnce(&BusError),
+    ) -> Result<Self, BusError> {
         let bus = Bus::connect(config).await?;
+        let mut waits = Some(waits);
         let store = loop {
             match bus.store().await {
                 Ok(store) => break store,
-                Err(_) => tokio::time::sleep(BEAT).await,
+                Err(error) => {
+                    waits.take().into_iter().for_each(|waits| waits(&error));
+                    tokio::time::sleep(BEAT).await;
+                }
             }
         };
         Ok(Self { bus, store, me: random_name(), name })
@@ -224,5 +232,31 @@ impl Active {
             }
         };
         let _ = tokio::time::timeout(BEAT, release).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Nobody listens there any more.
+    fn absent() -> BusConfig {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
+        let url = format!("nats://{}", listener.local_addr().expect("it has an address"));
+        BusConfig { url, credentials: None, cluster: "farm".to_owned(), replicas: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_bus_that_is_not_there_is_told_once_and_waited_for() {
+        let (config, told) = (absent(), AtomicUsize::new(0));
+        let join = Cluster::join(&config, "one".to_owned(), |_| {
+            told.fetch_add(1, Ordering::Relaxed);
+        });
+        // Two tries, each with its answer and its pause.
+        let waited = 2 * (Duration::from_secs(2) + BEAT) + BEAT;
+        assert!(tokio::time::timeout(waited, join).await.is_err(), "it is still waited for");
+        assert_eq!(told.load(Ordering::Relaxed), 1);
     }
 }

@@ -7,6 +7,8 @@ mod processes;
 use std::{fs, path::Path, process::Output};
 
 use farmed::farmed;
+use mass_node::export::{BlockWriter, Preamble};
+use mass_primitives::Height;
 use processes::Home;
 
 /// Blocks of the chain that is carried.
@@ -16,6 +18,30 @@ fn refused(output: &Output, reason: &str) {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(text.starts_with("error: ") && text.lines().count() == 1 && text.contains(reason), "{text}");
+}
+
+/// What is not built for chains that inherit their beacon is refused with what to do instead.
+#[test]
+fn a_chain_that_inherits_its_beacon_is_not_imported_or_put_together_anew_and_says_so() {
+    let home = Home::new();
+    let [file, dir] = ["file", "dir"].map(|name| home.path(name));
+    let spec = mass_consensus::spec::ChainSpec::built_in("dev2").unwrap();
+    let preamble = Preamble { chain: *spec.id(), first: Height::new(1), count: 0 };
+    fs::write(&file, BlockWriter::new(Vec::new(), &preamble).unwrap().finish().unwrap()).unwrap();
+    let run = |args: &[&str]| {
+        let place = ["--chain", "dev2", "--data-dir", dir.to_str().unwrap()];
+        home.command(&[&["node"], args, &place].concat()).output().unwrap()
+    };
+    refused(&run(&["import", file.to_str().unwrap()]), "its blocks come from peers, beside its parent's");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("chain.redb"), [7; 9000]).unwrap();
+    let repair = run(&["db", "repair"]);
+    let text = String::from_utf8(repair.stderr).unwrap();
+    assert!(
+        repair.status.code() == Some(1) && text.contains("the node gets the chain from its peers anew"),
+        "{text}"
+    );
+    assert_eq!(fs::read(dir.join("chain.redb")).unwrap(), [7; 9000]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     codec::{Codec, Message},
-    config::Names,
+    config::{Deadlines, Names},
     discovery::exchange::{Answer, Question},
     handle::Topic,
     wire::{BLOCK_BYTES_MAX, Request, Response},
@@ -33,7 +33,6 @@ const CONNECTIONS_PER_PEER_MAX: u32 = 2;
 const CONTENDERS: u32 = 4;
 const PENDING_MAX: u32 = 32;
 const STREAMS_MAX: usize = 16;
-const PING_EVERY: Duration = Duration::from_secs(30);
 const SYNC_TIMEOUT: Duration = Duration::from_secs(20);
 /// What one invalid message costs its sender, squared in their number; below -80 it is ignored.
 const INVALID_MESSAGE_WEIGHT: f64 = -25.0;
@@ -51,30 +50,40 @@ pub(crate) struct Behaviour {
 impl Behaviour {
     /// # Errors
     /// What libp2p finds wrong with the settings.
-    pub fn new(keypair: &Keypair, names: Names, max_connections: u32) -> Result<Self, String> {
+    pub fn new(
+        keypair: &Keypair,
+        names: Names,
+        max_connections: u32,
+        deadlines: Deadlines,
+    ) -> Result<Self, String> {
         let identify = identify::Config::new(names.identity(), keypair.public())
             .with_agent_version(concat!("mass/", env!("CARGO_PKG_VERSION")).to_owned())
             .with_cache_size(0);
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits(max_connections)),
             gossip: gossip(names)?,
-            sync: asking(names.sync())?,
-            exchange: asking(names.exchange())?,
+            sync: asking(names.sync(), deadlines.question)?,
+            exchange: asking(names.exchange(), deadlines.question)?,
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_EVERY)),
+            ping: ping::Behaviour::new(
+                ping::Config::new().with_interval(deadlines.ping_every).with_timeout(deadlines.pong),
+            ),
         })
     }
 }
 
 /// # Errors
 /// What libp2p finds wrong with the name.
-fn asking<Q: Message, A: Message>(name: String) -> Result<request_response::Behaviour<Codec<Q, A>>, String> {
+fn asking<Q: Message, A: Message>(
+    name: String,
+    patience: Duration,
+) -> Result<request_response::Behaviour<Codec<Q, A>>, String> {
     let protocol = StreamProtocol::try_from_owned(name).map_err(|error| error.to_string())?;
     let config = request_response::Config::default()
         .with_request_timeout(SYNC_TIMEOUT)
         .with_max_concurrent_streams(STREAMS_MAX);
     let protocols = iter::once((protocol, ProtocolSupport::Full));
-    Ok(request_response::Behaviour::with_codec(Codec::default(), protocols, config))
+    Ok(request_response::Behaviour::with_codec(Codec::new(patience), protocols, config))
 }
 
 /// A quarter of the connections is kept for peers that we choose ourselves. A few more may come than can stay, so that one that is
@@ -102,10 +111,11 @@ fn gossip(names: Names) -> Result<gossipsub::Behaviour, String> {
     let mut gossip = gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config)?;
     let topics = Topic::ALL.map(|topic| IdentTopic::new(names.topic(topic)));
     let scores: HashMap<_, _> = topics.iter().map(|topic| (topic.hash(), scoring())).collect();
-    gossip.with_peer_score(
-        PeerScoreParams { topics: scores, ..PeerScoreParams::default() },
-        PeerScoreThresholds::default(),
-    )?;
+    // An address costs nothing by itself: all who come to a hidden service, or from behind one router, have the same one, and
+    // more than ten of them would not be listened to any more, honest ones among them. Crowds are the business of `evict`.
+    let params =
+        PeerScoreParams { topics: scores, ip_colocation_factor_weight: 0.0, ..PeerScoreParams::default() };
+    gossip.with_peer_score(params, PeerScoreThresholds::default())?;
     for topic in &topics {
         gossip.subscribe(topic).map_err(|error| error.to_string())?;
     }

@@ -1,7 +1,7 @@
 //! Puts messages on a stream: one message per direction, ended by the end of the stream, so
-//! that no length has to be believed. Reading stops at the bound.
+//! that no length has to be believed. Reading stops at the bound, and for questions, which are short, when their time is over.
 
-use std::{io, marker::PhantomData};
+use std::{io, marker::PhantomData, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::{StreamProtocol, request_response};
@@ -23,9 +23,30 @@ impl Message for Response {
     const BYTES_MAX: usize = RESPONSE_BYTES_MAX;
 }
 
+/// A question as it came. One that could not be read is told too: libp2p passes over failures before a question is whole,
+/// and its sender would go unnoticed.
+#[derive(Debug)]
+pub enum Asked<Q> {
+    Question(Q),
+    /// No message of the protocol, or too long.
+    Malformed,
+    /// Not whole in time.
+    Late,
+}
+
 /// Reads and writes questions `Q` and their answers `A`.
 #[derive(Debug)]
-pub struct Codec<Q, A>(PhantomData<fn() -> (Q, A)>);
+pub struct Codec<Q, A> {
+    /// How long a question may take to come.
+    patience: Duration,
+    kinds: PhantomData<fn() -> (Q, A)>,
+}
+
+impl<Q, A> Codec<Q, A> {
+    pub const fn new(patience: Duration) -> Self {
+        Self { patience, kinds: PhantomData }
+    }
+}
 
 impl<Q, A> Clone for Codec<Q, A> {
     fn clone(&self) -> Self {
@@ -34,12 +55,6 @@ impl<Q, A> Clone for Codec<Q, A> {
 }
 
 impl<Q, A> Copy for Codec<Q, A> {}
-
-impl<Q, A> Default for Codec<Q, A> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
 
 async fn read_message<T, M>(io: &mut T) -> io::Result<M>
 where
@@ -65,14 +80,19 @@ fn invalid(cause: &impl ToString) -> io::Error {
 
 impl<Q: Message, A: Message> request_response::Codec for Codec<Q, A> {
     type Protocol = StreamProtocol;
-    type Request = Q;
+    type Request = Asked<Q>;
     type Response = A;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Q>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Asked<Q>>
     where
         T: AsyncRead + Unpin + Send,
     {
-        read_message(io).await
+        match tokio::time::timeout(self.patience, read_message(io)).await {
+            Ok(Ok(question)) => Ok(Asked::Question(question)),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Ok(Asked::Malformed),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(Asked::Late),
+        }
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<A>
@@ -82,11 +102,14 @@ impl<Q: Message, A: Message> request_response::Codec for Codec<Q, A> {
         read_message(io).await
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, question: Q) -> io::Result<()>
+    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, asked: Asked<Q>) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
-        io.write_all(&question.to_bytes()).await
+        match asked {
+            Asked::Question(question) => io.write_all(&question.to_bytes()).await,
+            Asked::Malformed | Asked::Late => Err(io::ErrorKind::InvalidInput.into()),
+        }
     }
 
     async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, answer: A) -> io::Result<()>

@@ -1,6 +1,6 @@
 //! What a network is made from, and the names that bind it to one chain.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use mass_primitives::ChainId;
@@ -32,6 +32,29 @@ pub struct Config {
     pub proxy: Option<SocketAddr>,
     /// How others are found; without, only configured peers are dialed. The memory twin finds nobody.
     pub discovery: Option<DiscoveryConfig>,
+}
+
+/// How long a peer may take, before it loses its connection. Each is a bound on the whole and not on the time between two bytes,
+/// so that nobody buys time with a byte now and then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// To agree on encryption and on the sharing of the connection.
+    pub handshake: Duration,
+    /// To say of which chain it is and what it listens to.
+    pub greeting: Duration,
+    /// To send one question, to its last byte.
+    pub question: Duration,
+    /// Between two pings.
+    pub ping_every: Duration,
+    /// To answer a ping; it may miss one.
+    pub pong: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let [handshake, greeting, question, ping_every, pong] = [10, 20, 10, 30, 60].map(Duration::from_secs);
+        Self { handshake, greeting, question, ping_every, pong }
+    }
 }
 
 /// How others are found.

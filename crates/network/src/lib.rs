@@ -35,7 +35,7 @@ pub fn addresses_are_canonical(bytes: &[u8]) -> bool {
 
 pub use libp2p::{Multiaddr, PeerId};
 
-pub use config::{Config, DiscoveryConfig, message_id, peer_id};
+pub use config::{Config, Deadlines, DiscoveryConfig, message_id, peer_id};
 pub use faults::{Ban, Banned, Fault};
 pub use handle::{
     AGENT_BYTES_MAX, Command, ConnectionKind, Event, GossipToken, Network, PeerDetails, RequestFailure,

@@ -21,9 +21,7 @@ use libp2p::{
     identity::Keypair,
     multiaddr::Protocol,
     noise, ping,
-    request_response::{
-        self, InboundFailure, InboundRequestId, OutboundFailure, OutboundRequestId, ResponseChannel,
-    },
+    request_response::{self, InboundRequestId, OutboundFailure, OutboundRequestId, ResponseChannel},
     swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts},
     yamux,
 };
@@ -37,9 +35,10 @@ use tracing::{debug, warn};
 
 use crate::{
     behaviour::{Behaviour, BehaviourEvent, limits},
-    config::{COMMANDS_LEN, Config, DiscoveryConfig, EVENTS_LEN, Names, keypair},
+    codec::Asked,
+    config::{COMMANDS_LEN, Config, Deadlines, DiscoveryConfig, EVENTS_LEN, Names, keypair},
     discovery::{Book, Discovery, Endpoint, Memory, Now, load},
-    faults::{Fault, Faults},
+    faults::Faults,
     handle::{
         AGENT_BYTES_MAX, Command, ConnectionKind, Event, GossipToken, Network, PeerDetails, RequestFailure,
         ResponseToken, Topic, Traffic, Verdict,
@@ -59,8 +58,6 @@ mod search;
 use answers::Answers;
 use peers::{Peers, Progress};
 
-/// How long a new peer may take to say of which chain it is.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often what is known of peers is written down.
 const SAVE_EVERY: Duration = Duration::from_secs(600);
 /// With fewer addresses in the book any peer is asked for some.
@@ -89,8 +86,16 @@ pub enum SpawnError {
 /// # Errors
 /// [`SpawnError`].
 pub fn spawn(config: Config) -> Result<Network, SpawnError> {
+    spawn_within(config, Deadlines::default())
+}
+
+/// [`spawn`] with other deadlines for peers.
+///
+/// # Errors
+/// [`SpawnError`].
+pub fn spawn_within(config: Config, deadlines: Deadlines) -> Result<Network, SpawnError> {
     let names = Names(config.chain_id);
-    let mut swarm = build(&config, names)?;
+    let mut swarm = build(&config, names, deadlines)?;
     for address in &config.listen {
         let refused = |cause: String| SpawnError::Listen { address: address.clone(), cause };
         check_free(address).map_err(|cause| refused(cause.to_string()))?;
@@ -117,6 +122,7 @@ pub fn spawn(config: Config) -> Result<Network, SpawnError> {
         next_token: 0,
         redial: Redial::new(config.peers, now),
         max_connections: config.max_connections,
+        greeting: deadlines.greeting,
         active: true,
         faults,
         discovery,
@@ -166,16 +172,18 @@ fn check_free(address: &Multiaddr) -> io::Result<()> {
     }
 }
 
-fn build(config: &Config, names: Names) -> Result<Swarm<Behaviour>, SpawnError> {
+fn build(config: &Config, names: Names, deadlines: Deadlines) -> Result<Swarm<Behaviour>, SpawnError> {
     let keypair = keypair(config.seed);
-    let behaviour = Behaviour::new(&keypair, names, config.max_connections).map_err(SpawnError::Setup)?;
+    let behaviour =
+        Behaviour::new(&keypair, names, config.max_connections, deadlines).map_err(SpawnError::Setup)?;
     let builder = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_other_transport(|key| transport(key, config.proxy))
         .map_err(|error| SpawnError::Setup(error.to_string()))?
         .with_behaviour(|_| behaviour)
         .map_err(|error| SpawnError::Setup(error.to_string()))?;
-    Ok(builder.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(IDLE_TIMEOUT)).build())
+    let builder = builder.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(IDLE_TIMEOUT));
+    Ok(builder.with_connection_timeout(deadlines.handshake).build())
 }
 
 /// TCP, through the proxy if there is one, encrypted by noise and shared by yamux.
@@ -204,6 +212,7 @@ struct Driver {
     next_token: u64,
     redial: Redial,
     max_connections: u32,
+    greeting: Duration,
     active: bool,
     faults: Faults,
     discovery: Discovery,
@@ -248,13 +257,13 @@ impl Driver {
     fn wake(&self) -> Instant {
         let redial = self.redial.next().filter(|_| self.active);
         let search = Some(self.discovery.next()).filter(|_| self.active && self.seeks);
-        let greeting = self.peers.next_deadline(GREETING_TIMEOUT);
+        let greeting = self.peers.next_deadline(self.greeting);
         [redial, search, greeting].into_iter().flatten().fold(self.save_at, Instant::min)
     }
 
     fn on_time(&mut self) {
         let now = now();
-        for peer in self.peers.expire(now.instant, GREETING_TIMEOUT) {
+        for peer in self.peers.expire(now.instant, self.greeting) {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         if self.active {
@@ -316,7 +325,7 @@ impl Driver {
             Ok(()) => {
                 self.peers.sent(peer, request.encoded_len(), unix());
                 let kind = request.kind();
-                let own = self.swarm.behaviour_mut().sync.send_request(&peer, request);
+                let own = self.swarm.behaviour_mut().sync.send_request(&peer, Asked::Question(request));
                 self.requests.insert(own, (id, peer, kind));
                 return;
             }
@@ -405,10 +414,21 @@ impl Driver {
                 }
             }
             SwarmEvent::Behaviour(BehaviourEvent::Exchange(event)) => self.on_exchange(event, now),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, result: Ok(time), .. })) => {
-                self.peers.ping(&peer, time);
-            }
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
             other => debug!(event = ?other, "passed over"),
+        }
+    }
+
+    /// Who answers no pings is gone, or stuck within something that it does not end.
+    fn on_ping(&mut self, event: ping::Event) {
+        match event.result {
+            Ok(time) => self.peers.ping(&event.peer, time),
+            // Who says that it knows no pings says something.
+            Err(ping::Failure::Unsupported) => {}
+            Err(error) => {
+                debug!(peer = %event.peer, %error, "answers no pings");
+                self.swarm.close_connection(event.connection);
+            }
         }
     }
 
@@ -485,10 +505,11 @@ impl Driver {
         }
     }
 
-    fn on_sync(&mut self, event: request_response::Event<Request, Response>) {
+    fn on_sync(&mut self, event: request_response::Event<Asked<Request>, Response>) {
         use request_response::{Event as Sync, Message};
         match event {
             Sync::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
+                let Some(request) = self.readable(peer, request) else { return };
                 if !self.may_ask(peer) {
                     return;
                 }
@@ -521,9 +542,6 @@ impl Driver {
                 self.answers.end(&request_id);
                 let lost = self.channels.extract_if(|_, (_, own, _)| *own == request_id).count();
                 (0..lost).for_each(|_| self.peers.answered(&peer));
-                if is_malformed(&error) {
-                    self.on_fault(peer, Fault::Malformed);
-                }
             }
             Sync::ResponseSent { request_id, .. } => self.answers.end(&request_id),
         }
@@ -549,10 +567,6 @@ fn dial(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Option<ConnectionI
 
 fn now() -> Now {
     Now { instant: Instant::now(), unix: unix() }
-}
-
-fn is_malformed(error: &InboundFailure) -> bool {
-    matches!(error, InboundFailure::Io(error) if error.kind() == io::ErrorKind::InvalidData)
 }
 
 fn failure(error: &OutboundFailure) -> RequestFailure {

@@ -1,4 +1,6 @@
-//! A peer that speaks our protocols and breaks their bounds: it answers whatever it likes.
+//! A peer that speaks our protocols and breaks their bounds: it answers whatever it likes, or takes whatever time it likes.
+
+mod node;
 
 use std::{io, iter, time::Duration};
 
@@ -10,20 +12,24 @@ use libp2p::{
     tcp, yamux,
 };
 use mass_network::{
-    Command, Config, Event, Multiaddr, Network, PeerId, RequestFailure, swarm,
+    Banned, Command, Config, Deadlines, Event, Multiaddr, Network, PeerId, RequestFailure, Topic, swarm,
     wire::{BLOCK_BYTES_MAX, RESPONSE_BYTES_MAX, Request, Response},
 };
 use mass_primitives::{ChainId, Encode};
+use node::{Node, PATIENCE};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const CHAIN: ChainId = ChainId::new([1; 32]);
 
-/// Bytes as they are; or a reader who takes one byte of an answer and never another.
-#[derive(Clone)]
+/// Bytes as they are; or a reader who takes one byte of an answer and never another; or a writer of a byte now and then.
+#[derive(Clone, Copy, Default)]
 struct Raw {
-    reads: bool,
+    takes_one: bool,
+    trickles: bool,
 }
+
+/// How often a byte comes of one who trickles.
+const TRICKLE: Duration = Duration::from_millis(20);
 
 impl request_response::Codec for Raw {
     type Protocol = StreamProtocol;
@@ -42,7 +48,7 @@ impl request_response::Codec for Raw {
     where
         T: AsyncRead + Unpin + Send,
     {
-        if !self.reads && io.read(&mut [0]).await? > 0 {
+        if self.takes_one && io.read(&mut [0]).await? > 0 {
             return std::future::pending().await;
         }
         self.read_request(protocol, io).await.and_then(|answer| match answer.is_empty() {
@@ -55,7 +61,14 @@ impl request_response::Codec for Raw {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        io.write_all(&bytes).await
+        if !self.trickles {
+            return io.write_all(&bytes).await;
+        }
+        loop {
+            io.write_all(&[0]).await?;
+            io.flush().await?;
+            tokio::time::sleep(TRICKLE).await;
+        }
     }
 
     async fn write_response<T>(
@@ -78,11 +91,11 @@ struct Behaviour {
 }
 
 /// A swarm that names `chain_id` as its chain, whatever its sync protocol is called.
-fn stranger(chain_id: ChainId, reads: bool) -> Swarm<Behaviour> {
+fn stranger(chain_id: ChainId, raw: Raw) -> Swarm<Behaviour> {
     let protocol = StreamProtocol::try_from_owned(format!("/mass/{CHAIN}/sync/2")).expect("a valid name");
     let build = |key: &libp2p::identity::Keypair| Behaviour {
         sync: request_response::Behaviour::with_codec(
-            Raw { reads },
+            raw,
             iter::once((protocol, ProtocolSupport::Full)),
             request_response::Config::default(),
         ),
@@ -115,27 +128,42 @@ async fn serve(mut swarm: Swarm<Behaviour>, answer: Vec<u8>) {
     }
 }
 
-async fn node() -> (Network, Multiaddr, PeerId) {
-    let listen = vec!["/ip4/127.0.0.1/tcp/0".parse().expect("a valid address")];
-    let config = Config {
+fn config(seed: u8, peers: Vec<Multiaddr>) -> Config {
+    Config {
         chain_id: CHAIN,
-        listen,
-        seed: [1; 32],
-        peers: Vec::new(),
-        max_connections: 8,
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("a valid address")],
+        seed: [seed; 32],
+        peers,
+        max_connections: 32,
         memory: None,
         proxy: None,
         discovery: None,
-    };
-    let mut network = swarm::spawn(config).expect("loopback can be listened on");
-    let Some(Event::Listening(address)) = network.1.recv().await else { panic!("listening comes first") };
-    (network, address, mass_network::peer_id([1; 32]))
+    }
+}
+
+async fn node() -> (Network, Multiaddr, PeerId) {
+    let node = within(Deadlines::default()).await;
+    (node.network, node.address, node.peer)
+}
+
+async fn within(deadlines: Deadlines) -> Node {
+    let spawn = |config| swarm::spawn_within(config, deadlines).expect("loopback can be listened on");
+    Node::start(config(1, Vec::new()), spawn).await
+}
+
+/// Another of our nodes, that a node has let in.
+async fn friend(seed: u8, of: &mut Node) -> Node {
+    let spawn = |config| swarm::spawn(config).expect("loopback can be listened on");
+    let mut friend = Node::start(config(seed, vec![of.address.clone()]), spawn).await;
+    friend.connected(of.peer).await;
+    of.connected(friend.peer).await;
+    friend
 }
 
 /// What our node makes of `answer`. The stranger asks first, so that we know it is connected.
 async fn outcome_of(answer: Vec<u8>) -> RequestFailure {
     let ((commands, mut events), address, ours) = node().await;
-    let mut hostile = stranger(CHAIN, true);
+    let mut hostile = stranger(CHAIN, Raw::default());
     hostile.behaviour_mut().sync.send_request_with_addresses(
         &ours,
         Request::Status.to_bytes(),
@@ -169,7 +197,7 @@ async fn an_answer_beyond_the_bounds_is_the_peers_fault() {
 #[tokio::test]
 async fn a_peer_that_names_another_chain_is_sent_away() {
     let ((_commands, mut events), address, _) = node().await;
-    let mut hostile = stranger(ChainId::new([2; 32]), true);
+    let mut hostile = stranger(ChainId::new([2; 32]), Raw::default());
     let stranger = *hostile.local_peer_id();
     hostile.dial(address).expect("the address can be dialed");
     tokio::spawn(serve(hostile, Vec::new()));
@@ -190,7 +218,7 @@ async fn a_peer_that_names_another_chain_is_sent_away() {
 #[tokio::test]
 async fn who_does_not_read_holds_two_answers_in_our_memory_and_no_more() {
     let ((commands, mut events), address, ours) = node().await;
-    let mut hostile = stranger(CHAIN, false);
+    let mut hostile = stranger(CHAIN, Raw { takes_one: true, ..Raw::default() });
     for _ in 0..8 {
         let request = Request::Status.to_bytes();
         hostile.behaviour_mut().sync.send_request_with_addresses(&ours, request, vec![address.clone()]);
@@ -218,5 +246,119 @@ async fn who_does_not_read_holds_two_answers_in_our_memory_and_no_more() {
     tokio::select! {
         all = timeout(PATIENCE / 2, refused) => all.expect("what there is no room for is refused"),
         () = answering => panic!("the network ended"),
+    }
+}
+
+/// A stranger's own view: it asks with these bytes, and in the end it has no connection.
+async fn asks_until_it_is_cut_off(node: &Node, raw: Raw, question: Vec<u8>) -> PeerId {
+    let mut hostile = stranger(CHAIN, raw);
+    let address = vec![node.address.clone()];
+    hostile.behaviour_mut().sync.send_request_with_addresses(&node.peer, question, address);
+    let closed =
+        async { while !matches!(hostile.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {} };
+    timeout(PATIENCE, closed).await.expect("it is cut off");
+    *hostile.local_peer_id()
+}
+
+/// Far above how long any of these tests takes, so that no other deadline than the short one explains it.
+const FAR: Duration = Duration::from_secs(3600);
+
+const PATIENT: Deadlines =
+    Deadlines { handshake: FAR, greeting: FAR, question: FAR, ping_every: FAR, pong: FAR };
+
+#[tokio::test]
+async fn who_trickles_a_question_loses_the_connection_and_others_are_heard() {
+    let mut node = within(Deadlines { question: Duration::from_millis(500), ..PATIENT }).await;
+    let friend = friend(2, &mut node).await;
+    let raw = Raw { trickles: true, ..Raw::default() };
+    asks_until_it_is_cut_off(&node, raw, Vec::new()).await;
+    friend.tell(Command::Publish { topic: Topic::Blocks, bytes: b"news".to_vec() }).await;
+    node.until(|event| matches!(event, Event::Gossip { bytes, .. } if bytes == b"news").then_some(())).await;
+    assert_eq!(bans(&node).await, [], "a slow line is no fault");
+}
+
+#[tokio::test]
+async fn who_asks_what_is_no_question_is_banned() {
+    let node = within(PATIENT).await;
+    let raw = Raw::default();
+    let stranger = asks_until_it_is_cut_off(&node, raw, vec![0xff; 40]).await;
+    assert_eq!(bans(&node).await, [Banned::Peer(stranger)]);
+}
+
+async fn bans(node: &Node) -> Vec<Banned> {
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    node.tell(Command::Bans(reply)).await;
+    answer.await.expect("the network answers").into_iter().map(|ban| ban.who).collect()
+}
+
+/// The greeting of the protocol, one byte at a time.
+#[tokio::test]
+async fn who_trickles_the_handshake_is_cut_off_and_others_are_let_in() {
+    let mut node = within(Deadlines { handshake: Duration::from_millis(500), ..PATIENT }).await;
+    let port = node.address.to_string().split('/').nth(4).and_then(|port| port.parse().ok());
+    let mut sockets = Vec::new();
+    for _ in 0..8 {
+        let socket = tokio::net::TcpStream::connect(("127.0.0.1", port.expect("a TCP port"))).await;
+        sockets.push(tokio::spawn(trickles(socket.expect("the node listens"))));
+    }
+    friend(2, &mut node).await;
+    for socket in sockets {
+        timeout(PATIENCE, socket).await.expect("it is cut off").expect("it does not panic");
+    }
+}
+
+async fn trickles(mut socket: tokio::net::TcpStream) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    // After the greeting, a frame of a handshake that would never end.
+    let greeting = b"\x13/multistream/1.0.0\n\x07/noise\n\xff\xff";
+    for byte in greeting.iter().chain(iter::repeat(&0)) {
+        if socket.write_all(&[*byte]).await.is_err() {
+            return;
+        }
+        let mut answer = [0; 64];
+        if let Ok(Ok(0) | Err(_)) = timeout(TRICKLE, socket.read(&mut answer)).await {
+            return;
+        }
+    }
+}
+
+/// A peer that was let in and then does nothing at all, as one whose machine hangs: its sockets stay, and nothing comes.
+#[tokio::test]
+async fn who_answers_no_pings_loses_the_connection() {
+    let [ping_every, pong] = [Duration::from_millis(100), Duration::from_millis(400)];
+    let mut node = within(Deadlines { ping_every, pong, ..PATIENT }).await;
+    // Tasks on this runtime run only while something is waited for on it.
+    let halted = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let config = config(2, vec![node.address.clone()]);
+    let (halted, peer) = tokio::task::spawn_blocking(move || {
+        let peer = mass_network::peer_id(config.seed);
+        let network = halted.block_on(async {
+            let mut network = swarm::spawn(config).expect("loopback can be listened on");
+            while !matches!(network.1.recv().await, Some(Event::PeerConnected(_))) {}
+            network
+        });
+        ((halted, network), peer)
+    })
+    .await
+    .expect("it is let in");
+    node.disconnected(peer).await;
+    halted.0.shutdown_background();
+}
+
+/// As all who come through a hidden service, or from behind one router.
+#[tokio::test]
+async fn many_peers_behind_one_address_are_all_heard() {
+    let mut node = within(Deadlines::default()).await;
+    let mut friends = Vec::new();
+    for seed in 2..16 {
+        friends.push(friend(seed, &mut node).await);
+    }
+    for (number, friend) in friends.iter().enumerate() {
+        let bytes = vec![number as u8; 9];
+        friend.tell(Command::Publish { topic: Topic::Blocks, bytes: bytes.clone() }).await;
+        node.until(|event| {
+            matches!(event, Event::Gossip { bytes: heard, .. } if heard == bytes).then_some(())
+        })
+        .await;
     }
 }

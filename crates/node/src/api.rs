@@ -20,6 +20,7 @@ use mass_rpc::{
 
 use crate::{
     chain::Chain,
+    compact::CompactTally,
     error::ChainError,
     health,
     ledger::NodeLedger,
@@ -143,9 +144,9 @@ pub fn metrics<L: NodeLedger>(queries: Queries<L>, dir: PathBuf) -> Render {
         let (queries, dir) = (queries.clone(), dir.clone());
         Box::pin(async move {
             let mut page = Page::default();
-            match queries.ask(|node| status(node)).await {
-                Some(Ok(status)) => {
-                    fill(&mut page, &status);
+            match queries.ask(|node| status(node).map(|status| (status, node.compact_tally()))).await {
+                Some(Ok((status, tally))) => {
+                    fill(&mut page, &status, tally);
                     health::measure(&mut page, queries, dir, &status.name).await;
                 }
                 _ => page.is_down("the node is stopping"),
@@ -155,7 +156,7 @@ pub fn metrics<L: NodeLedger>(queries: Queries<L>, dir: PathBuf) -> Render {
     })
 }
 
-fn fill(page: &mut Page, status: &Status) {
+fn fill(page: &mut Page, status: &Status, tally: CompactTally) {
     let labels = [("chain", status.name.as_str())];
     let netspace = status.netspace_bytes.parse().unwrap_or(0.0);
     let gauges = [
@@ -176,6 +177,11 @@ fn fill(page: &mut Page, status: &Status) {
         page.gauge("mass_node_build", "Always 1; the label says which version runs", &labels, 1.0);
     }
     page.counter("mass_node_reorgs", "Reorganisations since the start", &labels, status.reorgs);
+    for (how, count) in [("pool", tally.pool), ("pieces", tally.pieces), ("whole", tally.whole)] {
+        let labels = [("chain", status.name.as_str()), ("how", how)];
+        let help = "Blocks that peers told by what this node lacks, by how it came to have them";
+        page.counter("mass_node_compact_blocks", help, &labels, count);
+    }
 }
 
 fn bans<L: NodeLedger>(chain: &Chain<L>) -> Vec<Ban> {

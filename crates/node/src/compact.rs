@@ -192,6 +192,18 @@ struct Waiting {
 pub(crate) struct Compacts {
     waiting: BTreeMap<u64, Waiting>,
     hashes: BTreeMap<EntryId, [u8; 32]>,
+    tally: CompactTally,
+}
+
+/// What became of blocks that peers told by what we may lack, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactTally {
+    /// Put together from the pool alone.
+    pub pool: u64,
+    /// Put together once missing pieces had come.
+    pub pieces: u64,
+    /// Asked for whole.
+    pub whole: u64,
 }
 
 impl Compacts {
@@ -305,7 +317,14 @@ impl<L: NodeLedger> Node<L> {
         number
     }
 
+    /// What became of blocks that peers told by what we may lack.
+    #[must_use]
+    pub const fn compact_tally(&self) -> CompactTally {
+        self.compacts.tally
+    }
+
     fn ask_whole(&mut self, peer: PeerId, id: BlockId, now: Moment) {
+        self.compacts.tally.whole += 1;
         self.ask_for(peer, id, Request::Blocks { ids: vec![id] }, now);
     }
 
@@ -317,10 +336,12 @@ impl<L: NodeLedger> Node<L> {
         came: Vec<Vec<u8>>,
         now: Moment,
     ) -> Result<Verdict, ChainError> {
-        let id = assembly.id;
+        let (id, is_known) = (assembly.id, came.is_empty());
         let taken = assembly.fill(came).map(|block| self.chain_mut().take_block(&block, now.unix));
         match taken {
             Some(Ok(notices)) => {
+                let tally = &mut self.compacts.tally;
+                *(if is_known { &mut tally.pool } else { &mut tally.pieces }) += 1;
                 self.notice(notices, now);
                 Ok(self.verdict_of_block(&id))
             }

@@ -205,6 +205,11 @@ pub enum NodeError {
     /// The chain inherits its beacon, and nobody says from where.
     #[error("the chain inherits its beacon: the spec and the peers of its parent are needed")]
     NoBeacon,
+    /// The chain inherits its beacon, and is to begin with a snapshot.
+    #[error(
+        "the chain inherits its beacon, which says nothing of blocks that are not here: it is synced from genesis, without --snapshot"
+    )]
+    SnapshotOfChild,
     /// The parent is not the one whose beacon is inherited, or is unlike the chain.
     #[error(transparent)]
     Beacon(#[from] SpecError),

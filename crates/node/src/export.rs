@@ -117,7 +117,16 @@ impl Archive {
         Ok(tip.map(|tip| tip.height).unwrap_or_default())
     }
 
-    /// A block of the best chain, as peers send it; `None` above its tip.
+    /// Height of the first block after genesis that is here: one that began with a snapshot has none before it.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub fn first(&self) -> Result<Height, ExportError> {
+        let base = self.0.base().map_err(ChainError::from)?;
+        Ok(Height::new(base.map_or(Height::ZERO, |base| base.height).get() + 1))
+    }
+
+    /// A block of the best chain, as peers send it; `None` above its tip, and for one that is not here.
     ///
     /// # Errors
     /// [`ExportError::Pruned`], or a fatal one.

@@ -52,7 +52,7 @@ pub use mass_network::DiscoveryConfig;
 
 pub use access::AccessArgs;
 pub use chain::{Chain, Notice, Parts};
-pub use compact::gossiped_header;
+pub use compact::{CompactTally, gossiped_header};
 pub use error::{ChainError, NodeError};
 pub use follower::BeaconConfig;
 pub use generate::{Generate, Generating, Generator};

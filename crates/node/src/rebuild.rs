@@ -30,6 +30,9 @@ const HEADERS_AT_ONCE: usize = 512;
 pub struct Rebuilt {
     /// The tip that the damaged store says it had.
     pub before: Option<Tip>,
+    /// The block whose state the damaged store began with, and the new one does not: the state is of the tip, and the way
+    /// back to it is not in the blocks.
+    pub base: Option<Tip>,
     /// The tip now.
     pub tip: Option<Tip>,
     /// Height of the best header: what is above the tip is asked of peers.
@@ -128,6 +131,7 @@ fn fill<L: NodeLedger>(
 ) -> Result<(), ChainError> {
     done.before = attempt(|| store.tip()).flatten();
     done.pruned_below = attempt(|| store.pruned_below()).flatten();
+    done.base = attempt(|| store.base()).flatten();
     let tip = done.before.map_or(0, |tip| tip.height.get());
     let last = attempt(|| store.last_header()).flatten().map_or(tip, |last| last.get().max(tip));
     let mut some = Vec::new();
@@ -149,7 +153,7 @@ fn fill<L: NodeLedger>(
         let Some(id) = chain.engine().tree().ancestor_at(&best, Height::new(height)) else { break };
         if !take_body(chain, store, &id, unix)? {
             // What stands on it waits for it.
-            done.bodies_lost = u64::from(height <= tip);
+            done.bodies_lost = u64::from(height <= tip && done.base.is_none());
             break;
         }
         progress("blocks", height.into(), end.into());

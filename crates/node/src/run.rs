@@ -179,6 +179,9 @@ pub async fn start<L: NodeLedger>(config: NodeConfig) -> Result<NodeHandle, Node
 /// # Errors
 /// As [`start`].
 pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandle, Queries<L>), NodeError> {
+    if config.snapshot && config.spec.inherits_beacon() {
+        return Err(NodeError::SnapshotOfChild);
+    }
     fs::create_dir_all(&config.data_dir)
         .map_err(|error| NodeError::DataDir(config.data_dir.clone(), error))?;
     let lock = DirLock::take(&config.data_dir)?;
@@ -206,8 +209,7 @@ pub async fn start_asked<L: NodeLedger>(config: NodeConfig) -> Result<(NodeHandl
         data_dir: config.data_dir.clone(),
         depth: config.snapshot_depth,
         indexes: config.indexes.clone(),
-        // A chain whose seeds come from elsewhere is synced whole.
-        begins: config.snapshot && config.beacon.is_none(),
+        begins: config.snapshot,
         pruning,
     };
     let (commands, mut events) = swarm::spawn(Config {

@@ -1,12 +1,17 @@
-//! Blocks told by what peers lack: two nodes without sockets, between whom a test carries the messages, and may lie.
+//! Blocks told by what peers lack: two nodes without sockets, between whom a test carries the messages, and may lie; and two
+//! over real ones.
 
 #[path = "../../consensus/tests/farm/mod.rs"]
 mod farm;
+mod nodes;
 mod payer;
 
 use std::time::{Duration, Instant};
 
-use bitcoin::{Transaction, consensus::serialize};
+use bitcoin::{
+    Transaction,
+    consensus::{encode::serialize_hex, serialize},
+};
 use farm::Farm;
 use mass_consensus::block::{Block, Decoded};
 use mass_ledger_utxo::UtxoLedger;
@@ -14,8 +19,10 @@ use mass_network::{
     Command, Event, Fault, GossipToken, PeerId, ResponseToken, Topic, Verdict, message_id, peer_id,
     wire::{CompactBlock, Request, Response},
 };
-use mass_node::{Moment, Node};
+use mass_node::{CompactTally, Moment, Node, NodeConfig, start_asked};
 use mass_primitives::{BlockId, Decode as _, Encode as _, Slot};
+use mass_rpc::{BitcoinClient as _, HttpClient, PoolClient as _, client};
+use nodes::reaches;
 use payer::{NOW, Payer};
 
 /// A node, and those whom it knows by number.
@@ -266,4 +273,74 @@ fn blocks_that_were_not_asked_for_are_their_senders_fault() {
     assert_eq!(asked[0].2, Request::Blocks { ids: vec![first] });
     let commands = two.answered(1, asked[0].0, Response::Blocks(vec![Some(other)]));
     assert_eq!(faults(&commands), [(peer(1), Fault::Unasked)]);
+}
+
+/// Two real nodes over loopback. All of one block waits in both pools; of the next, one node has another payment of the same
+/// coin, which keeps half of the block out of its pool.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocks_travel_by_what_is_lacking_over_real_sockets() {
+    let (payer, farm, payments) = world();
+    let dir = tempfile::tempdir().unwrap();
+    let (one, rpc_one) = nodes::node(&payer.spec, &dir.path().join("one"), vec![]).await;
+    let config = NodeConfig {
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        peers: one.listen.clone(),
+        ..NodeConfig::new(payer.spec.clone(), dir.path().join("two"))
+    };
+    let (two, queries) = start_asked::<UtxoLedger>(config).await.unwrap();
+    let rpc_two = client(&format!("http://{}", two.rpc)).unwrap();
+    let pay = async |transactions: &[Transaction]| {
+        for tx in transactions {
+            rpc_one.send_raw_transaction(serialize_hex(tx), None, None).await.unwrap();
+        }
+    };
+    let tally = async || queries.ask(|node| node.compact_tally()).await.unwrap();
+    // What an empty block cannot be told by: it comes whole, and both are connected then.
+    reaches(&rpc_two, nodes::mine(&farm, &rpc_one, &payer::payout(1)).await.id()).await;
+    assert_eq!(tally().await, CompactTally::default());
+
+    pay(&payments[..6]).await;
+    pool_has(&rpc_two, 6).await;
+    reaches(&rpc_two, nodes::mine(&farm, &rpc_one, &payer::payout(1)).await.id()).await;
+    assert_eq!(tally().await, CompactTally { pool: 1, pieces: 0, whole: 0 });
+
+    pay(&payments[6..9]).await;
+    pool_has(&rpc_two, 3).await;
+    rpc_two.set_network_active(false).await.unwrap();
+    connected(&rpc_one, 0).await;
+    pay(&payments[9..]).await;
+    // It pays more than what it excludes, and less than that and what stands on it, so that each pool keeps its own.
+    let rival = payer.pay(payer::coin_of(&payments[8]), 991_000, 2_000);
+    rpc_two.send_raw_transaction(serialize_hex(&rival), None, None).await.unwrap();
+    rpc_two.set_network_active(true).await.unwrap();
+    connected(&rpc_one, 1).await;
+    connected(&rpc_two, 1).await;
+    let block = nodes::mine(&farm, &rpc_one, &payer::payout(1)).await.id();
+    reaches(&rpc_two, block).await;
+    assert_eq!(tally().await, CompactTally { pool: 1, pieces: 1, whole: 0 });
+    let told = rpc_two.get_block(block, None).await.unwrap();
+    assert_eq!(told["tx"].as_array().unwrap().len(), 1 + 6, "{told}");
+    for handle in [one, two] {
+        handle.stop().await.unwrap();
+    }
+}
+
+async fn waits<F: Future<Output = bool>>(is_so: impl Fn() -> F) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it comes to be so");
+}
+
+async fn pool_has(node: &HttpClient, transactions: usize) {
+    waits(|| async {
+        node.get_raw_mempool(None, None).await.unwrap().as_array().unwrap().len() == transactions
+    })
+    .await;
+}
+
+async fn connected(node: &HttpClient, peers: u32) {
+    waits(|| async { node.get_connection_count().await.unwrap() == peers }).await;
 }

@@ -3,28 +3,40 @@
 
 #[path = "../../consensus/tests/farm/mod.rs"]
 mod farm;
+mod liar;
 mod nodes;
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use farm::Farm;
 use jsonrpsee::{core::client::ClientT as _, rpc_params};
+use liar::{Liar, status};
 use mass_consensus::{
     block::{Block, Decoded},
     header::SealClaim,
     ledger::{BlockContext, Carried, Ledger as _},
+    spec::ChainSpec,
     state_sum::{StateEntry, StateSum},
 };
 use mass_ledger_utxo::{UtxoLedger, address};
-use mass_network::Multiaddr;
-use mass_node::{
-    Chain, ChainError, NodeConfig, NodeError, NodeHandle, Notice, check::check_file, export::database, start,
+use mass_network::{
+    Multiaddr,
+    wire::{Request, Response, StateOffer, StateRequest, StateResponse},
 };
-use mass_primitives::{BlockId, Decode as _, Encode as _, Height, Slot, StateHash};
+use mass_node::{
+    Chain, ChainError, NodeConfig, NodeError, NodeHandle, Notice,
+    check::check_file,
+    export::{Archive, database},
+    rebuild::rebuild,
+    start,
+};
+use mass_primitives::{BlockId, Decode as _, Encode as _, Height, Slot, StateHash, tag::double_sha256};
 use mass_rpc::{BansClient, BitcoinClient, HttpClient, client};
 use nodes::{mine, reaches};
 use redb::{Database, ReadableTable as _, TableDefinition};
@@ -130,6 +142,9 @@ async fn a_node_begins_with_a_snapshot_and_farms_and_has_the_same_state() {
     drop(held);
     assert_eq!(begins_with(&farm, new.path()), Some(Height::new(63)));
     assert!(!new.path().join("snapshot-in").exists());
+    let archive = Archive::open(new.path(), &farm.spec).unwrap();
+    assert_eq!((archive.first().unwrap(), archive.block(Height::new(63)).unwrap()), (Height::new(64), None));
+    drop(archive);
     // It goes on, farms, and gets what was before.
     let (second, second_rpc) = begin(&farm, new.path(), first.listen.clone(), true).await;
     reaches(&second_rpc, tip).await;
@@ -186,6 +201,167 @@ async fn lies(file: &str) {
     reaches(&second_rpc, tip).await;
     second.stop().await.unwrap();
     honest.stop().await.unwrap();
+}
+
+/// What began with a snapshot has its headers after it was put together anew, and begins with a snapshot again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_began_with_a_snapshot_is_put_together_anew_and_begins_with_one_again() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let farm = Farm::easy(8, [8; 32]);
+    let tip = grow(&farm, old.path(), 90);
+    let (first, _) = begin(&farm, old.path(), vec![], false).await;
+    written(old.path()).await;
+    let held = Chain::<UtxoLedger>::open(&new.path().join("history.redb"), farm.spec.clone(), None).unwrap();
+    let (second, _) = begin(&farm, new.path(), first.listen.clone(), true).await;
+    second.stopped().await;
+    second.stop().await.unwrap_err();
+    drop(held);
+    assert_eq!(begins_with(&farm, new.path()), Some(Height::new(63)));
+
+    let unix = u64::from(farm.spec.slot_time(Slot::new(1 << 20)).unwrap());
+    let path = database(new.path());
+    let rebuilt = rebuild::<UtxoLedger>(&path, &farm.spec, unix, &mut |_, _, _| {}).unwrap();
+    assert_eq!(rebuilt.base.map(|base| base.height), Some(Height::new(63)));
+    assert_eq!((rebuilt.tip.map(|tip| tip.height), rebuilt.best), (Some(Height::ZERO), Height::new(90)));
+    assert_eq!((rebuilt.headers_lost, rebuilt.bodies_lost), (0, 0));
+    assert_eq!(begins_with(&farm, new.path()), None);
+    let (second, second_rpc) = begin(&farm, new.path(), first.listen.clone(), true).await;
+    reaches(&second_rpc, tip).await;
+    validated(&second_rpc).await;
+    second.stop().await.unwrap();
+    first.stop().await.unwrap();
+}
+
+/// The blocks before the snapshot were validated up to a block above it, and the chain went over to another branch meanwhile:
+/// all is validated anew, on the branch that the node is on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_that_a_deep_reorg_left_behind_is_validated_anew() {
+    let [old, left, new] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let (farm, other) = (Farm::easy(8, [8; 32]), Farm::easy(8, [9; 32]));
+    grow(&farm, old.path(), 70);
+    fs::copy(database(old.path()), database(left.path())).unwrap();
+    let lost = grow(&other, left.path(), 10);
+    let tip = grow(&farm, old.path(), 24);
+    let (first, first_rpc) = begin(&farm, old.path(), vec![], false).await;
+    written(old.path()).await;
+    fs::rename(database(left.path()), new.path().join("history.redb")).unwrap();
+    let (second, second_rpc) = begin(&farm, new.path(), first.listen.clone(), true).await;
+    reaches(&second_rpc, tip).await;
+    validated(&second_rpc).await;
+    assert_eq!(info(&second_rpc).await["statehash"], info(&first_rpc).await["statehash"]);
+    second.stop().await.unwrap();
+    first.stop().await.unwrap();
+    assert_eq!((begins_with(&farm, new.path()), lowest_body(&farm, new.path())), (None, Height::new(1)));
+    let chain = Chain::<UtxoLedger>::open(&database(new.path()), farm.spec.clone(), None).unwrap();
+    assert!(chain.store().header(&lost).unwrap().is_none(), "nothing of the other branch is left");
+}
+
+#[tokio::test]
+async fn a_chain_that_inherits_its_beacon_does_not_begin_with_a_snapshot_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = ChainSpec::built_in("dev2").unwrap();
+    let config = NodeConfig { snapshot: true, ..NodeConfig::new(spec, dir.path().to_path_buf()) };
+    let error = start::<UtxoLedger>(config).await.map(drop).unwrap_err();
+    assert!(
+        matches!(error, NodeError::SnapshotOfChild) && error.to_string().contains("--snapshot"),
+        "{error}"
+    );
+}
+
+/// A peer that has a snapshot on disk, of which it gives the parts below `gives`, and the block on it; what parts it was asked for.
+async fn gives(
+    farm: &Farm,
+    seed: u8,
+    node: &NodeHandle,
+    (snapshot, anchor): (&Path, &[u8]),
+    gives: u32,
+) -> (Liar, Arc<Mutex<BTreeSet<u32>>>) {
+    let name = snapshot.file_name().unwrap().to_str().unwrap();
+    let (height, id) = name.split_once('-').unwrap();
+    let sums = fs::read(snapshot.join("sums")).unwrap();
+    let parts = fs::read_dir(snapshot).unwrap().count() as u32 - 1;
+    let (height, base) = (Height::new(height.parse().unwrap()), id.parse().unwrap());
+    let offer = StateOffer { height, base, parts, list: double_sha256(&sums) };
+    let asked = Arc::new(Mutex::new(BTreeSet::new()));
+    let (told, dir) = (Arc::clone(&asked), snapshot.to_path_buf());
+    let (anchor, anchor_id) = (anchor.to_vec(), Block::<Decoded>::from_bytes(anchor).unwrap().sealed().id());
+    let lie = Box::new(move |request: &Request| {
+        let state = match request {
+            Request::Status => return Some(status(base)),
+            Request::Blocks { ids } => {
+                let block = |id: &BlockId| (*id == anchor_id).then(|| anchor.clone());
+                return Some(Response::Blocks(ids.iter().map(block).collect()));
+            }
+            Request::State(StateRequest::Offers) => StateResponse::Offers(vec![offer]),
+            Request::State(StateRequest::Sums { .. }) => StateResponse::Sums(sums.clone()),
+            Request::State(StateRequest::Part { index, .. }) => {
+                told.lock().unwrap().insert(*index);
+                let part = (*index < gives).then(|| fs::read(dir.join(index.to_string())).unwrap());
+                // What it does not give it does not refuse either.
+                StateResponse::Part(Some(part?))
+            }
+            _ => return None,
+        };
+        Some(Response::State(state))
+    });
+    (Liar::meets(*farm.spec.id(), seed, node.listen.clone(), lie).await, asked)
+}
+
+/// A node that was stopped in the middle of a snapshot asks only for what it has not, and for what is torn. The state is
+/// large because of entries that no block made, so that the history, once it is validated, says that the snapshot was taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_that_was_stopped_fetches_only_the_parts_that_are_missing() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let farm = Farm::easy(8, [8; 32]);
+    grow(&farm, old.path(), 63);
+    for number in 0..5u8 {
+        add_to_state(&database(old.path()), &[0xff, number], &[number; 1 << 20]);
+    }
+    grow(&farm, old.path(), 27);
+    let (maker, _) = begin(&farm, old.path(), vec![], false).await;
+    let snapshot = written(old.path()).await;
+    maker.stop().await.unwrap();
+    let kept = old.path().join("kept").join(snapshot.file_name().unwrap());
+    fs::create_dir(old.path().join("kept")).unwrap();
+    fs::rename(&snapshot, &kept).unwrap();
+    let anchor = Archive::open(old.path(), &farm.spec).unwrap().block(Height::new(64)).unwrap().unwrap();
+    // Somebody has the blocks, and no snapshot.
+    let blocks = NodeConfig {
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        ..NodeConfig::new(farm.spec.clone(), old.path().to_path_buf())
+    };
+    let blocks = start::<UtxoLedger>(blocks).await.unwrap();
+
+    let (joiner, rpc) = begin(&farm, new.path(), vec![], true).await;
+    let (_liar, asked) = gives(&farm, 1, &joiner, (&kept, &anchor), 3).await;
+    rpc.add_node(blocks.listen[0].to_string(), "add".to_owned()).await.unwrap();
+    let into = new.path().join("snapshot-in");
+    let here = |index: u32| {
+        let dirs = fs::read_dir(&into).into_iter().flatten().flatten();
+        dirs.map(|dir| dir.path().join(index.to_string())).find(|part| part.exists())
+    };
+    let some = async {
+        while (0..3).any(|index| here(index).is_none()) || asked.lock().unwrap().len() < 4 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), some).await.expect("three parts come");
+    joiner.stop().await.unwrap();
+    let torn = here(1).unwrap();
+    let bytes = fs::read(&torn).unwrap();
+    fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
+
+    let (joiner, rpc) = begin(&farm, new.path(), vec![], true).await;
+    let (_liar, asked) = gives(&farm, 2, &joiner, (&kept, &anchor), u32::MAX).await;
+    rpc.add_node(blocks.listen[0].to_string(), "add".to_owned()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(120), joiner.stopped()).await.expect("the node ends");
+    let error = joiner.stop().await.unwrap_err();
+    assert!(matches!(&error, ChainError::History { height, .. } if height.get() == 64), "{error}");
+    let parts = fs::read_dir(&kept).unwrap().count() as u32 - 1;
+    let missing = std::iter::once(1).chain(3..parts).collect::<BTreeSet<u32>>();
+    assert!(parts > 4, "{parts}");
+    assert_eq!(*asked.lock().unwrap(), missing);
+    blocks.stop().await.unwrap();
 }
 
 /// Farmers who agree on a false state and build on it until it is deep.

@@ -2,13 +2,16 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use hyper::body::Incoming;
 use jsonrpsee::{
     Methods,
     core::{ClientError, JsonRawValue, client::ClientT as _, params::ArrayParams, traits::ToRpcParams},
-    server::{AlreadyStoppedError, BatchRequestConfig, Server, ServerConfig},
+    server::{
+        AlreadyStoppedError, BatchRequestConfig, HttpBody, HttpRequest, Server, ServerConfig, stop_channel,
+    },
 };
 use serde_json::Value;
-
+use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
 use crate::{
@@ -17,13 +20,16 @@ use crate::{
     gate::GateLayer,
     login::{HttpClient, Login},
     metrics::{MetricsLayer, Render},
+    router::{Bounds, serve_http},
     version_one::VersionOneLayer,
 };
 
 /// Bytes of a request or response at the most.
 pub const BODY_BYTES_MAX: u32 = 16 * 1024 * 1024;
-/// Connections at one time at the most.
+/// Requests in work, and connections over WebSocket, at one time at the most.
 pub const CONNECTIONS_MAX: u32 = 64;
+/// Connections at one time at the most, also those that are kept for a request to come.
+const SOCKETS_MAX: usize = 256;
 
 /// Connections to the pages alone at one time at the most.
 const PAGE_CONNECTIONS_MAX: u32 = 16;
@@ -37,8 +43,9 @@ pub const SUBSCRIPTIONS_MAX: u32 = 16;
 /// Answers and news that wait for a slow connection at the most.
 const MESSAGES_MAX: u32 = 256;
 
-/// How long a new connection may take to send its first request.
-const FIRST_REQUEST: Duration = Duration::from_secs(10);
+/// How long a connection may take to send the head of its next request: what Bitcoin Core gives as well, so that clients
+/// which keep connections for that long find them open.
+const HEAD_MAX: Duration = Duration::from_secs(30);
 
 /// How long a client waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -123,7 +130,6 @@ pub async fn serve(
         .max_subscriptions_per_connection(SUBSCRIPTIONS_MAX)
         .set_message_buffer_capacity(MESSAGES_MAX)
         .set_batch_request_config(BatchRequestConfig::Limit(BATCH_MAX))
-        .set_first_request_timeout(Some(FIRST_REQUEST))
         .build();
     let builder = Server::builder().set_config(config).set_http_middleware(
         ServiceBuilder::new()
@@ -132,8 +138,13 @@ pub async fn serve(
             .layer(MetricsLayer(metrics))
             .layer(VersionOneLayer),
     );
-    let server = builder.build_from_tcp(listener).map_err(refused)?;
-    Ok((local, ServerHandle { handle: server.start(node), _cookie: cookie }))
+    let listener = TcpListener::from_std(listener).map_err(refused)?;
+    let bounds = Bounds { connections_max: SOCKETS_MAX, head_max: HEAD_MAX, client: "RPC" };
+    let ((stop, handle), builder, methods) = (stop_channel(), builder.to_service_builder(), node.into());
+    let for_connection = stop.clone();
+    let service = move || builder.clone().build(methods.clone(), for_connection.clone());
+    tokio::spawn(serve_http(listener, service, bounds, stop));
+    Ok((local, ServerHandle { handle, _cookie: cookie }))
 }
 
 /// A server of pages alone, which runs until this is dropped.
@@ -155,19 +166,29 @@ pub async fn serve_metrics(
         .max_request_body_size(PAGE_REQUEST_BYTES_MAX)
         .max_connections(PAGE_CONNECTIONS_MAX)
         .http_only()
-        .set_first_request_timeout(Some(FIRST_REQUEST))
         .build();
-    let layers = ServiceBuilder::new().layer(MetricsLayer(metrics));
-    let server = Server::builder().set_config(config).set_http_middleware(layers);
-    let server = server.build(addr).await.map_err(refused)?;
-    let local = server.local_addr().map_err(refused)?;
-    Ok((local, server.start(Methods::new())))
+    let layers = ServiceBuilder::new().map_request(own_body).layer(MetricsLayer(metrics));
+    let builder = Server::builder().set_config(config).set_http_middleware(layers).to_service_builder();
+    let listener = TcpListener::bind(addr).await.map_err(refused)?;
+    let local = listener.local_addr().map_err(refused)?;
+    let connections_max = PAGE_CONNECTIONS_MAX as usize;
+    let bounds = Bounds { connections_max, head_max: HEAD_MAX, client: "pages" };
+    let (stop, handle) = stop_channel();
+    let for_connection = stop.clone();
+    let service = move || builder.clone().build(Methods::new(), for_connection.clone());
+    tokio::spawn(serve_http(listener, service, bounds, stop));
+    Ok((local, handle))
 }
 
-fn note_path<B>(mut request: jsonrpsee::server::HttpRequest<B>) -> jsonrpsee::server::HttpRequest<B> {
+fn note_path(mut request: HttpRequest<Incoming>) -> HttpRequest {
     let path = UriPath(request.uri().path().to_owned());
     request.extensions_mut().insert(path);
-    request
+    own_body(request)
+}
+
+/// The body as the layers know it.
+fn own_body(request: HttpRequest<Incoming>) -> HttpRequest {
+    request.map(HttpBody::new)
 }
 
 /// A client of the node at `url`, such as `http://127.0.0.1:8332`. It connects at the first call. Name and password are

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use mass_farmer::{ChainConfig, Totals, bus::BusConfig, cluster::Cluster};
+use mass_farmer::{
+    ChainConfig, Totals,
+    bus::{BusConfig, BusError},
+    cluster::Cluster,
+};
 use serde_json::json;
 
 use super::{RunArgs, configure, farm, settings, webhook::Webhooks};
@@ -20,8 +24,13 @@ pub async fn run(
 ) -> anyhow::Result<Totals> {
     // What is wrong with the key or the addresses is to be known before it is needed.
     configure(args, chains.to_vec(), None)?;
+    let waits = |error: &BusError| {
+        let url = bus.url.rsplit('@').next().unwrap_or_default();
+        let value = json!({ "event": "waiting", "bus": url, "error": error.to_string() });
+        let _ = output.line(&value, &format!("waiting for the bus at {url}: {error}"));
+    };
     let cluster = tokio::select! {
-        cluster = Cluster::join(bus, machine_name()) => cluster?,
+        cluster = Cluster::join(bus, machine_name(), waits) => cluster?,
         () = stop.clone() => return Ok(Totals::default()),
     };
     loop {

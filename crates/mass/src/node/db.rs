@@ -164,6 +164,7 @@ fn rebuilt_json(rebuilt: &Rebuilt) -> Value {
         "height_before": rebuilt.before.map(|tip| tip.height),
         "height": rebuilt.tip.map(|tip| tip.height),
         "best_header": rebuilt.best,
+        "base_lost": rebuilt.base.map(|base| base.height),
         "headers_lost": rebuilt.headers_lost,
         "bodies_lost": rebuilt.bodies_lost,
         "pruned_below": rebuilt.pruned_below,
@@ -187,6 +188,13 @@ fn tell(rebuilt: &Rebuilt) -> String {
         text.push_str(&format!(
             "\nthe blocks below height {below} were pruned, so there was nothing to execute again: peers who keep all have them, \
              and with --snapshot the node begins before it has them"
+        ));
+    }
+    if let Some(base) = &rebuilt.base {
+        text.push_str(&format!(
+            "\nit began with the state at height {}, which cannot be put together from blocks: the node begins with one again if it \
+             is run with --snapshot, and with the first block otherwise",
+            base.height
         ));
     }
     if rebuilt.tip.is_none_or(|tip| tip.height < rebuilt.best)
@@ -264,7 +272,7 @@ fn stats(place: &Place, output: Output) -> anyhow::Result<Verdict> {
     let (spec, path, store) = place.open()?;
     let size = store.size()?;
     let (tip, undo_from, indexes) = (store.tip()?, store.undo_from()?, store.indexes()?);
-    let (base, pruned) = (store.base()?.map(|base| base.height), store.pruned_below()?);
+    let (base, pruned) = (store.base()?, store.pruned_below()?);
     let file_bytes = fs::metadata(&path).with_context(|| path.display().to_string())?.len();
     let head = ["table", "entries", "stored", "tree", "unused"].map(str::to_owned).to_vec();
     let rows = size.tables.iter().map(|table| {
@@ -283,7 +291,9 @@ fn stats(place: &Place, output: Output) -> anyhow::Result<Verdict> {
         human_bytes(size.fragmented_bytes),
         size.fragmented_bytes.saturating_mul(100) / file_bytes.max(1)
     );
-    base.iter().for_each(|base| text.push_str(&format!("begins   with the state of height {base}\n")));
+    if let Some(base) = &base {
+        text.push_str(&format!("begins   with the state of {} at height {}\n", base.id, base.height));
+    }
     pruned.iter().for_each(|below| text.push_str(&format!("pruned   all blocks below height {below}\n")));
     for index in &indexes {
         text.push_str(&format!("index    {}, {} blocks\n", index.name, index.next));
@@ -300,7 +310,8 @@ fn stats(place: &Place, output: Output) -> anyhow::Result<Verdict> {
         .map(|index| json!({ "name": index.name, "version": index.version, "next": index.next }));
     let value = json!({
         "file": path, "schema": SCHEMA, "height": tip.map(|tip| tip.height), "tip": tip.map(|tip| tip.id),
-        "base": base, "pruned_below": pruned, "undo_from": undo_from, "file_bytes": file_bytes, "allocated_bytes": size.allocated_bytes,
+        "base": base.map(|base| base.height), "pruned_below": pruned, "undo_from": undo_from, "file_bytes": file_bytes,
+        "allocated_bytes": size.allocated_bytes,
         "free_bytes": size.fragmented_bytes, "tables": tables.collect::<Vec<_>>(),
         "indexes": indexes.collect::<Vec<_>>(),
     });

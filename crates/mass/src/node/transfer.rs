@@ -116,6 +116,19 @@ impl Source {
         }
     }
 
+    /// Height of the first block that is here: a node that began with a snapshot has those before it only once they are
+    /// validated.
+    async fn first(&self) -> anyhow::Result<u32> {
+        match self {
+            Self::Stored(archive) => Ok(archive.first()?.get()),
+            Self::Running(client) => {
+                let info = mass_rpc::call(client, "getblockchaininfo", vec![]).await.context("the node")?;
+                let base = info["snapshot"]["height"].as_u64().and_then(|height| u32::try_from(height).ok());
+                Ok(base.map_or(1, |base| base.saturating_add(1)))
+            }
+        }
+    }
+
     /// Some blocks from a height on, `most` of them at most; none if the chain became shorter.
     async fn blocks(&self, from: Height, most: u32) -> anyhow::Result<Vec<Vec<u8>>> {
         match self {
@@ -145,6 +158,12 @@ pub fn export(args: &ExportArgs, output: Output) -> anyhow::Result<()> {
         ensure!(
             first <= last && last <= height.get(),
             "there are no blocks from height {first} to {last}: the chain has those from 1 to {height}"
+        );
+        let here = source.first().await?;
+        ensure!(
+            first >= here,
+            "this node began with a snapshot, and the blocks before height {here} are not here: --from {here} writes those \
+             that are, and all can be written once `mass node status` tells of no snapshot any more"
         );
         let count = last - first + 1;
         let preamble = Preamble { chain: *spec.id(), first: Height::new(first), count };

@@ -8,6 +8,7 @@ use super::{
     search::ip_of,
 };
 use crate::{
+    codec::Asked,
     discovery::{Now, Purpose, select},
     faults::{Ban, Banned, Fault},
 };
@@ -81,6 +82,19 @@ impl Driver {
     pub(super) fn may_gossip(&mut self, from: &PeerId, topic: Topic) -> bool {
         let now = now().instant;
         self.peers.may_gossip(from, topic, now) && self.totals.may_gossip(topic, now)
+    }
+
+    /// A question that could be read. Who sends another is at fault, and who does not end it loses the connection.
+    pub(super) fn readable<Q>(&mut self, peer: PeerId, asked: Asked<Q>) -> Option<Q> {
+        match asked {
+            Asked::Question(question) => return Some(question),
+            Asked::Malformed => self.on_fault(peer, Fault::Malformed),
+            Asked::Late => {
+                debug!(%peer, "does not end its question");
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+        }
+        None
     }
 
     /// Whether a peer's request is looked at. Who waits for too many answers is refused, who floods is at fault.

@@ -10,10 +10,13 @@ use libp2p::{
 };
 
 use super::{Driver, debug, dial, warn};
-use crate::discovery::{
-    Endpoint, Errand, Now, Purpose, encode,
-    exchange::{Answer, Question},
-    is_global, save,
+use crate::{
+    codec::Asked,
+    discovery::{
+        Endpoint, Errand, Now, Purpose, encode,
+        exchange::{Answer, Question},
+        is_global, save,
+    },
 };
 
 /// How long a name may take to be resolved.
@@ -64,14 +67,14 @@ impl Driver {
 
     /// Asks a peer for addresses.
     pub(super) fn ask(&mut self, peer: PeerId) {
-        self.swarm.behaviour_mut().exchange.send_request(&peer, Question);
+        self.swarm.behaviour_mut().exchange.send_request(&peer, Asked::Question(Question));
     }
 
-    pub(super) fn on_exchange(&mut self, event: request_response::Event<Question, Answer>, now: Now) {
+    pub(super) fn on_exchange(&mut self, event: request_response::Event<Asked<Question>, Answer>, now: Now) {
         use request_response::{Event, Message};
         match event {
-            Event::Message { peer, message: Message::Request { channel, .. }, .. } => {
-                if self.peers.may_question(&peer, now.instant) {
+            Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
+                if self.readable(peer, request).is_some() && self.peers.may_question(&peer, now.instant) {
                     let is_far = self.peers.ip(&peer).is_some_and(is_global);
                     let told = self.discovery.tell(is_far, now);
                     let _ = self.swarm.behaviour_mut().exchange.send_response(channel, Answer(told));

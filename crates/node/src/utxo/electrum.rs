@@ -9,6 +9,7 @@ mod methods;
 mod request;
 mod session;
 mod status;
+mod wire;
 
 use std::{io, net::SocketAddr, sync::Arc};
 

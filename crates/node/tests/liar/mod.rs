@@ -27,6 +27,7 @@ pub struct Liar {
     pub peer: PeerId,
     commands: mpsc::Sender<Command>,
     news: mpsc::UnboundedReceiver<News>,
+    met: bool,
     asked: Arc<AtomicUsize>,
     next: u64,
 }
@@ -101,7 +102,7 @@ impl Liar {
                 }
             }
         });
-        Self { peer: peer_id(seed), commands, news, asked, next: 0 }
+        Self { peer: peer_id(seed), commands, news, met: false, asked, next: 0 }
     }
 
     /// [`Liar::new`], once it is let in.
@@ -109,6 +110,18 @@ impl Liar {
         let mut liar = Self::new(chain_id, [seed; 32], node, lie);
         liar.until(|news| matches!(news, News::Met).then_some(())).await;
         liar
+    }
+
+    /// Whether the node has let it in and not sent it away since. What happened before is passed over.
+    pub fn is_in(&mut self) -> bool {
+        while let Ok(news) = self.news.try_recv() {
+            match news {
+                News::Met => self.met = true,
+                News::Left => self.met = false,
+                _ => {}
+            }
+        }
+        self.met
     }
 
     pub async fn until<T>(&mut self, mut pick: impl FnMut(News) -> Option<T>) -> T {

@@ -6,34 +6,25 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
-use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::{
     net::TcpStream,
     sync::broadcast::{Receiver, error::RecvError},
-    time::timeout,
 };
-use tokio_util::codec::{Framed, LinesCodec};
 
 use super::{
     methods,
     request::{Line, Params, Refusal, Request, Version, answer, notification},
+    wire::{self, Patience},
 };
 use crate::utxo::view::{Change, ScriptHash, View, Watcher};
 
-/// Bytes of a request at the most: the largest transaction that is relayed, in hex, and room for a batch.
-const LINE_BYTES_MAX: usize = 2 << 20;
 /// Bytes of an answer at the most.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Scripts that one client may watch.
 const SUBSCRIPTIONS_MAX: usize = 20_000;
-/// How long a client may say nothing.
-const SILENCE_MAX: Duration = Duration::from_secs(600);
-/// How long a client may take to take an answer.
-const WRITE_MAX: Duration = Duration::from_secs(20);
 
 /// What all clients share.
 #[derive(Clone)]
@@ -63,13 +54,15 @@ pub(super) enum Dropped {
     Slow,
     #[error("it said nothing for long")]
     Silent,
+    #[error("it does not end its line")]
+    Unended,
     #[error("its line is bad: {0}")]
     Line(#[from] tokio_util::codec::LinesCodecError),
     #[error("the node stops")]
     Stopping,
 }
 
-type Wire = Framed<TcpStream, LinesCodec>;
+type Wire = wire::Wire<TcpStream>;
 
 impl Session {
     pub(super) fn new(server: Server) -> Self {
@@ -78,22 +71,22 @@ impl Session {
 
     /// Serves the client until it goes or is dropped.
     pub(super) async fn run(mut self, stream: TcpStream) -> Result<(), Dropped> {
-        let mut wire = Framed::new(stream, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
+        let mut wire = Wire::new(stream, Patience::default());
         let mut changes = self.server.view.subscribe();
         loop {
             let line = tokio::select! {
-                line = timeout(SILENCE_MAX, wire.next()) => line.map_err(|_| Dropped::Silent)?,
+                line = wire.next() => line?,
                 change = next(&mut changes) => {
                     self.tell(&mut wire, change.ok_or(Dropped::Stopping)?).await?;
                     continue;
                 }
             };
-            let Some(line) = line.transpose()? else { return Ok(()) };
+            let Some(line) = line else { return Ok(()) };
             if line.trim().is_empty() {
                 continue;
             }
             if let Some(text) = self.answer(&line).await? {
-                send(&mut wire, text).await?;
+                wire.send(text).await?;
             }
             if self.ending {
                 return Err(Dropped::Version);
@@ -201,7 +194,7 @@ impl Session {
             && change.tip
             && let Ok(tip) = self.read(|view| methods::tip(&view.chain())).await?
         {
-            send(wire, notification("blockchain.headers.subscribe", &json!([tip])).to_string()).await?;
+            wire.send(notification("blockchain.headers.subscribe", &json!([tip])).to_string()).await?;
         }
         let concerns =
             |script: &ScriptHash| change.scripts.as_ref().is_none_or(|scripts| scripts.contains(script));
@@ -213,7 +206,7 @@ impl Session {
             if self.scripts.get(&script).is_some_and(|known| *known != status) {
                 let params = json!([script.to_reversed_hex(), status]);
                 self.scripts.insert(script, status);
-                send(wire, notification("blockchain.scripthash.subscribe", &params).to_string()).await?;
+                wire.send(notification("blockchain.scripthash.subscribe", &params).to_string()).await?;
             }
         }
         Ok(())
@@ -238,8 +231,4 @@ fn bounded(value: &Value) -> String {
     let id = value.get("id").cloned().unwrap_or(Value::Null);
     answer(&id, Err(Refusal::excessive(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes"))))
         .to_string()
-}
-
-async fn send(wire: &mut Wire, text: String) -> Result<(), Dropped> {
-    Ok(timeout(WRITE_MAX, wire.send(text)).await.map_err(|_| Dropped::Slow)??)
 }
