@@ -12,7 +12,7 @@ mod waiting;
 
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
-use mass_primitives::{BlockId, FarmerPublicKey, Height, HeightDelta, Slot};
+use mass_primitives::{BlockId, Encode as _, FarmerPublicKey, Height, HeightDelta, Slot};
 
 use self::{
     route::{Route, content_came},
@@ -269,7 +269,8 @@ impl Engine {
     pub fn restore_header(&mut self, header: &Restored) -> Result<(), LinkError> {
         let out = self.tree.restore(header)?;
         self.leave_removed(&out, &mut Vec::new());
-        if let Some(evidence) = self.seals.note(&self.spec, &header.id, &header.sealed) {
+        let (id, sealed) = (&header.id, &header.sealed);
+        if let Some(evidence) = self.seals.note(&self.spec, id, sealed, || sealed.to_bytes().into()) {
             self.seals.adopt(&evidence);
         }
         self.settle(&mut Vec::new());
@@ -468,7 +469,7 @@ impl Engine {
             Err(error) => effects.push(Effect::Refuse(*header.id(), Some(alloc::format!("{error}")))),
         }
         let double = if linked.is_ok() {
-            self.seals.note(&self.spec, header.id(), header.sealed())
+            self.seals.note(&self.spec, header.id(), header.sealed(), || header.encoded().clone())
         } else {
             self.seals.note_loose(&self.spec, header)
         };

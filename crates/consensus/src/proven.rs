@@ -2,7 +2,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use mass_primitives::{BlockId, ChainId, Difficulty, Slot, Ticket};
+use mass_primitives::{BlockId, ChainId, Difficulty, Encode as _, Slot, Ticket};
 use mass_proof_of_space::{ProofError, verify};
 
 use crate::{
@@ -88,6 +88,7 @@ pub enum ProvenError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvenHeader {
     sealed: Arc<SealedHeader>,
+    encoded: Arc<[u8]>,
     id: BlockId,
     ticket: Ticket,
 }
@@ -132,7 +133,7 @@ impl ProvenHeader {
     fn won(spec: &ChainSpec, sealed: SealedHeader) -> Result<Self, ProvenError> {
         let ticket = check_win(spec, &sealed)?;
         let id = sealed.id();
-        Ok(Self { sealed: Arc::new(sealed), id, ticket })
+        Ok(Self { encoded: sealed.to_bytes().into(), sealed: Arc::new(sealed), id, ticket })
     }
 
     fn sealing(&self, spec: &ChainSpec) -> Sealing {
@@ -159,6 +160,12 @@ impl ProvenHeader {
     #[must_use]
     pub fn sealed(&self) -> &SealedHeader {
         &self.sealed
+    }
+
+    /// The encoding of header and seal, a third as large as the two.
+    #[must_use]
+    pub const fn encoded(&self) -> &Arc<[u8]> {
+        &self.encoded
     }
 
     /// Id of the block.

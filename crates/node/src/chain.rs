@@ -534,11 +534,10 @@ impl<L: NodeLedger> Chain<L> {
         if self.unstored.is_empty() {
             return Ok(());
         }
-        let bytes: Vec<Vec<u8>> = self.unstored.iter().map(|proven| proven.sealed().to_bytes()).collect();
-        let headers = self.unstored.iter().zip(&bytes).map(|(proven, bytes)| {
+        let headers = self.unstored.iter().map(|proven| {
             let (claim, ticket) = (&proven.sealed().seal.claim, *proven.ticket());
             let (id, height, farmer, slot) = (*proven.id(), claim.height, *claim.farmer(), claim.slot);
-            NewHeader { id, height, farmer, slot, ticket, bytes }
+            NewHeader { id, height, farmer, slot, ticket, bytes: proven.encoded() }
         });
         self.store.put_headers(&headers.collect::<Vec<_>>())?;
         self.unstored.clear();
@@ -589,7 +588,7 @@ impl<L: NodeLedger> Chain<L> {
             seal: Some((*sealed.seal.claim.farmer(), sealed.seal.claim.slot)),
             ticket: *block.header().ticket(),
             banned: block.banned(),
-            header_bytes: &sealed.to_bytes(),
+            header_bytes: block.header().encoded(),
             body: &block.content(),
             delta: block.delta(),
             indexes: &indexes,

@@ -3,9 +3,9 @@
 //! One win can be sealed without end, each time as another block that is as good as the first. The first two
 //! are enough to ban the key; further ones are taken only once somebody else's block stands on them.
 
-use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 
-use mass_primitives::{BlockId, Decode as _, Encode as _, FarmerPublicKey, Height, Slot};
+use mass_primitives::{BlockId, Decode as _, FarmerPublicKey, Height, Slot};
 
 use crate::{
     block::is_too_old,
@@ -43,7 +43,7 @@ pub struct LastSeal {
 #[derive(Clone, Debug)]
 struct Sealed {
     /// The encoding of the first, in which it takes the least room.
-    first: Box<[u8]>,
+    first: Arc<[u8]>,
     linked: Vec<BlockId>,
 }
 
@@ -75,13 +75,19 @@ fn slot_and_key(sealed: &SealedHeader) -> (Slot, FarmerPublicKey) {
 
 impl Seals {
     /// Remembers the seal of a linked header; evidence if it is the second of its slot.
-    pub fn note(&mut self, spec: &ChainSpec, id: &BlockId, sealed: &SealedHeader) -> Option<ProvenEvidence> {
+    pub fn note(
+        &mut self,
+        spec: &ChainSpec,
+        id: &BlockId,
+        sealed: &SealedHeader,
+        encoded: impl FnOnce() -> Arc<[u8]>,
+    ) -> Option<ProvenEvidence> {
         let key = slot_and_key(sealed);
         if key.0 < self.floor {
             return None;
         }
         let known = self.known(&key);
-        let first = || Sealed { first: sealed.to_bytes().into(), linked: Vec::with_capacity(1) };
+        let first = || Sealed { first: encoded(), linked: Vec::with_capacity(1) };
         let entry = self.linked.entry(key).or_insert_with(first);
         if !entry.linked.contains(id) {
             entry.linked.push(*id);
@@ -238,7 +244,7 @@ fn pair(
 
 #[cfg(test)]
 mod tests {
-    use mass_primitives::{BodyRoot, HeightDelta};
+    use mass_primitives::{BodyRoot, Encode as _, HeightDelta};
 
     use super::*;
     use crate::tree::synthetic;
@@ -260,7 +266,7 @@ mod tests {
         let spec = ChainSpec::built_in("dev").unwrap();
         let mut seals = Seals::default();
         let known = synthetic(&spec, 60_000);
-        seals.note(&spec, &known.id(), &known);
+        seals.note(&spec, &known.id(), &known, || known.to_bytes().into());
         let farmer = *known.seal.claim.farmer();
         for key in 0..u16::try_from(EVIDENCE_KEPT_MAX).unwrap() {
             assert_eq!(seals.adopt(&double(&spec, key, 5)), Adopted::Kept(None));
@@ -282,7 +288,7 @@ mod tests {
         let next = Height::new(6).checked_add(window).unwrap();
         let gone = seals.forget_before(&spec, Slot::new(u64::MAX), next);
         assert_eq!((gone.len(), seals.double.len(), seals.linked.len()), (EVIDENCE_KEPT_MAX - 1, 1, 0));
-        assert_eq!(seals.note(&spec, &known.id(), &known), None);
+        assert_eq!(seals.note(&spec, &known.id(), &known, || known.to_bytes().into()), None);
         assert!(seals.linked.is_empty(), "what is as old as that takes no room again");
     }
 
@@ -291,7 +297,7 @@ mod tests {
     fn seals_of_dropped_headers_are_dropped() {
         let spec = ChainSpec::built_in("dev").unwrap();
         let (one, mut seals) = (synthetic(&spec, 1), Seals::default());
-        seals.note(&spec, &one.id(), &one);
+        seals.note(&spec, &one.id(), &one, || one.to_bytes().into());
         let tree = crate::tree::HeaderTree::new(spec.clone(), BlockId::ZERO);
         let mut node = tree.get(&BlockId::ZERO).unwrap();
         (node.farmer, node.slot) = (Some(*one.seal.claim.farmer()), one.seal.claim.slot);
