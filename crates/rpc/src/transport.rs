@@ -43,9 +43,9 @@ pub const SUBSCRIPTIONS_MAX: u32 = 16;
 /// Answers and news that wait for a slow connection at the most.
 const MESSAGES_MAX: u32 = 256;
 
-/// How long a connection may take to send the head of its next request: what Bitcoin Core gives as well, so that clients
-/// which keep connections for that long find them open.
-const HEAD_MAX: Duration = Duration::from_secs(30);
+/// How long a connection may take to send the head of its next request. Longer than the 90 seconds for which clients of
+/// hyper, ours among them, keep one that rests: it is for them to end it, or a request would meet a closed door.
+const HEAD_MAX: Duration = Duration::from_secs(120);
 
 /// How long a client waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
