@@ -330,17 +330,19 @@ async fn who_answers_no_pings_loses_the_connection() {
     // Tasks on this runtime run only while something is waited for on it.
     let halted = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let config = config(2, vec![node.address.clone()]);
-    let (halted, peer) = tokio::task::spawn_blocking(move || {
-        let peer = mass_network::peer_id(config.seed);
+    let peer = mass_network::peer_id(config.seed);
+    let (halt, halts) = tokio::sync::oneshot::channel();
+    let halted = tokio::task::spawn_blocking(move || {
         let network = halted.block_on(async {
-            let mut network = swarm::spawn(config).expect("loopback can be listened on");
-            while !matches!(network.1.recv().await, Some(Event::PeerConnected(_))) {}
+            let network = swarm::spawn(config).expect("loopback can be listened on");
+            halts.await.expect("the test goes on");
             network
         });
-        ((halted, network), peer)
-    })
-    .await
-    .expect("it is let in");
+        (halted, network)
+    });
+    node.connected(peer).await;
+    halt.send(()).expect("it runs until now");
+    let halted = halted.await.expect("it ends well");
     node.disconnected(peer).await;
     halted.0.shutdown_background();
 }
