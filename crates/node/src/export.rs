@@ -73,9 +73,9 @@ pub enum ExportError {
         /// The rule.
         why: String,
     },
-    /// A block was pruned.
-    #[error("block {height} was pruned: the database has those from {from} on")]
-    Pruned {
+    /// A block was pruned, or is of the time before the snapshot with which the node began.
+    #[error("block {height} is not here: the database has those from {from} on")]
+    NotHere {
         /// Height of the block.
         height: Height,
         /// Height of the lowest block that is there.
@@ -126,17 +126,17 @@ impl Archive {
         Ok(Height::new(base.map_or(Height::ZERO, |base| base.height).get() + 1))
     }
 
-    /// A block of the best chain, as peers send it; `None` above its tip, and for one that is not here.
+    /// A block of the best chain, as peers send it; `None` above its tip.
     ///
     /// # Errors
-    /// [`ExportError::Pruned`], or a fatal one.
+    /// [`ExportError::NotHere`], or a fatal one.
     pub fn block(&self, height: Height) -> Result<Option<Vec<u8>>, ExportError> {
         let Some(id) = self.0.active_id(height).map_err(ChainError::from)? else { return Ok(None) };
         let header = self.0.header(&id).map_err(ChainError::from)?;
         let body = self.0.body(&id).map_err(ChainError::from)?;
         let from = self.0.undo_from().map_err(ChainError::from)?;
         if body.is_none() && height < from {
-            return Err(ExportError::Pruned { height, from });
+            return Err(ExportError::NotHere { height, from });
         }
         Ok(header.zip(body).map(|(header, body)| [header.bytes, body].concat()))
     }

@@ -256,7 +256,7 @@ async fn restarts(farm: &Farm, dir: &Path) {
     let stored = Archive::open(dir, &farm.spec).unwrap();
     let block = |height| stored.block(Height::new(height));
     let gone = block(KEPT_FROM - 1);
-    assert!(matches!(gone, Err(ExportError::Pruned { from, .. }) if from.get() == KEPT_FROM), "{gone:?}");
+    assert!(matches!(gone, Err(ExportError::NotHere { from, .. }) if from.get() == KEPT_FROM), "{gone:?}");
     assert!(block(KEPT_FROM).unwrap().is_some());
     drop(stored);
     // By a time, on a node that prunes by hand alone: what is older than two hours before may go, as far as it may.
