@@ -162,7 +162,7 @@ impl ProvenHeader {
         &self.sealed
     }
 
-    /// The encoding of header and seal, a third as large as the two.
+    /// The encoding of header and seal. Copies share it.
     #[must_use]
     pub const fn encoded(&self) -> &Arc<[u8]> {
         &self.encoded

@@ -122,14 +122,14 @@ impl Follower {
             Err(LinkError::Parent(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        let (sealed, claim) = (proven.sealed(), &proven.sealed().seal.claim);
+        let claim = &proven.sealed().seal.claim;
         Ok(self.store.put_headers(&[NewHeader {
             id: *proven.id(),
             height: claim.height,
             farmer: *claim.farmer(),
             slot: claim.slot,
             ticket: *proven.ticket(),
-            bytes: &sealed.to_bytes(),
+            bytes: proven.encoded(),
         }])?)
     }
 }
