@@ -117,6 +117,13 @@ async fn a_development_network_is_seen_and_used_through_its_page() {
     let round = page.event(|event| event["topic"] == "round" && event["data"]["milliseconds"].is_u64()).await;
     assert_eq!(round["data"]["chains"], json!(["dev", "dev2"]));
     network.reaches(3);
+    // Each chain has its own luck: three blocks of the one are none of the other.
+    page.event(|event| {
+        event["topic"] == "tip"
+            && event["chain"] == "dev2"
+            && event["data"]["status"]["height"].as_u64() >= Some(1)
+    })
+    .await;
     look_at_farm(page).await;
     explore(page).await;
     plot(page).await;

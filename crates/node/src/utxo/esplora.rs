@@ -17,7 +17,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::{DefaultBodyLimit, Path, Request, State},
     http::{HeaderValue, Response, header},
     middleware::{self, Next},
@@ -98,10 +98,15 @@ fn router(server: Server) -> Router {
         .with_state(server)
 }
 
-/// Bounds the time that a request takes, and lets pages of the named origin read the answer.
+/// Bounds the time that a request takes, refuses a body that says that it is too long before any of it comes, and lets
+/// pages of the named origin read the answer.
 async fn bounded(State(server): Shared, request: Request, next: Next) -> Answer {
-    let late = || respond(Err(Refusal::late()));
-    let mut answer = tokio::time::timeout(REQUEST_MAX, next.run(request)).await.unwrap_or_else(|_| late());
+    let mut answer = if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+        respond(Err(Refusal::large()))
+    } else {
+        let late = |_| respond(Err(Refusal::late()));
+        tokio::time::timeout(REQUEST_MAX, next.run(request)).await.unwrap_or_else(late)
+    };
     if let Some(origin) = &server.options.origin {
         answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     }
