@@ -491,8 +491,6 @@ impl<L: NodeLedger> Node<L> {
                     let best = *tree.best();
                     self.sync.begins(&peer);
                     self.request(peer, headers_request(self.chain.engine().tree(), &best));
-                } else if let Some(join) = &mut self.join {
-                    join.is_level(now.instant);
                 }
             }
             // Nobody asks for a state but the join.
@@ -540,8 +538,6 @@ impl<L: NodeLedger> Node<L> {
         {
             // Not from the best header, which may be on our own side of a fork.
             self.request(peer, headers_request(tree, &last));
-        } else if let Some(join) = &mut self.join {
-            join.is_level(now.instant);
         }
         self.notice(notices, now);
         Ok(())

@@ -45,8 +45,8 @@ pub struct Sync {
 struct Peer {
     /// Height of the last header that it answered with, since it was asked for its tip.
     reached: Height,
-    /// Height of its tip, as it says.
-    told: Height,
+    /// Height of its tip, once it says.
+    told: Option<Height>,
     rests_until: Option<Instant>,
     /// Height of the lowest block that it has, as it says.
     serves_from: Height,
@@ -105,14 +105,19 @@ impl Sync {
 
     /// A peer says how high its tip is.
     pub fn tells(&mut self, peer: &PeerId, height: Height) {
-        self.peers.entry(*peer).and_modify(|peer| peer.told = height);
+        self.peers.entry(*peer).and_modify(|peer| peer.told = Some(height));
     }
 
     /// The height that at least half of the peers say they have.
     pub fn told_height(&self) -> Height {
-        let mut told: Vec<Height> = self.peers.values().map(|peer| peer.told).collect();
+        let mut told: Vec<Height> = self.peers.values().map(|peer| peer.told.unwrap_or_default()).collect();
         told.sort_unstable();
         told.len().checked_sub(1).and_then(|last| told.get(last / 2)).copied().unwrap_or_default()
+    }
+
+    /// The greatest height that any peer says it has.
+    pub fn highest_told(&self) -> Option<Height> {
+        self.peers.values().filter_map(|peer| peer.told).max()
     }
 
     /// A peer answered with headers up to this height; whether that is further than before.

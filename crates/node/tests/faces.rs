@@ -362,7 +362,10 @@ async fn esplora_answers_in_its_own_words() {
     assert!(place.http("POST", "/tx", "zz").await.0.contains(" 400 "));
     assert!(place.http("POST", "/txs/package", "{}").await.0.contains(" 400 "));
     let (head, _) = place.http_of("POST", "/tx", 5 << 20, "").await;
-    assert!(head.contains(" 413 "), "what says that it is too long is refused before any of it comes: {head}");
+    assert!(
+        head.contains(" 413 "),
+        "what says that it is too long is refused before any of it comes: {head}"
+    );
     pages_go_to_the_end(&place, &address, &tx).await;
     place.stop().await;
 }

@@ -19,7 +19,7 @@ use mass_consensus::{
 };
 use mass_network::{
     Command, Fault, PeerId,
-    wire::{Request, Response, StateOffer, StateRequest, StateResponse},
+    wire::{HEADERS_MAX, Request, Response, StateOffer, StateRequest, StateResponse},
 };
 use mass_primitives::{BlockId, Decode as _, Height, StateHash, tag::double_sha256};
 use mass_storage::{StatePart, StoreError, Tip};
@@ -38,6 +38,10 @@ const OFFERS_WAIT: Duration = Duration::from_secs(3);
 const OFFERS_PATIENCE: Duration = Duration::from_secs(15);
 /// How long an answer is.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long headers may not come on, of a chain of which peers say that it is longer.
+const HEADERS_PATIENCE: Duration = Duration::from_secs(15);
+/// How often all are asked for offers anew, after who had the one that was chosen is gone.
+const TRIES_MAX: u8 = 3;
 /// Requests that one peer is asked at one time.
 const REQUESTS_MAX: usize = 2;
 /// Parts of a snapshot at the most: 64 GiB.
@@ -57,8 +61,12 @@ enum Ask {
 pub(crate) struct Join {
     dir: PathBuf,
     depth: u32,
-    /// Since when the headers are as far as those of a peer.
+    /// The height of the best header a batch ago, and since when.
+    mark: Option<(Height, Instant)>,
+    /// Since when the headers are as far as those of any peer.
     level: Option<Instant>,
+    /// How often all may be asked anew.
+    tries: u8,
     asked: BTreeSet<PeerId>,
     offers: BTreeMap<StateOffer, BTreeSet<PeerId>>,
     pending: BTreeMap<u64, (PeerId, Ask, Instant)>,
@@ -88,13 +96,27 @@ enum Next {
 impl Join {
     /// Parts are kept in `dir` until they are used.
     pub fn new(dir: PathBuf, depth: u32) -> Self {
-        let (asked, offers) = (BTreeSet::new(), BTreeMap::new());
-        Self { dir, depth, level: None, asked, offers, pending: BTreeMap::new(), target: None }
+        Self {
+            dir,
+            depth,
+            mark: None,
+            level: None,
+            tries: TRIES_MAX,
+            asked: BTreeSet::new(),
+            offers: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            target: None,
+        }
     }
 
-    /// The headers are as far as those of a peer.
-    pub fn is_level(&mut self, now: Instant) {
-        self.level.get_or_insert(now);
+    /// Whether headers are still to come: a peer tells of more than `best`, and they do come on. One that lies of its
+    /// height holds nothing up for long.
+    fn is_behind(&mut self, best: Height, told: Height, now: Instant) -> bool {
+        let (height, since) = self.mark.get_or_insert((best, now));
+        if best.get().saturating_sub(height.get()) as usize >= HEADERS_MAX {
+            (*height, *since) = (best, now);
+        }
+        best < told && now.duration_since(*since) < HEADERS_PATIENCE
     }
 
     /// How far it is: parts that are here, and all.
@@ -114,8 +136,16 @@ impl Join {
         &mut self,
         chain: &Chain<L>,
         peers: &[PeerId],
+        told: Option<Height>,
         now: Instant,
     ) -> Result<Next, ChainError> {
+        let tree = chain.engine().tree();
+        let best = tree.get(tree.best()).map_or(Height::ZERO, |node| node.height);
+        let Some(told) = told else { return Ok(Next::Wait) };
+        let is_behind = self.is_behind(best, told, now);
+        if !is_behind {
+            self.level.get_or_insert(now);
+        }
         if self.level.is_none() {
             return Ok(Next::Wait);
         }
@@ -124,13 +154,26 @@ impl Join {
             self.pending.values().filter(|asked| late(asked)).map(|(peer, ..)| *peer).collect();
         slow.iter().for_each(|peer| self.left(peer));
         if self.target.as_ref().is_some_and(|target| !self.offers.contains_key(&target.offer)) {
-            // Who had it is gone or lied: the wait for offers begins anew, and what came stays on disk.
-            (self.target, self.level) = (None, Some(now));
+            self.lose(now);
         }
-        if self.target.is_none() {
-            return self.choose(chain, peers, now);
+        if self.target.is_some() {
+            return Ok(self.go_on());
         }
-        Ok(self.go_on())
+        Ok(match self.choose(chain, peers, now)? {
+            // What was offered may stand when all headers are here.
+            Next::GiveUp if is_behind => Next::Wait,
+            next => next,
+        })
+    }
+
+    /// Who had what was chosen is gone or lied: the wait for offers begins anew, and what came stays on disk. Meanwhile there
+    /// may be a newer snapshot, so all are asked again, but not for ever, for who offers and gives nothing.
+    fn lose(&mut self, now: Instant) {
+        (self.target, self.level) = (None, Some(now));
+        if let Some(tries) = self.tries.checked_sub(1) {
+            self.tries = tries;
+            self.asked.clear();
+        }
     }
 
     /// Asks who has what, and chooses.
@@ -143,15 +186,15 @@ impl Join {
         let best = *chain.engine().tree().best();
         let height = chain.engine().tree().get(&best).map_or(Height::ZERO, |node| node.height);
         let period = chain.spec().rules().period_blocks;
+        let waited = self.level.map_or(Duration::ZERO, |level| now.duration_since(level));
         if snapshot_height(period, self.depth, height).is_none_or(|height| height == Height::ZERO) {
-            return Ok(Next::GiveUp);
+            return Ok(if waited < OFFERS_WAIT { Next::Wait } else { Next::GiveUp });
         }
         let new: Vec<PeerId> = peers.iter().filter(|peer| self.asked.insert(**peer)).copied().collect();
         if !new.is_empty() {
             let ask = |peer| (peer, Ask::Offers, Request::State(StateRequest::Offers));
             return Ok(Next::Ask(new.into_iter().map(ask).collect()));
         }
-        let waited = self.level.map_or(Duration::ZERO, |level| now.duration_since(level));
         let is_open = self.pending.values().any(|(_, ask, _)| *ask == Ask::Offers);
         if is_open && waited < OFFERS_WAIT {
             return Ok(Next::Wait);
@@ -272,7 +315,7 @@ impl<L: NodeLedger> Node<L> {
     pub(crate) fn drive_join(&mut self, now: Moment) -> Result<(), ChainError> {
         let peers: Vec<PeerId> = self.sync.peers().copied().collect();
         let Some(join) = &mut self.join else { return Ok(()) };
-        match join.next(&self.chain, &peers, now.instant)? {
+        match join.next(&self.chain, &peers, self.sync.highest_told(), now.instant)? {
             Next::Wait => {}
             Next::GiveUp => {
                 tracing::info!("no snapshot is to be had: the chain is synced from genesis");
@@ -419,5 +462,49 @@ impl Join {
         }
         target.write(SUMS, &target.sums)?;
         Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join() -> Join {
+        Join::new(PathBuf::new(), 16)
+    }
+
+    #[test]
+    fn headers_are_waited_for_as_long_as_they_come() {
+        let (mut join, start) = (join(), Instant::now());
+        let told = Height::new(50_000);
+        let best = |batches: usize| Height::new((batches * HEADERS_MAX) as u32);
+        for batches in 0..90 {
+            let now = start + HEADERS_PATIENCE.mul_f32(0.9) * batches;
+            assert!(join.is_behind(best(batches as usize), told, now), "batch {batches} of 97");
+        }
+        assert!(!join.is_behind(told, told, start + HEADERS_PATIENCE * 90), "all are here");
+    }
+
+    #[test]
+    fn who_lies_of_its_height_holds_a_join_up_for_a_while_only() {
+        let (mut join, start) = (join(), Instant::now());
+        let told = Height::new(u32::MAX);
+        assert!(join.is_behind(Height::new(700), told, start));
+        // New blocks, one after the other, are no batches.
+        assert!(join.is_behind(Height::new(701), told, start + HEADERS_PATIENCE / 2));
+        assert!(!join.is_behind(Height::new(702), told, start + HEADERS_PATIENCE));
+    }
+
+    #[test]
+    fn all_are_asked_anew_when_who_had_a_snapshot_is_gone_but_not_for_ever() {
+        let (mut join, peer) = (join(), mass_network::peer_id([1; 32]));
+        for _ in 0..TRIES_MAX {
+            join.asked.insert(peer);
+            join.lose(Instant::now());
+            assert!(join.asked.is_empty());
+        }
+        join.asked.insert(peer);
+        join.lose(Instant::now());
+        assert!(join.asked.contains(&peer));
     }
 }
