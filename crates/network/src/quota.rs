@@ -34,10 +34,39 @@ impl Quota {
     }
 }
 
+/// The part of what one peer may do that others cannot take from it.
+const RESERVED: f64 = 0.05;
+
+/// What one peer may do of a kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowance {
+    limit: Quota,
+    reserve: Quota,
+}
+
+impl Allowance {
+    /// So much at once and in each second.
+    pub fn new((room, per_second): (f64, f64), now: Instant) -> Self {
+        let reserve = Quota::new(room * RESERVED, per_second * RESERVED, now);
+        Self { limit: Quota::new(room, per_second, now), reserve }
+    }
+
+    /// Takes one of the peer's own; whether it had it.
+    pub fn take(&mut self, now: Instant) -> bool {
+        self.limit.take(1.0, now)
+    }
+
+    /// Takes one of what all may do together. Who does little does it whatever others do.
+    pub fn share(&mut self, common: &mut Quota, now: Instant) -> bool {
+        self.reserve.take(1.0, now) || common.take(1.0, now)
+    }
+}
+
 /// What all peers together may do: many peers, each within its own quota, must not take all of a node's time.
 #[derive(Debug)]
 pub(crate) struct Totals {
-    requests: Quota,
+    /// Requests.
+    pub requests: Quota,
     gossip: HashMap<Topic, Quota>,
 }
 
@@ -60,14 +89,9 @@ impl Totals {
         Self { requests: quota(Self::REQUESTS), gossip }
     }
 
-    /// Whether one more request may be looked at.
-    pub fn may_ask(&mut self, now: Instant) -> bool {
-        self.requests.take(1.0, now)
-    }
-
-    /// Whether one more message may be looked at.
-    pub fn may_gossip(&mut self, topic: Topic, now: Instant) -> bool {
-        self.gossip.get_mut(&topic).is_some_and(|quota| quota.take(1.0, now))
+    /// Messages of a topic.
+    pub fn of(&mut self, topic: Topic) -> Option<&mut Quota> {
+        self.gossip.get_mut(&topic)
     }
 }
 
@@ -81,9 +105,24 @@ mod tests {
     fn all_together_have_a_bound_and_a_flood_of_one_kind_takes_nothing_from_another() {
         let now = Instant::now();
         let mut totals = Totals::new(now);
-        assert_eq!((0..50_000).filter(|_| totals.may_gossip(Topic::Transactions, now)).count(), 40_000);
-        assert!(totals.may_gossip(Topic::Compact, now) && totals.may_ask(now));
-        assert!(totals.may_gossip(Topic::Transactions, now + Duration::from_secs(1)));
+        let mut may = |topic, now| totals.of(topic).unwrap().take(1.0, now);
+        assert_eq!((0..50_000).filter(|_| may(Topic::Transactions, now)).count(), 40_000);
+        assert!(may(Topic::Compact, now));
+        assert!(may(Topic::Transactions, now + Duration::from_secs(1)));
+        assert!(totals.requests.take(1.0, now));
+    }
+
+    #[test]
+    fn who_does_little_does_it_whatever_many_others_do() {
+        let now = Instant::now();
+        let mut common = Quota::new(1_000.0, 100.0, now);
+        let mut many = vec![Allowance::new((200.0, 10.0), now); 12];
+        let mut one = many[0].clone();
+        let mut may = |peer: &mut Allowance, now| peer.take(now) && peer.share(&mut common, now);
+        let flood = many.iter_mut().map(|peer| (0..500).filter(|_| may(peer, now)).count()).sum::<usize>();
+        assert_eq!(flood, 1_000 + 12 * 10, "what all have in common, and what each has for itself");
+        assert!((0..10).all(|_| may(&mut one, now)) && !may(&mut one, now));
+        assert!(may(&mut one, now + Duration::from_secs(2)));
     }
 
     #[test]

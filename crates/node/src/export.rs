@@ -117,13 +117,12 @@ impl Archive {
         Ok(tip.map(|tip| tip.height).unwrap_or_default())
     }
 
-    /// Height of the first block after genesis that is here: one that began with a snapshot has none before it.
+    /// Height of the first block after genesis that is here: those before a snapshot, and pruned ones, are not.
     ///
     /// # Errors
     /// Fatal ones only.
     pub fn first(&self) -> Result<Height, ExportError> {
-        let base = self.0.base().map_err(ChainError::from)?;
-        Ok(Height::new(base.map_or(Height::ZERO, |base| base.height).get() + 1))
+        Ok(self.0.undo_from().map_err(ChainError::from)?)
     }
 
     /// A block of the best chain, as peers send it; `None` above its tip.

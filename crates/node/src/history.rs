@@ -58,7 +58,7 @@ const TURN: usize = 256;
 /// Blocks below the tip at which the thread is done: what is above may be another's by then, and is taken when the chains
 /// are exchanged.
 const LAST: u32 = 32;
-/// Time between two lines of the log.
+/// Time between two warnings.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// A name beside the database, as long as the history is not validated.
@@ -79,7 +79,6 @@ pub(crate) struct History<L> {
     pending: BTreeMap<u64, (PeerId, Vec<u32>, Instant)>,
     resting: BTreeMap<PeerId, Instant>,
     turn: usize,
-    began: (Instant, u32),
     told: Instant,
 }
 
@@ -140,7 +139,6 @@ impl<L: NodeLedger> History<L> {
             pending: BTreeMap::new(),
             resting: BTreeMap::new(),
             turn: 0,
-            began: (now.instant, height),
             told: now.instant,
         })
     }
@@ -196,23 +194,16 @@ impl<L: NodeLedger> History<L> {
         free.get(self.turn.checked_rem(free.len())?).copied()
     }
 
-    fn tell(&mut self, base: Height, is_lacking: bool, now: Instant) {
-        if now.duration_since(self.told) < TELL_EVERY {
-            return;
-        }
-        self.told = now;
-        let (height, (began, from)) = (self.height().get(), self.began);
-        if is_lacking && height < base.get() {
+    /// Warns now and then as long as nobody has the next block.
+    fn tell_lack(&mut self, base: Height, is_lacking: bool, now: Instant) {
+        let height = self.height();
+        if is_lacking && height < base && now.duration_since(self.told) >= TELL_EVERY {
+            self.told = now;
             tracing::warn!(
-                height,
+                %height,
                 "no connected peer has the blocks before the snapshot from here on: an archive node is needed"
             );
-            return;
         }
-        let (made, left) = (height.saturating_sub(from), base.get().saturating_sub(height));
-        let seconds = now.duration_since(began).as_secs();
-        let eta = (seconds * u64::from(left)).checked_div(u64::from(made));
-        tracing::info!(height, of = %base, eta_seconds = eta, "validating the blocks before the snapshot");
     }
 }
 
@@ -293,7 +284,7 @@ impl<L: NodeLedger> Node<L> {
             return self.end_history(data_dir, now);
         }
         let next = history.height().next().unwrap_or_default();
-        history.tell(base.height, self.sync.nobody_has(next), now.instant);
+        history.tell_lack(base.height, self.sync.nobody_has(next), now.instant);
         history.pending.retain(|_, (peer, _, since)| {
             let is_late = now.instant.duration_since(*since) >= PATIENCE;
             if is_late {

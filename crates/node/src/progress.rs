@@ -119,8 +119,7 @@ impl<L: NodeLedger> Node<L> {
             return;
         }
         self.progress.told = now;
-        // Of the history, its own thread's keeper tells.
-        for one in self.progress.tell(stages).into_iter().filter(|one| one.stage != Kind::History) {
+        for one in self.progress.tell(stages) {
             let SyncStage { stage, done, of, per_minute, eta_seconds } = one;
             tracing::info!(stage = stage.name(), done, of, per_minute, eta_seconds, "syncing");
         }

@@ -254,6 +254,7 @@ async fn restarts(farm: &Farm, dir: &Path) {
     let checked = check_file::<UtxoLedger>(&database(dir), &farm.spec, &mut |_, _, _| {}).unwrap();
     assert!(checked.is_good(), "{:?}", checked.report.faults);
     let stored = Archive::open(dir, &farm.spec).unwrap();
+    assert_eq!(stored.first().unwrap().get(), KEPT_FROM, "so that no file is begun from below");
     let block = |height| stored.block(Height::new(height));
     let gone = block(KEPT_FROM - 1);
     assert!(matches!(gone, Err(ExportError::NotHere { from, .. }) if from.get() == KEPT_FROM), "{gone:?}");

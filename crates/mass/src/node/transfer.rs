@@ -19,7 +19,7 @@ use mass_node::{
 };
 use mass_primitives::{BlockId, Decode, Height, Reader};
 use mass_rpc::{HttpClient, MassClient};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     chain,
@@ -116,15 +116,15 @@ impl Source {
         }
     }
 
-    /// Height of the first block that is here: a node that began with a snapshot has those before it only once they are
-    /// validated.
+    /// Height of the first block that is here: those before a snapshot come once they are validated, pruned ones do not.
     async fn first(&self) -> anyhow::Result<u32> {
         match self {
             Self::Stored(archive) => Ok(archive.first()?.get()),
             Self::Running(client) => {
                 let info = mass_rpc::call(client, "getblockchaininfo", vec![]).await.context("the node")?;
-                let base = info["snapshot"]["height"].as_u64().and_then(|height| u32::try_from(height).ok());
-                Ok(base.map_or(1, |base| base.saturating_add(1)))
+                let height = |field: &Value| field.as_u64().and_then(|height| u32::try_from(height).ok());
+                let after_base = height(&info["snapshot"]["height"]).map(|base| base.saturating_add(1));
+                Ok(after_base.max(height(&info["pruneheight"])).unwrap_or(1))
             }
         }
     }
@@ -162,8 +162,8 @@ pub fn export(args: &ExportArgs, output: Output) -> anyhow::Result<()> {
         let here = source.first().await?;
         ensure!(
             first >= here,
-            "this node began with a snapshot, and the blocks before height {here} are not here: --from {here} writes those \
-             that are, and all can be written once `mass node status` tells of no snapshot any more"
+            "the blocks before height {here} are not here: --from {here} writes those that are. Pruned ones are written by an \
+             archive node, and those before the snapshot that a node began with once `mass node status` tells of none"
         );
         let count = last - first + 1;
         let preamble = Preamble { chain: *spec.id(), first: Height::new(first), count };

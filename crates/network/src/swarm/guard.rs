@@ -80,8 +80,7 @@ impl Driver {
 
     /// Whether a message that a peer tells is looked at.
     pub(super) fn may_gossip(&mut self, from: &PeerId, topic: Topic) -> bool {
-        let now = now().instant;
-        self.peers.may_gossip(from, topic, now) && self.totals.may_gossip(topic, now)
+        self.peers.may_gossip(from, topic, &mut self.totals, now().instant)
     }
 
     /// A question that could be read. Who sends another is at fault, and who does not end it loses the connection.
@@ -99,8 +98,8 @@ impl Driver {
 
     /// Whether a peer's request is looked at. Who waits for too many answers is refused, who floods is at fault.
     pub(super) fn may_ask(&mut self, peer: PeerId) -> bool {
-        match self.peers.asks(&peer, now().instant) {
-            Admission::Granted if !self.answers.has_room(&peer) || !self.totals.may_ask(now().instant) => {
+        match self.peers.asks(&peer, &mut self.totals, now().instant) {
+            Admission::Granted if !self.answers.has_room(&peer) => {
                 self.peers.answered(&peer);
                 false
             }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     discovery::{Candidate, Endpoint, Now},
-    quota::Quota,
+    quota::{Allowance, Quota, Totals},
 };
 
 /// Requests that one peer may have open at a time; an answer may be as long as a response.
@@ -31,7 +31,7 @@ const fn gossip(topic: Topic) -> (f64, f64) {
 pub(super) enum Admission {
     /// It may.
     Granted,
-    /// It waits for too many answers.
+    /// It waits for too many answers, or all together ask too much.
     Busy,
     /// It asks more than any node has reason to.
     Flood,
@@ -49,9 +49,9 @@ struct Peer {
     listens: Vec<Endpoint>,
     useful: Option<Instant>,
     open: u32,
-    requests: Quota,
+    requests: Allowance,
     questions: Quota,
-    gossip: HashMap<Topic, Quota>,
+    gossip: HashMap<Topic, Allowance>,
     details: PeerDetails,
 }
 
@@ -87,7 +87,8 @@ impl Peers {
         let (ip, (sent, received)) = (ip_of(&address), Default::default());
         let (since, agent) = (now.unix, String::new());
         let details = PeerDetails { peer, address, kind, since, agent, ping: None, sent, received };
-        let quota = |(room, per_second)| Quota::new(room, per_second, now.instant);
+        let allowance = |limit| Allowance::new(limit, now.instant);
+        let (room, per_second) = QUESTIONS;
         let state = self.0.entry(peer).or_insert_with(|| Peer {
             since: now.instant,
             connections: Vec::new(),
@@ -99,9 +100,9 @@ impl Peers {
             listens: Vec::new(),
             useful: None,
             open: 0,
-            requests: quota(REQUESTS),
-            questions: quota(QUESTIONS),
-            gossip: Topic::ALL.map(|topic| (topic, quota(gossip(topic)))).into(),
+            requests: allowance(REQUESTS),
+            questions: Quota::new(room, per_second, now.instant),
+            gossip: Topic::ALL.map(|topic| (topic, allowance(gossip(topic)))).into(),
             details,
         });
         state.connections.push(connection);
@@ -153,12 +154,12 @@ impl Peers {
     }
 
     /// A peer asks.
-    pub fn asks(&mut self, peer: &PeerId, now: Instant) -> Admission {
+    pub fn asks(&mut self, peer: &PeerId, totals: &mut Totals, now: Instant) -> Admission {
         let Some(state) = self.0.get_mut(peer) else { return Admission::Busy };
-        if !state.requests.take(1.0, now) {
+        if !state.requests.take(now) {
             return Admission::Flood;
         }
-        if state.open >= REQUESTS_OPEN_MAX {
+        if state.open >= REQUESTS_OPEN_MAX || !state.requests.share(&mut totals.requests, now) {
             return Admission::Busy;
         }
         state.open += 1;
@@ -177,9 +178,10 @@ impl Peers {
         self.0.get_mut(peer).is_some_and(|state| state.questions.take(1.0, now))
     }
 
-    pub fn may_gossip(&mut self, peer: &PeerId, topic: Topic, now: Instant) -> bool {
-        let quota = self.0.get_mut(peer).and_then(|state| state.gossip.get_mut(&topic));
-        quota.is_some_and(|quota| quota.take(1.0, now))
+    pub fn may_gossip(&mut self, peer: &PeerId, topic: Topic, totals: &mut Totals, now: Instant) -> bool {
+        let allowance = self.0.get_mut(peer).and_then(|state| state.gossip.get_mut(&topic));
+        let Some((allowance, common)) = allowance.zip(totals.of(topic)) else { return false };
+        allowance.take(now) && allowance.share(common, now)
     }
 
     /// Those that came by themselves.
