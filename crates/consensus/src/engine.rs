@@ -313,10 +313,21 @@ impl Engine {
         }
     }
 
+    /// The tip stays where it is until [`Input::Proceed`] or the next turn; without a bound it moves as ever.
+    pub const fn end_turn(&mut self) {
+        self.turn.end();
+    }
+
     /// Whether the tip waits for [`Input::Proceed`] on its way to a better block.
     #[must_use]
     pub const fn is_moving(&self) -> bool {
         self.turn.is_over
+    }
+
+    /// A block with its content that has not been executed yet.
+    #[must_use]
+    pub fn waiting(&self, id: &BlockId) -> Option<&Block<Proven>> {
+        self.waiting.get(id)
     }
 
     /// Takes one input.

@@ -350,6 +350,17 @@ impl<L: NodeLedger> Chain<L> {
         Ok(Some([header.bytes, body].concat()))
     }
 
+    /// A block that peers may ask for: one that was passed on may not be executed yet, and so not stored.
+    ///
+    /// # Errors
+    /// Fatal ones only.
+    pub(crate) fn told_bytes(&self, id: &BlockId) -> Result<Option<Vec<u8>>, ChainError> {
+        match self.engine.waiting(id) {
+            Some(block) => Ok(Some([&**block.header().encoded(), &block.content()].concat())),
+            None => self.block_bytes(id),
+        }
+    }
+
     /// Makes a block candidate for a claim; the header for its farmer to sign.
     ///
     /// # Errors

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! What does not fit together is nobody's fault: short ids meet by chance, and pools differ. Whoever then sends a whole
-//! block that does not fit its header is at fault. A compact block is passed on once its block was judged, like any other
-//! gossip. Not here: the message (`mass_network::wire`), and which parts of a body are transactions (the ledger).
+//! block that does not fit its header is at fault. A compact block is passed on once its block has its place in the chain, like any other block, and
+//! before it is executed. Not here: the message (`mass_network::wire`), and which parts of a body are transactions (the ledger).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -113,7 +113,7 @@ pub(crate) fn pieces<L: NodeLedger>(
     id: &BlockId,
     positions: &[u16],
 ) -> Result<Response, ChainError> {
-    let Some(block) = chain.block_bytes(id)? else { return Ok(Response::Pieces(Vec::new())) };
+    let Some(block) = chain.told_bytes(id)? else { return Ok(Response::Pieces(Vec::new())) };
     let parts = parts(chain.ledger(), &block).unwrap_or_default();
     let piece = |position: &u16| Some(block.get(parts.get(usize::from(*position))?.range.clone())?.to_vec());
     let found: Option<Vec<Vec<u8>>> = positions.iter().map(piece).collect();
@@ -362,6 +362,7 @@ impl<L: NodeLedger> Node<L> {
         now: Moment,
     ) -> Result<(), ChainError> {
         self.sync.answered(number, pieces.len(), now.instant);
+        self.chain_mut().end_turn();
         let Some(Waiting { from, token, assembly }) = self.compacts.waiting.remove(&number) else {
             return Ok(());
         };

@@ -403,6 +403,10 @@ impl<L: NodeLedger> Node<L> {
         bytes: &[u8],
         now: Moment,
     ) -> Result<(), ChainError> {
+        if matches!(topic, Topic::Blocks | Topic::Compact) {
+            // It is passed on before it is executed, which takes longer than all else and would add up hop by hop.
+            self.chain.end_turn();
+        }
         let verdict = match topic {
             Topic::Blocks => self.gossiped_block(from, bytes, now)?,
             Topic::Compact => match self.gossiped_compact((from, token), bytes, now)? {
@@ -424,7 +428,8 @@ impl<L: NodeLedger> Node<L> {
     }
 
     /// A block is passed on if it has a place in a chain and is new. What is bad by itself is its sender's fault: no
-    /// honest node passes that on. A block that fails in its place is judged as a header.
+    /// honest node passes that on. It is not executed for that: what the ledger refuses cost a seal to make, is refused by all, and is
+    /// nobody's fault who passes it on.
     fn gossiped_block(&mut self, from: PeerId, bytes: &[u8], now: Moment) -> Result<Verdict, ChainError> {
         let Some(id) = block_id(bytes) else {
             self.send(Command::Fault { peer: from, fault: Fault::Malformed });

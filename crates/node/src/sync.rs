@@ -267,7 +267,7 @@ fn blocks<L: NodeLedger>(chain: &Chain<L>, ids: &[BlockId]) -> Result<Response, 
     let mut is_full = false;
     for id in ids {
         // Once full, nothing more is read from the disk.
-        let bytes = if is_full { None } else { chain.block_bytes(id)? };
+        let bytes = if is_full { None } else { chain.told_bytes(id)? };
         is_full |= bytes.as_ref().is_some_and(|bytes| bytes.len() > room);
         let bytes = bytes.filter(|_| !is_full);
         room -= bytes.as_ref().map_or(0, Vec::len);

@@ -34,6 +34,11 @@ impl<L: NodeLedger> Chain<L> {
         self.engine.begin_turn();
     }
 
+    /// What comes next finds its place at once, and is executed in the turn after.
+    pub(crate) const fn end_turn(&mut self) {
+        self.engine.end_turn();
+    }
+
     /// Whether [`Self::proceed`] has something to do. A chain that does not work in turns never has.
     #[must_use]
     pub fn has_work(&self) -> bool {

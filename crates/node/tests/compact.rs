@@ -60,7 +60,12 @@ impl Side {
     fn event(&mut self, event: Event) -> Vec<Command> {
         let now = self.now();
         self.node.event(event, now).unwrap();
-        self.node.take_commands()
+        let mut commands = self.node.take_commands();
+        while self.node.has_work() {
+            self.node.proceed(now).unwrap();
+            commands.extend(self.node.take_commands());
+        }
+        commands
     }
 
     fn hears(&mut self, from: u8, bytes: &[u8]) -> Vec<Command> {
@@ -172,6 +177,34 @@ fn a_block_of_known_transactions_needs_no_question_and_a_block_without_any_is_to
     assert_eq!(two.node.chain().block_bytes(&id).unwrap(), Some(whole));
     let again = two.hears(1, &told);
     assert_eq!((verdict(&again), requests(&again)), (Some(Verdict::Ignore), vec![]));
+}
+
+#[test]
+fn a_block_is_passed_on_before_it_is_executed() {
+    let (payer, farm, transactions) = world();
+    let (mut one, mut two) = (Side::new(&payer, &[]), Side::new(&payer, &[1]));
+    one.knows(&transactions);
+    two.knows(&transactions);
+    let (before, (id, topic, bytes)) = (two.tip(), one.mine(&farm));
+    let (token, now) = (GossipToken::new(message_id(&bytes), peer(1)), two.now());
+    two.node.event(Event::Gossip { topic, from: peer(1), token, bytes }, now).unwrap();
+    assert_eq!(verdict(&two.node.take_commands()), Some(Verdict::Accept));
+    assert_eq!((two.tip(), two.node.has_work()), (before, true));
+    let request = Event::Request {
+        peer: peer(1),
+        request: Request::Blocks { ids: vec![id] },
+        token: ResponseToken::new(1),
+    };
+    two.node.event(request, now).unwrap();
+    let told = two.node.take_commands().into_iter().find_map(|command| match command {
+        Command::Respond { response, .. } => Some(response),
+        _ => None,
+    });
+    let whole = one.node.chain().block_bytes(&id).unwrap();
+    assert_eq!(told, Some(Response::Blocks(vec![whole])), "and who asks for it gets it");
+    assert_eq!((two.tip(), two.node.has_work()), (before, true));
+    two.node.proceed(now).unwrap();
+    assert_eq!((two.tip(), two.node.has_work()), (id, false));
 }
 
 #[test]

@@ -32,6 +32,11 @@ impl Turn {
         (self.blocks, self.bytes, self.is_over) = (blocks, bytes, false);
     }
 
+    /// Nothing is left of this turn.
+    pub const fn end(&mut self) {
+        self.blocks = 0;
+    }
+
     /// Moves that there is room for.
     pub const fn room(&self) -> usize {
         if self.pace.is_none() {

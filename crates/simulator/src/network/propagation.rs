@@ -382,18 +382,29 @@ impl<'a> Row<'a> {
     fn happens(&mut self, number: usize, event: Event) -> Result<(), NetworkError> {
         let (now, begins) = (self.moment(), Instant::now());
         self.hops[number].node.event(event, now)?;
+        self.took(number, begins);
+        self.perform(number);
+        while self.hops[number].node.has_work() {
+            let (now, begins) = (self.moment(), Instant::now());
+            self.hops[number].node.proceed(now)?;
+            self.took(number, begins);
+            self.perform(number);
+        }
+        if number == self.plan.hops {
+            let tip = *self.hops[number].node.chain().engine().tip();
+            self.arrivals.entry(tip).or_insert(self.at);
+        }
+        Ok(())
+    }
+
+    /// A node did something that began at this time.
+    fn took(&mut self, number: usize, begins: Instant) {
         if self.plan.timed {
             let took = begins.elapsed().as_micros() as u64;
             self.at += took;
             self.hops[number].spent += took;
         }
         self.hops[number].busy = self.at;
-        if number == self.plan.hops {
-            let tip = *self.hops[number].node.chain().engine().tip();
-            self.arrivals.entry(tip).or_insert(self.at);
-        }
-        self.perform(number);
-        Ok(())
     }
 
     fn perform(&mut self, number: usize) {
