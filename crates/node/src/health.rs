@@ -33,6 +33,8 @@ struct Seen {
     checkpoint: Option<u32>,
     /// A block that is wanted and that no connected peer has.
     lacking: Option<Height>,
+    /// The same of the blocks before a snapshot.
+    lacking_past: Option<Height>,
 }
 
 fn see<L: NodeLedger>(node: &Node<L>, inbound: u32) -> RpcResult<Seen> {
@@ -50,6 +52,7 @@ fn see<L: NodeLedger>(node: &Node<L>, inbound: u32) -> RpcResult<Seen> {
         interval_seconds: spec.interval().get().saturating_mul(spec.rules().slot_seconds.into()),
         checkpoint: checkpoint.map(|checkpoint| checkpoint.height.get()),
         lacking: node.lacking(),
+        lacking_past: node.lacking_past(),
         health: NodeHealth {
             ready: true,
             uptime_seconds: Instant::now().duration_since(node.started()).as_secs(),
@@ -91,6 +94,15 @@ fn judge(seen: Seen) -> NodeHealth {
             "name a peer with --peer, and see that this machine reaches the network",
         );
     }
+    if let Some(height) = seen.lacking_past {
+        find(
+            Kind::NoHistory,
+            format!(
+                "the blocks before the snapshot are not validated: no connected peer has block {height} any more"
+            ),
+            "name a node that keeps all blocks with --peer",
+        );
+    }
     if let Some(height) = seen.lacking {
         find(
             Kind::NoBlocks,
@@ -119,7 +131,7 @@ fn judge(seen: Seen) -> NodeHealth {
             "see that the clock is right and that peers are connected; if they are, nobody farms",
         );
     }
-    health.ready = findings.is_empty();
+    health.ready = findings.iter().all(|finding| finding.kind.is_harmless());
     health.findings = findings;
     health
 }
@@ -165,7 +177,8 @@ pub(crate) fn method<L: NodeLedger>(dir: PathBuf) -> Method<L> {
 /// Adds to a page of metrics how well the node is.
 pub(crate) async fn measure<L: NodeLedger>(page: &mut Page, queries: Queries<L>, dir: PathBuf, chain: &str) {
     let Ok(health) = health(queries, dir).await else { return page.is_down("the node is stopping") };
-    health.findings.iter().for_each(|finding| page.is_not_ready(&finding.problem));
+    let faults = health.findings.iter().filter(|finding| !finding.kind.is_harmless());
+    faults.for_each(|finding| page.is_not_ready(&finding.problem));
     let labels = [("chain", chain)];
     let gauges = [
         (
@@ -199,6 +212,7 @@ mod tests {
             interval_seconds: 45,
             checkpoint: None,
             lacking: None,
+            lacking_past: None,
             health: NodeHealth {
                 ready: false,
                 uptime_seconds: 1000,
@@ -220,11 +234,12 @@ mod tests {
     fn each_trouble_is_found_alone_and_none_where_all_is_well() {
         assert!(judge(well()).ready);
         type Happening = fn(&mut Seen);
-        let troubles: [(Kind, Happening); 7] = [
+        let troubles: [(Kind, Happening); 8] = [
             (Kind::DiskFull, |seen| seen.health.free_bytes = Some(FREE_BYTES_MIN - 1)),
             (Kind::NetworkOff, |seen| (seen.is_active, seen.health.peers_outbound) = (false, 0)),
             (Kind::NoPeers, |seen| seen.health.peers_outbound = 0),
             (Kind::NoBlocks, |seen| seen.lacking = Some(Height::new(7))),
+            (Kind::NoHistory, |seen| seen.lacking_past = Some(Height::new(7))),
             (Kind::Checkpoint, |seen| seen.checkpoint = Some(200)),
             (Kind::Behind, |seen| {
                 (seen.health.headers, seen.health.tip_age_seconds) = (Height::new(101), 9999);
@@ -236,7 +251,7 @@ mod tests {
             happen(&mut seen);
             let health = judge(seen);
             let kinds: Vec<Kind> = health.findings.iter().map(|finding| finding.kind).collect();
-            assert_eq!((kinds, health.ready), (vec![kind], false));
+            assert_eq!((kinds, health.ready), (vec![kind], kind == Kind::NoHistory));
         }
         let mut young = well();
         (young.health.peers_outbound, young.health.uptime_seconds) = (0, START_SECONDS - 1);

@@ -210,13 +210,16 @@ impl<L: NodeLedger> Node<L> {
         self.pruner.map(|pruner| pruner.pruning)
     }
 
-    /// Height of the lowest block that is wanted, now or to validate what was before a snapshot, and that no connected peer has.
+    /// Height of the lowest block that is wanted and that no connected peer has.
     pub(crate) fn lacking(&self) -> Option<Height> {
         let is_synced = self.chain.engine().tip() == self.chain.engine().tree().best();
-        let past = self.history_progress().filter(|progress| progress.validated < progress.base);
-        let past = past.and_then(|progress| progress.validated.next());
-        let wanted = self.sync.lacking().filter(|_| !is_synced);
-        wanted.or(past.filter(|height| self.sync.nobody_has(*height)))
+        self.sync.lacking().filter(|_| !is_synced)
+    }
+
+    /// The same for the blocks before a snapshot, which are validated in the background.
+    pub(crate) fn lacking_past(&self) -> Option<Height> {
+        let past = self.history_progress().filter(|progress| progress.validated < progress.base)?;
+        past.validated.next().filter(|height| self.sync.nobody_has(*height))
     }
 
     /// Prunes from now on.

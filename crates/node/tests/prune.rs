@@ -142,9 +142,9 @@ async fn refusal(rpc: &HttpClient, method: &str, params: Value) -> (i32, String)
     }
 }
 
-async fn lacks_blocks(rpc: &HttpClient) -> bool {
+async fn finds(rpc: &HttpClient, kind: NodeFindingKind) -> bool {
     let health = rpc.health().await.unwrap();
-    health.findings.iter().any(|finding| finding.kind == NodeFindingKind::NoBlocks)
+    health.findings.iter().any(|finding| finding.kind == kind)
 }
 
 /// Blocks of the chain, and the first that a pruning node keeps: a snapshot may lie 16 blocks deep and a period of 64 more.
@@ -276,11 +276,11 @@ async fn a_new_node_gets_old_blocks_from_who_has_them_and_says_so_if_nobody_does
     let world = World::new().await;
     let small = world.pruned.0.listen.clone();
     let (node, rpc) = begin(world.config("new", &small, Some(LITTLE))).await;
-    until("it says what it lacks", async || lacks_blocks(&rpc).await).await;
+    until("it says what it lacks", async || finds(&rpc, NodeFindingKind::NoBlocks).await).await;
     assert_eq!(rpc.status().await.unwrap().height, Height::ZERO);
     rpc.add_node(world.archive.0.listen[0].to_string(), "add".to_owned()).await.unwrap();
     reaches(&rpc, world.tip).await;
-    assert!(!lacks_blocks(&rpc).await);
+    assert!(!finds(&rpc, NodeFindingKind::NoBlocks).await);
     until("it has pruned behind it", async || info(&rpc).await["pruneheight"] == KEPT_FROM).await;
     node.stop().await.unwrap();
     world.end().await;
@@ -299,7 +299,7 @@ async fn a_node_that_began_with_a_snapshot_validates_what_was_before_and_prunes_
     let begins = NodeConfig { snapshot: true, ..world.config("new", &small, Some(LITTLE)) };
     let (node, rpc) = begin(begins).await;
     reaches(&rpc, world.tip).await;
-    until("it says what it lacks", async || lacks_blocks(&rpc).await).await;
+    until("it says what it lacks", async || finds(&rpc, NodeFindingKind::NoHistory).await).await;
     let before = info(&rpc).await;
     assert!(before["snapshot"]["height"].is_u64() && before["pruned"] == true, "{before}");
     rpc.add_node(world.archive.0.listen[0].to_string(), "add".to_owned()).await.unwrap();

@@ -100,12 +100,22 @@ pub enum NodeFindingKind {
     NoPeers,
     /// No connected peer has a block that is wanted: all have pruned it.
     NoBlocks,
+    /// The same for a block before the snapshot that the node began with: it does its work on that snapshot meanwhile.
+    NoHistory,
     /// A checkpoint is still to come.
     Checkpoint,
     /// Better headers are known than blocks are executed.
     Behind,
     /// No block came for long.
     TipOld,
+}
+
+impl NodeFindingKind {
+    /// Whether a node does its work all the same.
+    #[must_use]
+    pub const fn is_harmless(self) -> bool {
+        matches!(self, Self::NoHistory)
+    }
 }
 
 /// The method.
