@@ -19,10 +19,10 @@ export const LOOKS = {
   phone: { colorScheme: "light", viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
 };
 
-export async function startBrowser() {
+export async function startBrowser(more = []) {
   await mkdir(SHOTS, { recursive: true });
   // Root runs the tests in containers, where Chromium's sandbox cannot be had.
-  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage", ...more] });
 }
 
 /** Opens the page in a context of its own, runs `test` with it, and then judges what the browser said meanwhile. */

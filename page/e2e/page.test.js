@@ -1,10 +1,12 @@
 // The page in a real browser against a running network of two chains: what is done in each view, and what the browser says.
 
 import assert from "node:assert/strict";
-import { rename } from "node:fs/promises";
+import { mkdtemp, rename, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
+import { cameraOf, codesOf } from "./camera.js";
 import { go, LOOKS, seriousFaults, SHOTS, startBrowser, visit } from "./browser.js";
 import { rpc, startNetwork } from "./network.js";
 import { dataOutput, psbtOf } from "./psbt.js";
@@ -154,6 +156,35 @@ test("a wallet that is closed stays closed, for another program, until it is ope
     await open.click();
     await page.locator("#history").waitFor();
   });
+});
+
+test("a PSBT comes through the camera, code by code, and is signed", async () => {
+  const wallet = "wallet:dev";
+  const dir = await mkdtemp(join(tmpdir(), "mass-camera-"));
+  let psbt;
+  await visit(browser, network, {}, async (page) => {
+    await inPage(page, wallet, "loadwallet", ["faucet"]).catch(() => undefined);
+    const address = await inPage(page, wallet, "getnewaddress", [], "faucet");
+    ({ psbt } = await inPage(page, wallet, "walletcreatefundedpsbt", [[], [{ [address]: 3.21 }]], "faucet"));
+  });
+  const [codes, torn] = [codesOf(psbt, 3), "B$2P0100THIS IS NOT BASE 32: 0189"];
+  const seeing = await startBrowser(await cameraOf(join(dir, "codes.y4m"), [torn, ...codes.toReversed()]));
+  try {
+    await visit(seeing, network, {}, async (page) => {
+      await go(page, "wallet/dev");
+      await page.getByRole("button", { name: "faucet", exact: true }).click();
+      const card = page.locator("section:has(#psbt)");
+      await card.getByRole("button", { name: "Scan a QR code" }).click();
+      await card.getByText("the code has a sign that is not of base 32").waitFor();
+      await card.getByText("3.21", { exact: false }).first().waitFor();
+      assert.ok(await card.locator("video").isHidden(), "the camera is off");
+      await card.getByRole("button", { name: "Sign", exact: true }).click();
+      await card.getByRole("button", { name: "Send", exact: true }).waitFor();
+    });
+  } finally {
+    await seeing.close();
+    await rm(dir, { recursive: true });
+  }
 });
 
 test("a block is verified in the browser, and a changed one is refused", async () => {
