@@ -98,7 +98,7 @@ fn what_was_pruned_is_told() {
     let refused = export("1");
     assert!(!refused.status.success() && !file.exists());
     let why = String::from_utf8(refused.stderr).unwrap();
-    assert!(why.contains("block 1 is not here: the database has those from 5 on"), "{why}");
+    assert!(why.contains("the blocks before height 5 are not here: --from 5"), "{why}");
     assert!(export("5").status.success() && file.exists());
     let run = ["node", "run", "--rpc", "127.0.0.1:0", "--no-discovery", "--data-dir", place];
     let refused = home.command(&run).output().unwrap();
