@@ -189,13 +189,14 @@ pub(crate) async fn measure<L: NodeLedger>(page: &mut Page, queries: Queries<L>,
         ("mass_node_uptime_seconds", "Seconds since the start", health.uptime_seconds as f64),
         ("mass_node_tip_age_seconds", "Seconds since the slot of the tip", health.tip_age_seconds as f64),
         ("mass_node_header_height", "Height of the best known header", f64::from(health.headers.get())),
+        (
+            "mass_node_pruned_below",
+            "Height below which blocks were pruned",
+            f64::from(health.pruned_below.unwrap_or_default().get()),
+        ),
         ("mass_node_database_bytes", "Bytes of the database", health.database_bytes as f64),
     ];
     gauges.into_iter().for_each(|(name, help, value)| page.gauge(name, help, &labels, value));
-    if let Some(below) = health.pruned_below {
-        let help = "Height below which blocks were pruned";
-        page.gauge("mass_node_pruned_below", help, &labels, f64::from(below.get()));
-    }
     if let Some(free) = health.free_bytes {
         page.gauge("mass_node_free_bytes", "Free bytes where the database is", &labels, free as f64);
     }
