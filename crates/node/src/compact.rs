@@ -8,8 +8,9 @@
 //! ```
 //!
 //! What does not fit together is nobody's fault: short ids meet by chance, and pools differ. Whoever then sends a whole
-//! block that does not fit its header is at fault. A compact block is passed on once its block has its place in the chain, like any other block, and
-//! before it is executed. Not here: the message (`mass_network::wire`), and which parts of a body are transactions (the ledger).
+//! block that does not fit its header is at fault. A compact block is passed on once its block has its place in the
+//! chain, like any other block, and before it is executed. Not here: the message (`mass_network::wire`), and which parts
+//! of a body are transactions (the ledger).
 
 use std::{
     collections::{BTreeMap, HashMap},

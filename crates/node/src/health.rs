@@ -14,6 +14,7 @@ use crate::{
     ledger::NodeLedger,
     methods::{Answer, Method},
     node::{Moment, Node},
+    progress::BEHIND_MIN,
     queries::Queries,
 };
 
@@ -117,14 +118,15 @@ fn judge(seen: Seen) -> NodeHealth {
             "wait; if nothing moves, check --checkpoint and the peers",
         );
     }
-    if health.headers.get() > seen.blocks {
-        let missing = health.headers.get() - seen.blocks;
+    let missing = health.headers.get().saturating_sub(seen.blocks);
+    let is_old = health.tip_age_seconds > INTERVALS_MAX * seen.interval_seconds;
+    if missing >= BEHIND_MIN || missing > 0 && is_old {
         find(
             Kind::Behind,
             format!("{missing} blocks are still to come"),
             "wait: they are fetched and checked",
         );
-    } else if health.tip_age_seconds > INTERVALS_MAX * seen.interval_seconds {
+    } else if is_old {
         find(
             Kind::TipOld,
             format!("the newest block is {} seconds old", health.tip_age_seconds),
@@ -257,5 +259,10 @@ mod tests {
         let mut young = well();
         (young.health.peers_outbound, young.health.uptime_seconds) = (0, START_SECONDS - 1);
         assert!(judge(young).ready, "a node that has just begun looks for peers");
+        for (missing, is_ready) in [(BEHIND_MIN - 1, true), (BEHIND_MIN, false)] {
+            let mut behind = well();
+            behind.health.headers = Height::new(behind.blocks + missing);
+            assert_eq!(judge(behind).ready, is_ready, "{missing} blocks are on their way");
+        }
     }
 }

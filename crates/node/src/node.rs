@@ -428,8 +428,8 @@ impl<L: NodeLedger> Node<L> {
     }
 
     /// A block is passed on if it has a place in a chain and is new. What is bad by itself is its sender's fault: no
-    /// honest node passes that on. It is not executed for that: what the ledger refuses cost a seal to make, is refused by all, and is
-    /// nobody's fault who passes it on.
+    /// honest node passes that on. It is not executed for that: what the ledger refuses cost a seal to make, is refused
+    /// by all, and is nobody's fault who passes it on.
     fn gossiped_block(&mut self, from: PeerId, bytes: &[u8], now: Moment) -> Result<Verdict, ChainError> {
         let Some(id) = block_id(bytes) else {
             self.send(Command::Fault { peer: from, fault: Fault::Malformed });

@@ -21,8 +21,8 @@ const EVERY: Duration = Duration::from_secs(10);
 const WINDOW: Duration = Duration::from_secs(30);
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
-/// A block or two that are missing are no sync.
-const BEHIND_MIN: u64 = 3;
+/// A block or two that are missing are on their way, and are no sync.
+pub(crate) const BEHIND_MIN: u32 = 3;
 
 /// How far a stage is: done, and of how many if that is known.
 type Position = (u64, Option<u64>);
@@ -82,7 +82,7 @@ impl SyncProgress {
 fn blocks_and_headers(tip: Height, best: Height, told: Height) -> BTreeMap<Kind, Position> {
     let [tip, best, told] = [tip, best, told].map(|height| u64::from(height.get()));
     let end = best.max(told);
-    let is_behind = |done: u64| end.saturating_sub(done) >= BEHIND_MIN;
+    let is_behind = |done: u64| end.saturating_sub(done) >= BEHIND_MIN.into();
     let stages = [(Kind::Headers, best), (Kind::Blocks, tip)].into_iter();
     stages.filter(|(_, done)| is_behind(*done)).map(|(kind, done)| (kind, (done, Some(end)))).collect()
 }
