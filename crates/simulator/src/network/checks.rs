@@ -5,6 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
+use mass_consensus::tree::HeaderTree;
 use mass_ledger_utxo::{LedgerParams, audit::audit};
 use mass_primitives::{Amount, BlockId, FarmerPublicKey, Height, Slot};
 
@@ -62,7 +63,7 @@ pub struct End {
     pub banned: usize,
     /// Payments in its chain.
     pub payments: u64,
-    /// Blocks that are linked and not of the chain.
+    /// Blocks that are linked, not refused, and not of the chain.
     pub stale: usize,
     /// Seconds from the genesis block to the tip.
     pub seconds: u64,
@@ -278,7 +279,7 @@ impl Checks {
             height,
             banned,
             payments: payments(reference),
-            stale: reference.chain().engine().tree().len() - 1 - height.get() as usize,
+            stale: stale(reference.chain().engine().tree(), height),
             seconds: Self::seconds_to(reference),
             catch_up: self.catch_up,
             disagreement: self.agreement.deepest(),
@@ -374,6 +375,12 @@ fn banned_everywhere(
         }
     }
     Ok(ban.is_some())
+}
+
+/// Blocks beside the chain, without those that nobody takes, which are passed on before they are executed.
+fn stale(tree: &HeaderTree, height: Height) -> usize {
+    let linked = tree.with_descendants(tree.genesis());
+    linked.iter().filter(|id| !tree.is_condemned(id)).count() - 1 - height.get() as usize
 }
 
 fn payments(machine: &dyn Machine) -> u64 {
