@@ -340,6 +340,12 @@ async fn esplora_answers_in_its_own_words() {
     assert_eq!((older.as_array().unwrap().len(), &older[0]["txid"]), (1, &json!(faucet)));
     assert_eq!(place.json(&format!("/block/{genesis}/status")).await["next_best"], json!(block));
 
+    wrong_requests_are_named(&place, &block, &tx).await;
+    pages_go_to_the_end(&place, &address, &tx).await;
+    place.stop().await;
+}
+
+async fn wrong_requests_are_named(place: &Place, block: &str, tx: &Transaction) {
     for (path, expected) in [
         ("/block-height/2", (404, "Block not found")),
         ("/block-height/-1", (400, "Invalid number")),
@@ -353,7 +359,7 @@ async fn esplora_answers_in_its_own_words() {
     ] {
         assert_eq!(place.get(path).await, (expected.0, expected.1.to_owned()), "{path}");
     }
-    let (head, body) = place.http("POST", "/tx", &serialize_hex(&tx)).await;
+    let (head, body) = place.http("POST", "/tx", &serialize_hex(tx)).await;
     let text = String::from_utf8(body).unwrap();
     assert!(
         head.contains(" 400 ") && text.starts_with("sendrawtransaction RPC error: {\"code\":-"),
@@ -366,6 +372,4 @@ async fn esplora_answers_in_its_own_words() {
         head.contains(" 413 "),
         "what says that it is too long is refused before any of it comes: {head}"
     );
-    pages_go_to_the_end(&place, &address, &tx).await;
-    place.stop().await;
 }
