@@ -36,6 +36,9 @@ const DIAL_EVERY: Duration = Duration::from_millis(500);
 /// How often is looked whether a connection is missing, if there was nobody to dial.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const FEELER_EVERY: Duration = Duration::from_secs(120);
+/// How soon after the start a peer is asked for addresses, for two that met a third at one time know nothing of each
+/// other; each wait is twice the one before, up to the longest.
+const QUESTION_FIRST: Duration = Duration::from_secs(5);
 const QUESTION_EVERY: Duration = Duration::from_secs(600);
 /// How often the bootstrap list is asked, if it must be.
 const BOOTSTRAP_EVERY: Duration = Duration::from_secs(60);
@@ -94,6 +97,7 @@ pub(crate) struct Discovery {
     dial_at: Instant,
     feeler_at: Instant,
     question_at: Instant,
+    question_wait: Duration,
     bootstrap_at: Instant,
 }
 
@@ -117,7 +121,8 @@ impl Discovery {
             own: BTreeSet::new(),
             dial_at: now,
             feeler_at: now + FEELER_EVERY,
-            question_at: now + QUESTION_EVERY,
+            question_at: now + QUESTION_FIRST,
+            question_wait: QUESTION_FIRST,
             bootstrap_at: now,
         }
     }
@@ -151,7 +156,8 @@ impl Discovery {
             errands.extend(endpoint.map(|endpoint| Errand::Dial(endpoint, Purpose::Feel)));
         }
         if self.question_at <= now.instant {
-            self.question_at = now.instant + QUESTION_EVERY;
+            self.question_wait = (self.question_wait * 2).min(QUESTION_EVERY);
+            self.question_at = now.instant + self.question_wait;
             errands.push(Errand::Ask);
         }
         errands

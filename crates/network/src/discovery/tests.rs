@@ -67,12 +67,21 @@ fn the_bootstrap_list_is_asked_while_nobody_is_there() {
     let now = now();
     let mut discovery = discovery(now, Vec::new(), 8);
     assert_eq!(discovery.due(now, |_| true), [Errand::Bootstrap]);
-    assert!(discovery.due(after(now, 30), |_| true).is_empty(), "not so soon again");
-    assert_eq!(discovery.due(after(now, 60), |_| true), [Errand::Bootstrap]);
+    assert!(!discovery.due(after(now, 30), |_| true).contains(&Errand::Bootstrap), "not so soon again");
+    assert!(discovery.due(after(now, 60), |_| true).contains(&Errand::Bootstrap));
     discovery.learn((0..9).map(|network| endpoint(10 + network, 1)), &endpoint(1, 1).group(), now);
     fill(&mut discovery, after(now, 61));
     let later = discovery.due(after(now, 400), |_| false);
     assert!(!later.contains(&Errand::Bootstrap), "{later:?}");
+}
+
+#[test]
+fn a_peer_is_asked_soon_after_the_start_and_then_ever_less_often() {
+    let now = now();
+    let mut discovery = discovery(now, Vec::new(), 8);
+    let asks =
+        (0..2_000).filter(|second| discovery.due(after(now, *second), |_| true).contains(&Errand::Ask));
+    assert_eq!(asks.collect::<Vec<u64>>(), [5, 15, 35, 75, 155, 315, 635, 1_235, 1_835]);
 }
 
 #[test]
