@@ -499,6 +499,12 @@ impl HeaderTree {
         self.ranking.last().map_or(&self.genesis, |(.., id)| &id.0)
     }
 
+    /// Height of the best header.
+    #[must_use]
+    pub fn best_height(&self) -> Height {
+        self.get(self.best()).map_or(Height::ZERO, |best| best.height)
+    }
+
     /// FRK-1: the headers that rank above `id` and are not condemned, the best first.
     pub fn better_than(&self, id: &BlockId) -> impl Iterator<Item = BlockId> {
         let bar = self.rank(id);

@@ -16,8 +16,8 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    /// A full one.
-    pub fn new(room: f64, per_second: f64, now: Instant) -> Self {
+    /// A full one: so much at once and in each second.
+    pub fn new((room, per_second): (f64, f64), now: Instant) -> Self {
         Self { room, per_second, tokens: room, at: now }
     }
 
@@ -46,9 +46,9 @@ pub(crate) struct Allowance {
 
 impl Allowance {
     /// So much at once and in each second.
-    pub fn new((room, per_second): (f64, f64), now: Instant) -> Self {
-        let reserve = Quota::new(room * RESERVED, per_second * RESERVED, now);
-        Self { limit: Quota::new(room, per_second, now), reserve }
+    pub fn new(limit: (f64, f64), now: Instant) -> Self {
+        let reserve = (limit.0 * RESERVED, limit.1 * RESERVED);
+        Self { limit: Quota::new(limit, now), reserve: Quota::new(reserve, now) }
     }
 
     /// Takes one of the peer's own; whether it had it.
@@ -84,9 +84,8 @@ impl Totals {
     }
 
     pub fn new(now: Instant) -> Self {
-        let quota = |(room, per_second)| Quota::new(room, per_second, now);
-        let gossip = Topic::ALL.map(|topic| (topic, quota(Self::gossip(topic)))).into();
-        Self { requests: quota(Self::REQUESTS), gossip }
+        let gossip = Topic::ALL.map(|topic| (topic, Quota::new(Self::gossip(topic), now))).into();
+        Self { requests: Quota::new(Self::REQUESTS, now), gossip }
     }
 
     /// Messages of a topic.
@@ -115,7 +114,7 @@ mod tests {
     #[test]
     fn who_does_little_does_it_whatever_many_others_do() {
         let now = Instant::now();
-        let mut common = Quota::new(1_000.0, 100.0, now);
+        let mut common = Quota::new((1_000.0, 100.0), now);
         let mut many = vec![Allowance::new((200.0, 10.0), now); 12];
         let mut one = many[0].clone();
         let mut may = |peer: &mut Allowance, now| peer.take(now) && peer.share(&mut common, now);
@@ -128,7 +127,7 @@ mod tests {
     #[test]
     fn what_was_taken_comes_back_with_time_and_no_more() {
         let now = Instant::now();
-        let mut quota = Quota::new(10.0, 2.0, now);
+        let mut quota = Quota::new((10.0, 2.0), now);
         assert!(quota.take(10.0, now) && !quota.take(1.0, now));
         assert!(!quota.take(3.0, now + Duration::from_secs(1)));
         assert!(quota.take(2.0, now + Duration::from_secs(1)));

@@ -615,9 +615,7 @@ impl<L: NodeLedger> Chain<L> {
     /// What a crash may lose when the block of a height is stored or undone: nothing near the tip, and a little while many blocks come
     /// that peers have.
     fn slack(&self, height: Height) -> Option<Slack> {
-        let tree = self.engine.tree();
-        let best = tree.get(tree.best()).map_or(Height::ZERO, |best| best.height);
-        let behind = best.get().saturating_sub(height.get());
+        let behind = self.engine.tree().best_height().get().saturating_sub(height.get());
         (self.bulk || behind >= CATCHING_UP_BLOCKS).then_some(CATCHING_UP_SLACK)
     }
 

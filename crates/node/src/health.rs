@@ -42,7 +42,7 @@ fn see<L: NodeLedger>(node: &Node<L>, inbound: u32) -> RpcResult<Seen> {
     let chain = node.chain();
     let (tree, spec) = (chain.engine().tree(), chain.spec());
     let tip = tree_node(chain, chain.engine().tip())?;
-    let best = tree_node(chain, tree.best())?.height;
+    let best = tree.best_height();
     let now = Moment::now().unix;
     let age = spec.slot_time(tip.slot).map_or(0, |time| now.saturating_sub(time.into()));
     let peers = u32::try_from(node.peers().len()).unwrap_or(u32::MAX);

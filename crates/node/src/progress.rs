@@ -89,8 +89,7 @@ fn blocks_and_headers(tip: Height, best: Height, told: Height) -> BTreeMap<Kind,
 
 impl<L: NodeLedger> Node<L> {
     fn stages(&self) -> BTreeMap<Kind, Position> {
-        let tree = self.chain().engine().tree();
-        let best = tree.get(tree.best()).map_or(Height::ZERO, |best| best.height);
+        let best = self.chain().engine().tree().best_height();
         let mut stages = blocks_and_headers(self.chain().height(), best, self.sync.told_height());
         if let Some(join) = &self.join {
             // The blocks come later, in the background.

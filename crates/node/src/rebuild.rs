@@ -99,8 +99,7 @@ pub fn rebuild<L: NodeLedger>(
     }
     chain.set_bulk(false)?;
     done.tip = chain.store().tip().map_err(ChainError::from)?;
-    let tree = chain.engine().tree();
-    done.best = tree.get(tree.best()).map_or(Height::ZERO, |best| best.height);
+    done.best = chain.engine().tree().best_height();
     drop((chain, damaged));
     done.kept = publish(&part, path).map_err(|error| RebuildError::File(path.to_owned(), error))?;
     Ok(done)
@@ -148,7 +147,7 @@ fn fill<L: NodeLedger>(
         forgive(chain.take_evidence(&evidence, unix).map(drop))?;
     }
     let best = *chain.engine().tree().best();
-    let end = chain.engine().tree().get(&best).map_or(0, |best| best.height.get());
+    let end = chain.engine().tree().best_height().get();
     for height in 1..=end {
         let Some(id) = chain.engine().tree().ancestor_at(&best, Height::new(height)) else { break };
         if !take_body(chain, store, &id, unix)? {

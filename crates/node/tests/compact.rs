@@ -56,11 +56,16 @@ impl Side {
         Moment { unix: NOW, instant: self.start + self.after }
     }
 
-    /// What the node wants done after something happened.
-    fn event(&mut self, event: Event) -> Vec<Command> {
+    /// What the node wants done at once when something happens.
+    fn at_once(&mut self, event: Event) -> Vec<Command> {
         let now = self.now();
         self.node.event(event, now).unwrap();
-        let mut commands = self.node.take_commands();
+        self.node.take_commands()
+    }
+
+    /// What the node wants done after something happened, and what follows from it.
+    fn event(&mut self, event: Event) -> Vec<Command> {
+        let (now, mut commands) = (self.now(), self.at_once(event));
         while self.node.has_work() {
             self.node.proceed(now).unwrap();
             commands.extend(self.node.take_commands());
@@ -79,7 +84,7 @@ impl Side {
 
     /// The answer to a request.
     fn answers(&mut self, request: Request) -> Response {
-        let commands = self.event(Event::Request { peer: peer(9), request, token: ResponseToken::new(1) });
+        let commands = self.at_once(Event::Request { peer: peer(9), request, token: ResponseToken::new(1) });
         let answer = commands.into_iter().find_map(|command| match command {
             Command::Respond { response, .. } => Some(response),
             _ => None,
@@ -187,21 +192,12 @@ fn a_block_is_passed_on_before_it_is_executed() {
     two.knows(&transactions);
     let (before, (id, topic, bytes)) = (two.tip(), one.mine(&farm));
     let (token, now) = (GossipToken::new(message_id(&bytes), peer(1)), two.now());
-    two.node.event(Event::Gossip { topic, from: peer(1), token, bytes }, now).unwrap();
-    assert_eq!(verdict(&two.node.take_commands()), Some(Verdict::Accept));
+    let commands = two.at_once(Event::Gossip { topic, from: peer(1), token, bytes });
+    assert_eq!(verdict(&commands), Some(Verdict::Accept));
     assert_eq!((two.tip(), two.node.has_work()), (before, true));
-    let request = Event::Request {
-        peer: peer(1),
-        request: Request::Blocks { ids: vec![id] },
-        token: ResponseToken::new(1),
-    };
-    two.node.event(request, now).unwrap();
-    let told = two.node.take_commands().into_iter().find_map(|command| match command {
-        Command::Respond { response, .. } => Some(response),
-        _ => None,
-    });
+    let told = two.answers(Request::Blocks { ids: vec![id] });
     let whole = one.node.chain().block_bytes(&id).unwrap();
-    assert_eq!(told, Some(Response::Blocks(vec![whole])), "and who asks for it gets it");
+    assert_eq!(told, Response::Blocks(vec![whole]), "and who asks for it gets it");
     assert_eq!((two.tip(), two.node.has_work()), (before, true));
     two.node.proceed(now).unwrap();
     assert_eq!((two.tip(), two.node.has_work()), (id, false));

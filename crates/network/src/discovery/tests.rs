@@ -67,8 +67,8 @@ fn the_bootstrap_list_is_asked_while_nobody_is_there() {
     let now = now();
     let mut discovery = discovery(now, Vec::new(), 8);
     assert_eq!(discovery.due(now, |_| true), [Errand::Bootstrap]);
-    assert!(!discovery.due(after(now, 30), |_| true).contains(&Errand::Bootstrap), "not so soon again");
-    assert!(discovery.due(after(now, 60), |_| true).contains(&Errand::Bootstrap));
+    assert_eq!(discovery.due(after(now, 30), |_| true), [Errand::Ask], "not so soon again");
+    assert_eq!(discovery.due(after(now, 60), |_| true), [Errand::Bootstrap, Errand::Ask]);
     discovery.learn((0..9).map(|network| endpoint(10 + network, 1)), &endpoint(1, 1).group(), now);
     fill(&mut discovery, after(now, 61));
     let later = discovery.due(after(now, 400), |_| false);

@@ -88,7 +88,6 @@ impl Peers {
         let (since, agent) = (now.unix, String::new());
         let details = PeerDetails { peer, address, kind, since, agent, ping: None, sent, received };
         let allowance = |limit| Allowance::new(limit, now.instant);
-        let (room, per_second) = QUESTIONS;
         let state = self.0.entry(peer).or_insert_with(|| Peer {
             since: now.instant,
             connections: Vec::new(),
@@ -101,7 +100,7 @@ impl Peers {
             useful: None,
             open: 0,
             requests: allowance(REQUESTS),
-            questions: Quota::new(room, per_second, now.instant),
+            questions: Quota::new(QUESTIONS, now.instant),
             gossip: Topic::ALL.map(|topic| (topic, allowance(gossip(topic)))).into(),
             details,
         });

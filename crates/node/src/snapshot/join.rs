@@ -139,10 +139,8 @@ impl Join {
         told: Option<Height>,
         now: Instant,
     ) -> Result<Next, ChainError> {
-        let tree = chain.engine().tree();
-        let best = tree.get(tree.best()).map_or(Height::ZERO, |node| node.height);
         let Some(told) = told else { return Ok(Next::Wait) };
-        let is_behind = self.is_behind(best, told, now);
+        let is_behind = self.is_behind(chain.engine().tree().best_height(), told, now);
         if !is_behind {
             self.level.get_or_insert(now);
         }
@@ -183,8 +181,8 @@ impl Join {
         peers: &[PeerId],
         now: Instant,
     ) -> Result<Next, ChainError> {
-        let best = *chain.engine().tree().best();
-        let height = chain.engine().tree().get(&best).map_or(Height::ZERO, |node| node.height);
+        let tree = chain.engine().tree();
+        let (best, height) = (*tree.best(), tree.best_height());
         let period = chain.spec().rules().period_blocks;
         let waited = self.level.map_or(Duration::ZERO, |level| now.duration_since(level));
         if snapshot_height(period, self.depth, height).is_none_or(|height| height == Height::ZERO) {
@@ -199,7 +197,6 @@ impl Join {
         if is_open && waited < OFFERS_WAIT {
             return Ok(Next::Wait);
         }
-        let tree = chain.engine().tree();
         let anchor_of = |offer: &StateOffer| {
             let next = offer.height.next().filter(|next| commits_to_state(chain.spec(), *next))?;
             let is_deep =

@@ -19,7 +19,7 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{DefaultBodyLimit, Path, Request, State},
-    http::{HeaderValue, Response, header},
+    http::{HeaderValue, Response, StatusCode, header},
     middleware::{self, Next},
     routing::{get, post},
 };
@@ -102,7 +102,7 @@ fn router(server: Server) -> Router {
 /// pages of the named origin read the answer.
 async fn bounded(State(server): Shared, request: Request, next: Next) -> Answer {
     let mut answer = if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
-        respond(Err(Refusal::large()))
+        respond(Err(Refusal::body(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large".to_owned())))
     } else {
         let late = |_| respond(Err(Refusal::late()));
         tokio::time::timeout(REQUEST_MAX, next.run(request)).await.unwrap_or_else(late)

@@ -47,11 +47,6 @@ impl Refusal {
         Self { status: StatusCode::REQUEST_TIMEOUT, text: "Request timeout".to_owned() }
     }
 
-    /// The request's body is too long.
-    pub(super) fn large() -> Self {
-        Self { status: StatusCode::PAYLOAD_TOO_LARGE, text: "Request body too large".to_owned() }
-    }
-
     /// The request's body cannot be taken.
     pub(super) fn body(status: StatusCode, text: String) -> Self {
         Self { status, text }
